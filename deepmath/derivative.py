@@ -1,0 +1,128 @@
+"""The derivative of a formula, taken on its graph by the chain rule from the result back to the arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from deepmath.errors import TraceError
+from deepmath.trace import BATCH_SUM, Formula, Node, Symbols, evaluate, needed, trace
+
+Rule = Callable[..., tuple[Any, ...]]
+
+RULES: dict[str, Rule] = {
+    "+": lambda xp, y, c, a, b: (c, c),
+    "-": lambda xp, y, c, a, b: (c, -c),
+    "*": lambda xp, y, c, a, b: (c * b, c * a),
+    "/": lambda xp, y, c, a, b: (c / b, -(c * (y / b))),
+    "neg": lambda xp, y, c, a: (-c,),
+    "abs": lambda xp, y, c, a: (c * xp.sign(a),),
+    "exp": lambda xp, y, c, a: (c * y,),
+    "expm1": lambda xp, y, c, a: (c * xp.exp(a),),
+    "log": lambda xp, y, c, a: (c / a,),
+    "log1p": lambda xp, y, c, a: (c / (1.0 + a),),
+    "sqrt": lambda xp, y, c, a: (c / (2.0 * y),),
+    "tanh": lambda xp, y, c, a: (c * tanh_slope(xp, a),),
+    "maximum": lambda xp, y, c, a, b: _larger(xp, c, a > b, a < b),
+    "minimum": lambda xp, y, c, a, b: _larger(xp, c, a < b, a > b),
+    "where": lambda xp, y, c, condition, a, b: (None, xp.where(condition, c, 0.0), xp.where(condition, 0.0, c)),
+    "pow": lambda xp, y, c, a, b: (c * (b * xp.pow(a, b - 1.0)), c * (y * xp.log(a))),
+    "row_sum": lambda xp, y, c, a: (c,),
+    "row_max": lambda xp, y, c, a: (_at_largest(xp, y, c, a),),
+}
+"""For each operation: (xp, its result, the result's cotangent, its arguments) -> a cotangent for each argument.
+
+Kinks: |x|, max(x, y) and min(x, y) have slope 0 where they bend (x = 0, x = y), so relu written as
+max(z, 0) has slope 0 at 0. Where several values of a row are the largest, they share its cotangent.
+"""
+
+FLAT = {"sign", "floor", "astype"}
+"""Operations whose derivative is zero wherever it exists."""
+
+
+def tanh_slope(xp: Any, a: Node) -> Node:
+    e = xp.exp(-2.0 * xp.abs(a))
+    return 4.0 * e / ((1.0 + e) * (1.0 + e))
+
+
+def _larger(xp: Any, c: Node, first: Node, second: Node) -> tuple[Node, Node]:
+    return xp.where(first, c, 0.0), xp.where(second, c, 0.0)
+
+
+def _at_largest(xp: Any, y: Node, c: Node, a: Node) -> Node:
+    hit = xp.astype(a == y, "float")
+    return c * hit / xp.sum(hit, axis=-1, keepdims=True)
+
+
+def pullback(formula: Formula, kinds: Sequence[str], wanted: Sequence[int] = (0,)) -> Formula:
+    """The derivative of `formula(xp, *arguments)`, itself a formula.
+
+    It takes (xp, *arguments, *cotangents), one cotangent for each of the formula's results, and gives the
+    cotangents of the arguments whose places stand in `wanted` (one result, or a tuple). An argument that
+    all rows share, such as a bias, gets the sum over the rows. Raises TraceError where the formula can't
+    be traced or differentiated.
+
+    >>> import numpy as np
+    >>> derivative = pullback(lambda xp, z: xp.exp(2.0 * z), ["element"])
+    >>> derivative(np, np.asarray([[0.0]]), np.asarray([[1.0]]))
+    array([[2.]])
+    """
+    traced = trace(formula, kinds)
+    graph = traced.outputs[0].graph
+    xp = Symbols(graph)
+    seeds = [graph.argument(f"cotangent{i}", _kind(o)) for i, o in enumerate(traced.outputs)]
+    targets = [traced.arguments[i] for i in wanted]
+    cotangents = _backward(xp, traced.outputs, seeds, targets)
+    results = tuple(cotangents.get(t.number) for t in targets)
+    inputs = [*traced.arguments, *seeds]
+    zeros = [i for i, r in enumerate(results) if r is None]
+
+    def derivative(xp: Any, *values: Any) -> Any:
+        known = {node.number: value for node, value in zip(inputs, values, strict=True)}
+        live = iter(evaluate(xp, [r for r in results if r is not None], known))
+        found = tuple(0.0 if i in zeros else next(live) for i in range(len(results)))
+        return found if len(found) > 1 else found[0]
+
+    return derivative
+
+
+def _kind(node: Node) -> str:
+    rows, columns = node.axes
+    return ("element" if columns else "row") if rows else ("column" if columns else "scalar")
+
+
+def _backward(xp: Symbols, outputs: Sequence[Node], seeds: Sequence[Node], targets: Sequence[Node]) -> dict[int, Node]:
+    """Cotangents by node number, from the results down to the targets."""
+    live = {t.number for t in targets}
+    order = needed(outputs)
+    for node in order:
+        if any(a.number in live for a in node.args):
+            live.add(node.number)
+    cotangents: dict[int, Node] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        if output.number in live:
+            _accumulate(cotangents, output, seed)
+    for node in reversed(order):
+        if node.number not in live or not node.args or node.number not in cotangents or node.op in FLAT:
+            continue
+        if node.op not in RULES:
+            raise TraceError(f"the formula's derivative passes through '{node.op}', which has none; write its slope")
+        shares = RULES[node.op](xp, node, cotangents[node.number], *node.args)
+        for argument, share in zip(node.args, shares, strict=True):
+            if argument.number in live and share is not None:
+                _accumulate(cotangents, argument, _narrowed(xp, share, argument))
+    return cotangents
+
+
+def _accumulate(cotangents: dict[int, Node], node: Node, share: Node) -> None:
+    known = cotangents.get(node.number)
+    cotangents[node.number] = share if known is None else known + share
+
+
+def _narrowed(xp: Symbols, share: Node, argument: Node) -> Node:
+    """Sum a share over the axes along which its argument doesn't vary."""
+    if share.axes[1] and not argument.axes[1]:
+        share = xp.sum(share, axis=-1, keepdims=True)
+    if share.axes[0] and not argument.axes[0]:
+        share = share.graph.reduce(BATCH_SUM, share)
+    return share

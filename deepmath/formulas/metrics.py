@@ -1,0 +1,31 @@
+"""Metrics that are a mean over rows: `metric(xp, p, d)` gives one number for each row, [batch, 1]."""
+
+from __future__ import annotations
+
+from deepmath.typing import Elements, Namespace, Rows
+
+
+def binary_accuracy(xp: Namespace, p: Elements, d: Elements) -> Rows:
+    """The share of a row's units on the right side of 0.5; p = 0.5 counts as class 0.
+
+    >>> import numpy as np
+    >>> binary_accuracy(np, np.asarray([[0.9], [0.2]]), np.asarray([[1.0], [1.0]]))
+    array([[1.],
+           [0.]])
+    """
+    return xp.mean(xp.astype((p > 0.5) == (d > 0.5), p.dtype), axis=-1, keepdims=True)
+
+
+def categorical_accuracy(xp: Namespace, p: Elements, d: Elements, index: Elements) -> Rows:
+    """1 where the first largest score stands at the first largest target, else 0.
+
+    >>> import numpy as np
+    >>> categorical_accuracy(np, np.asarray([[0.4, 0.4]]), np.asarray([[0.0, 1.0]]), np.asarray([[0.0, 1.0]]))
+    array([[0.]])
+    """
+    return xp.astype(_first_largest(xp, p, index) == _first_largest(xp, d, index), p.dtype)
+
+
+def _first_largest(xp: Namespace, x: Elements, index: Elements) -> Rows:
+    place = xp.where(x == xp.max(x, axis=-1, keepdims=True), -index, -xp.inf)
+    return -xp.max(place, axis=-1, keepdims=True)

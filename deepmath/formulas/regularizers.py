@@ -1,0 +1,48 @@
+"""Penalties on weights: a number added to the loss, and its slope."""
+
+from __future__ import annotations
+
+from deepmath.typing import Flat, Namespace, Scalar
+
+
+def l2(xp: Namespace, w: Flat, strength: Scalar) -> Scalar:
+    """strength / 2 times the sum of squares.
+
+    Article 3's lambda with its 1 / (2 m) is strength = lambda / m here; Keras's L2(k) is strength = 2 k.
+
+    >>> import numpy as np
+    >>> l2(np, np.asarray([3.0, 4.0]), 0.1).tolist()
+    [1.25]
+    """
+    return 0.5 * strength * xp.sum(w * w, axis=-1, keepdims=True)
+
+
+def l2_slope(xp: Namespace, w: Flat, strength: Scalar) -> Flat:
+    """strength w."""
+    return strength * w
+
+
+def clip_by_norm(xp: Namespace, g: Flat, limit: Scalar) -> tuple[Flat, Scalar]:
+    """g, shortened to length `limit` where it is longer, and the length it had.
+
+    The length is taken in units of the largest component, so that it is right where squares would
+    overflow or vanish. Source: Pascanu, Mikolov and Bengio (2013), algorithm 1.
+
+    >>> import numpy as np
+    >>> clip_by_norm(np, np.asarray([3.0, 4.0]), 1.0)
+    (array([0.6, 0.8]), array([5.]))
+    """
+    largest = xp.max(xp.abs(g), axis=-1, keepdims=True)
+    unit = xp.where(largest > 0.0, largest, 1.0)
+    norm = unit * xp.sqrt(xp.sum((g / unit) * (g / unit), axis=-1, keepdims=True))
+    return g * xp.where(norm > limit, limit / norm, 1.0), norm
+
+
+def clip_by_value(xp: Namespace, g: Flat, limit: Scalar) -> Flat:
+    """Each component of g, kept within -limit and limit.
+
+    >>> import numpy as np
+    >>> clip_by_value(np, np.asarray([-3.0, 0.5]), 1.0)
+    array([-1. ,  0.5])
+    """
+    return xp.minimum(xp.maximum(g, -limit), limit)
