@@ -1,0 +1,118 @@
+"""The loop nest that computes a traced formula: what stands before the rows, in front of and inside each pass.
+
+Every row is passed over once for each row reduction that depends on another, and once more to store
+the results. Element-wise values are computed again in each pass that needs them: that is cheaper than a
+trip to memory. The printers only spell this nest in their language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from deepmath.errors import TraceError
+from deepmath.trace import BATCH_SUM, Formula, Node, Trace, needed, trace
+
+REDUCTIONS = {"row_sum", "row_max"}
+
+
+class Pass(NamedTuple):
+    """One loop over the columns of a row.
+
+    `before`: values of the whole row, computed first. `inside`: values of each element. `reductions`: what the
+    loop gathers. `last`: results are stored in this pass.
+    """
+
+    before: list[Node]
+    inside: list[Node]
+    reductions: list[Node]
+    last: bool
+
+
+class Kernel(NamedTuple):
+    """A formula ready for printing.
+
+    `arguments` come first in the printed function, then `outputs` as arrays to write, by name. `kinds` says for
+    each output whether it is stored by "element", by "row", or summed over all rows into a "column".
+    """
+
+    name: str
+    arguments: tuple[Node, ...]
+    outputs: tuple[tuple[str, str, Node], ...]
+    hoisted: list[Node]
+    passes: list[Pass]
+
+
+def kernel(name: str, formula: Formula, kinds: Sequence[str], outputs: Sequence[str]) -> Kernel:
+    """Trace a formula and lay out its loops; `outputs` names its results.
+
+    The argument kinds are those of `trace`, and besides "index" (the column's number, 0, 1, ...) and
+    "row_index" (the row's), which are computed and not passed.
+    """
+    traced = trace(formula, [_VIRTUAL.get(k, k) for k in kinds])
+    virtual = {n.number for n, k in zip(traced.arguments, kinds, strict=True) if k in _VIRTUAL}
+    stored = [(n, *_stored(o)) for n, o in zip(outputs, traced.outputs, strict=True)]
+    hoisted, passes = _passes(traced, [value for _, _, value in stored])
+    arguments = tuple(n for n in traced.arguments if n.number not in virtual)
+    return Kernel(name, arguments, tuple(stored), hoisted, passes)
+
+
+_VIRTUAL = {"index": "column:int", "row_index": "row:int"}
+
+
+def is_virtual(node: Node, kernel: Kernel) -> bool:
+    """Whether an argument is a loop counter instead of an array."""
+    return node.op == "argument" and all(node is not a for a in kernel.arguments)
+
+
+def _stored(output: Node) -> tuple[str, Node]:
+    """How a result is written, and the value that is written or summed."""
+    if output.op == BATCH_SUM:
+        value = output.args[0]
+        return ("column" if value.axes[1] else "total"), value
+    rows, columns = output.axes
+    if columns:
+        return "element", output
+    return ("row" if rows else "total_once"), output
+
+
+def levels(nodes: Sequence[Node]) -> dict[int, int]:
+    """How many reductions stand below each node, one behind the other."""
+    level: dict[int, int] = {}
+    for node in nodes:
+        below = max((level[a.number] for a in node.args), default=0)
+        level[node.number] = below + (node.op in REDUCTIONS)
+    return level
+
+
+def _passes(traced: Trace, values: Sequence[Node]) -> tuple[list[Node], list[Pass]]:
+    nodes = needed(values)
+    if any(n.op == BATCH_SUM for n in nodes):
+        raise TraceError("the formula goes on computing with a sum over the batch; only a result may be one")
+    level = levels(nodes)
+    top = max(level.values())
+    hoisted = [n for n in nodes if n.axes == (False, False) and n.op != "constant" and level[n.number] == 0]
+    outside = {n.number for n in hoisted}
+    passes: list[Pass] = []
+    for number in range(top + 1):
+        last = number == top
+        reductions = [n for n in nodes if n.op in REDUCTIONS and level[n.number] == number + 1]
+        targets = [n.args[0] for n in reductions] + (list(values) if last else [])
+        wanted = _recomputed(targets, outside)
+        before = [n for n in wanted if not n.axes[1]]
+        inside = [n for n in wanted if n.axes[1]]
+        outside |= {n.number for n in before} | {n.number for n in reductions}
+        passes.append(Pass(before, inside, reductions, last))
+    return hoisted, passes
+
+
+def _recomputed(targets: Sequence[Node], known: set[int]) -> list[Node]:
+    """The nodes that a pass computes for its targets, given what is known already."""
+    found: dict[int, Node] = {}
+    stack = list(targets)
+    while stack:
+        node = stack.pop()
+        if node.number not in found and node.number not in known and node.op != "constant":
+            found[node.number] = node
+            stack.extend(node.args)
+    return [found[n] for n in sorted(found)]
