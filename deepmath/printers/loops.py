@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from deepmath.errors import TraceError
-from deepmath.trace import BATCH_SUM, Formula, Node, Trace, needed, trace
+from deepmath.trace import BATCH_SUM, KINDS, Formula, Node, needed, trace
 
 REDUCTIONS = {"row_sum", "row_max"}
 
@@ -32,8 +32,9 @@ class Pass(NamedTuple):
 class Kernel(NamedTuple):
     """A formula ready for printing.
 
-    `arguments` come first in the printed function, then `outputs` as arrays to write, by name. `kinds` says for
-    each output whether it is stored by "element", by "row", or summed over all rows into a "column".
+    `arguments` come first in the printed function, then the arrays to write. An output is (the array's name, how
+    it is stored, its value); it is stored by "element" or by "row", or summed over all rows into a "column" or a
+    "total". An output of an argument's name is written into that argument and needs no array of its own.
     """
 
     name: str
@@ -46,18 +47,28 @@ class Kernel(NamedTuple):
 def kernel(name: str, formula: Formula, kinds: Sequence[str], outputs: Sequence[str]) -> Kernel:
     """Trace a formula and lay out its loops; `outputs` names its results.
 
+    A result that has the name of an element argument is written into it. Compilers vectorise that, while two
+    names for one array make them fall back to single elements. Any other result goes to an array "out_" + name.
+
     The argument kinds are those of `trace`, and besides "index" (the column's number, 0, 1, ...) and
     "row_index" (the row's), which are computed and not passed.
     """
     traced = trace(formula, [_VIRTUAL.get(k, k) for k in kinds])
     virtual = {n.number for n, k in zip(traced.arguments, kinds, strict=True) if k in _VIRTUAL}
-    stored = [(n, *_stored(o)) for n, o in zip(outputs, traced.outputs, strict=True)]
-    hoisted, passes = _passes(traced, [value for _, _, value in stored])
     arguments = tuple(n for n in traced.arguments if n.number not in virtual)
+    names = {a.value for a in arguments if a.axes == KINDS["element"]}
+    stored = [(n if n in names else f"out_{n}", *_stored(o)) for n, o in zip(outputs, traced.outputs, strict=True)]
+    hoisted, passes = _passes([value for _, _, value in stored])
     return Kernel(name, arguments, tuple(stored), hoisted, passes)
 
 
 _VIRTUAL = {"index": "column:int", "row_index": "row:int"}
+
+
+def new_arrays(kernel: Kernel) -> list[tuple[str, str]]:
+    """(name, how it is stored) of the outputs that need an array of their own."""
+    given = {a.value for a in kernel.arguments}
+    return [(name, kind) for name, kind, _ in kernel.outputs if name not in given and kind != "total"]
 
 
 def is_virtual(node: Node, kernel: Kernel) -> bool:
@@ -85,7 +96,7 @@ def levels(nodes: Sequence[Node]) -> dict[int, int]:
     return level
 
 
-def _passes(traced: Trace, values: Sequence[Node]) -> tuple[list[Node], list[Pass]]:
+def _passes(values: Sequence[Node]) -> tuple[list[Node], list[Pass]]:
     nodes = needed(values)
     if any(n.op == BATCH_SUM for n in nodes):
         raise TraceError("the formula goes on computing with a sum over the batch; only a result may be one")

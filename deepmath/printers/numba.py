@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
-from deepmath.printers.loops import Kernel, is_virtual
+from deepmath.printers.loops import Kernel, is_virtual, new_arrays
 from deepmath.trace import COMPARISONS, Node
 
 INFIX = COMPARISONS | {"+", "-", "*", "/", "//", "%", "&", "|", "^", "<<", ">>"}
@@ -34,9 +34,9 @@ def _functions(dtype: str) -> str:
 def module(kernel: Kernel, dtype: str) -> str:
     """The text of a module that defines one compiled function, `kernel.name`, for "float32" or "float64".
 
-    The function takes the formula's arguments, then arrays to write: element arrays [rows, columns], row arrays
-    [rows], column arrays [columns]. Column outputs are overwritten by sums over the rows. An output may be the
-    same array as an element argument. A name that is not loaded before `CACHED` is set is not cached.
+    The function takes the formula's arguments, then the arrays to write: element arrays [rows, columns], row
+    arrays [rows], column arrays [columns]. Column arrays are overwritten by sums over the rows; totals are
+    returned. Compiled code is kept on disk where the module's name begins with "deepmath_kernel_".
     """
     return f"{_functions(dtype)}\n\n{function(kernel)}\n"
 
@@ -49,13 +49,13 @@ def function(kernel: Kernel) -> str:
 
 
 def _parameters(kernel: Kernel) -> list[str]:
-    return [a.value for a in kernel.arguments] + [f"out_{name}" for name, kind, _ in kernel.outputs if kind != "total"]
+    return [a.value for a in kernel.arguments] + [name for name, _ in new_arrays(kernel)]
 
 
 def _body(kernel: Kernel) -> list[str]:
     rows, columns = _sizes(kernel)
     lines = [f"R = {rows}", f"C = {columns}"]
-    lines += [f"out_{name}[:] = T(0)" for name, kind, _ in kernel.outputs if kind == "column"]
+    lines += [f"{name}[:] = T(0)" for name, kind, _ in kernel.outputs if kind == "column"]
     lines += [f"total_{name} = 0.0" for name, kind, _ in kernel.outputs if kind == "total"]
     lines += [_assign(n, kernel) for n in kernel.hoisted]
     lines.append("for r in range(R):")
@@ -79,7 +79,7 @@ def _by_column(value: Node, kind: str) -> bool:
 def _sizes(kernel: Kernel) -> tuple[str, str]:
     """Where the numbers of rows and columns are read off: the first array that has both."""
     arrays = [(a.value, a.axes) for a in kernel.arguments]
-    arrays += [(f"out_{name}", (kind != "column", kind != "row")) for name, kind, _ in kernel.outputs if kind != "total"]
+    arrays += [(name, (kind != "column", kind != "row")) for name, kind in new_arrays(kernel)]
     for name, axes in arrays:
         if axes == (True, True):
             return f"{name}.shape[0]", f"{name}.shape[1]"
@@ -150,9 +150,9 @@ def _gather(node: Node) -> str:
 def _store(name: str, kind: str, value: Node) -> str:
     operand = _operand(value, value.dtype)
     return {
-        "element": f"out_{name}[r, j] = {operand}",
-        "row": f"out_{name}[r] = {operand}",
-        "column": f"out_{name}[j] += {operand}",
+        "element": f"{name}[r, j] = {operand}",
+        "row": f"{name}[r] = {operand}",
+        "column": f"{name}[j] += {operand}",
         "total": f"total_{name} += {operand}",
-        "total_once": f"out_{name}[0] = {operand}",
+        "total_once": f"{name}[0] = {operand}",
     }[kind]
