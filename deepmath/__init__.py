@@ -1,0 +1,28 @@
+"""deepmath: train multi-layer networks. Every formula is written once and runs wherever the data is."""
+
+from deepmath import activations, callbacks, initializers, losses, metrics, optimizers, regularizers, schedules
+from deepmath.backend import backends, load_backend
+from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, Layer
+from deepmath.model import Sequential, load_model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Activation",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "Layer",
+    "Sequential",
+    "activations",
+    "backends",
+    "callbacks",
+    "initializers",
+    "load_backend",
+    "load_model",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+    "schedules",
+]

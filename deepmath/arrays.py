@@ -1,0 +1,58 @@
+"""Arrays at the border: which library they belong to, and their way from and to NumPy."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from deepmath.errors import ConfigError
+
+FLOATS = {"float32": np.float32, "float64": np.float64}
+
+
+def is_array(x: Any) -> bool:
+    """Whether x is an array of some library, not a list, a table or a number."""
+    return bool(array_api_compat.is_array_api_obj(x))
+
+
+def namespace_of(x: Any) -> Any:
+    """The namespace of an array; NumPy's for anything else."""
+    return array_api_compat.array_namespace(x) if is_array(x) else array_api_compat.array_namespace(np.empty(0))
+
+
+def to_numpy(x: Any) -> Any:
+    """A NumPy array with x's values: the one way from a device to the host."""
+    if isinstance(x, np.ndarray) or not is_array(x):
+        return np.asarray(x)
+    if array_api_compat.is_torch_array(x):
+        return x.detach().cpu().numpy()
+    if array_api_compat.is_cupy_array(x):
+        return x.get()
+    host = getattr(array_api_compat.array_namespace(x), "Device", None)
+    if host is not None:  # array_api_strict refuses to hand out arrays of any device but this
+        x = x.to_device(host("CPU_DEVICE"))
+    return np.asarray(x)
+
+
+def from_numpy(xp: Any, x: Any, dtype: str | None = None, device: Any = None) -> Any:
+    """An array of the namespace with a NumPy array's values: the one way from the host to a device.
+
+    Raises ConfigError where the library hasn't got the dtype (JAX lacks float64 unless x64 is enabled).
+    """
+    x = np.array(x, dtype=dtype)  # a copy: libraries may share memory with what they are given
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Explicitly requested dtype.*")
+        y = xp.asarray(x, device=device) if device is not None else xp.asarray(x)
+    if dtype == "float64" and "float64" not in str(y.dtype):
+        msg = "precision 'float64': this library holds no float64; enable it (jax: jax.config.update('jax_enable_x64', True)) or use float32"
+        raise ConfigError(msg)
+    return y
+
+
+def has_int64(xp: Any, device: Any = None) -> bool:
+    """Whether the namespace computes with 64-bit integers, as the random numbers need."""
+    info = array_api_compat.array_namespace(xp.asarray([0])).__array_namespace_info__()
+    return "int64" in info.dtypes(kind="signed integer")

@@ -1,0 +1,125 @@
+"""Backends: who compiles a recipe into a program. A backend is a value that is passed down, never a global.
+
+`load_backend` finds one by name: "reference", an installed entry point of the group "deepmath.backends"
+(ours are "numpy" and "cupy"; a third party's looks the same), or any importable Array API namespace, which
+then runs the reference.
+"""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from deepmath.arrays import from_numpy, is_array, namespace_of
+from deepmath.descriptions import unknown
+from deepmath.errors import ConfigError, DeviceError
+from deepmath.program import Data, Program, Recipe
+from deepmath.reference import ReferenceProgram
+
+GROUP = "deepmath.backends"
+PRECISIONS = ("float32", "float64")
+
+
+class Backend(abc.ABC):
+    """Moves arrays to where it computes, and compiles recipes into programs."""
+
+    name: str
+    precisions: tuple[str, ...] = PRECISIONS
+
+    @abc.abstractmethod
+    def put(self, x: Any, dtype: str) -> Any:
+        """An array of this backend with x's values, from NumPy or from its own library."""
+
+    @abc.abstractmethod
+    def compile(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None = None) -> Program:
+        """A program that starts from these values (`Program.state` names them) and trains on these data."""
+
+
+@dataclass(frozen=True)
+class ReferenceBackend(Backend):
+    """The reference on a namespace, and on one of its devices."""
+
+    name: str
+    xp: Any
+    device: Any = None
+
+    def put(self, x: Any, dtype: str) -> Any:
+        if isinstance(x, np.ndarray) or not is_array(x):
+            return from_numpy(self.xp, x, dtype, self.device)
+        wanted = getattr(self.xp, dtype)
+        return x if x.dtype == wanted else self.xp.astype(x, wanted)
+
+    def compile(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None = None) -> Program:
+        return ReferenceProgram(recipe, values, self.xp, self.device, data)
+
+
+def load_backend(name: str | Backend | None = None, device: Any = None, like: Any = None) -> Backend:
+    """The backend of a name; without one, that of the array `like`, on its device.
+
+    `device` is "cpu", "cuda", "cuda:N" or a device of the library. "cuda" without a name means "cupy". Raises
+    ConfigError for an unknown name or a contradiction, DeviceError for a device that isn't there.
+    """
+    if isinstance(name, Backend):
+        return name
+    cuda = isinstance(device, str) and device.startswith("cuda")
+    if name is None:
+        if is_array(like) and not isinstance(like, np.ndarray):
+            xp = namespace_of(like)
+            return ReferenceBackend(_short(xp), xp, device if device is not None else array_api_compat.device(like))
+        name = "cupy" if cuda else "numpy"
+    if name == "reference":
+        xp = namespace_of(like)
+        return ReferenceBackend("reference", xp, None if device == "cpu" else device)
+    if name == "numpy" and cuda:
+        raise ConfigError(f"backend 'numpy' computes on the CPU; got device {device!r}. Use backend='cupy', or device='cpu'")
+    if name == "cupy" and device == "cpu":
+        raise ConfigError("backend 'cupy' computes on a CUDA device; got device 'cpu'. Use backend='numpy'")
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        if entry.name == name:
+            backend: Backend = entry.load()(device)
+            return backend
+    return ReferenceBackend(name, _namespace(name), None if device == "cpu" else device)
+
+
+def backends() -> dict[str, str]:
+    """Every backend by name, with "usable" or the reason why it is not. Nothing but entry points is imported.
+
+    >>> backends()["reference"]
+    'usable'
+    """
+    found = {"reference": "usable"}
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        try:
+            entry.load()(None)
+            found[entry.name] = "usable"
+        except Exception as error:
+            found[entry.name] = str(error)
+    for name in ("torch", "jax", "array_api_strict"):
+        found[name] = "usable" if importlib.util.find_spec(name) else f"not installed: pip install {name}"
+    return found
+
+
+def _short(xp: Any) -> str:
+    return str(xp.__name__).removeprefix("array_api_compat.").removesuffix(".numpy")
+
+
+def _namespace(name: str) -> Any:
+    """The Array API namespace of a library that is installed."""
+    for module in (f"array_api_compat.{name}", f"{name}.numpy", name):
+        try:
+            xp = importlib.import_module(module)
+        except ImportError:
+            continue
+        if hasattr(xp, "asarray") and hasattr(xp, "matmul"):
+            return xp
+    if name == "cupy":
+        raise DeviceError("backend 'cupy': CuPy is not installed; pip install 'deepmath[cuda13x]' or 'deepmath[cuda12x]', or use backend='numpy'")
+    unknown("backend", name, backends())

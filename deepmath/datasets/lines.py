@@ -1,0 +1,100 @@
+"""The records of a CSV file one by one, in bounded memory and with their line numbers."""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+from collections.abc import Iterator
+from types import TracebackType
+from typing import BinaryIO
+
+from deepmath.errors import FormatError
+
+LIMIT = 1_000_000
+"""The longest record in bytes: a file without line ends is refused before it fills the memory."""
+
+
+class Records(Iterator[list[str]]):
+    """The records of a CSV file, each a list of cells without the blanks around them; blank lines are passed over.
+
+    A context manager that closes the file. `name` is the path, `line` the line on which the last record
+    began (from 1), `where` both.
+
+    Raises:
+        FormatError: not a regular file, not UTF-8 text, a NUL byte, a record over 1 MB, or bad quoting.
+        OSError: the file is missing or can't be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self.line = 0
+        self._file = _open(self.name)
+        self._read = 0
+        self._length = 0
+        self._reader = csv.reader(self._lines(), strict=True, skipinitialspace=True)
+
+    @property
+    def where(self) -> str:
+        return f"{self.name} line {self.line}"
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __next__(self) -> list[str]:
+        while True:
+            self.line, self._length = self._read + 1, 0
+            try:
+                cells = next(self._reader)
+            except csv.Error as error:
+                msg = f"{self.where}: {_meaning(error)}"
+                raise FormatError(msg) from error
+            cells = [cell.strip() for cell in cells]
+            if cells and cells != [""]:
+                return cells
+
+    def _lines(self) -> Iterator[str]:
+        while line := self._file.readline(LIMIT - self._length + 1):
+            self._read += 1
+            pass
+            here = f"{self.name} line {self._read}"
+            if self._read == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                msg = f"{self.name}: the text is UTF-16; save it as UTF-8"
+                raise FormatError(msg)
+            if b"\0" in line:
+                msg = f"{here}: a NUL byte; this is not a text file in UTF-8"
+                raise FormatError(msg)
+            if self._length > LIMIT:
+                msg = f"{here}: a record of more than {LIMIT:,} bytes; is this a CSV file, and are its quotes closed?"
+                raise FormatError(msg)
+            try:
+                yield line.decode("utf-8-sig" if self._read == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                msg = f"{here}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
+                raise FormatError(msg) from error
+
+
+def _meaning(error: csv.Error) -> str:
+    text = str(error)
+    if text.startswith("unexpected end of data"):
+        return "a quote is opened and never closed"
+    if text.startswith("new-line character"):
+        return "a carriage return inside the line; save the file with ordinary line ends"
+    return text
+
+
+def _open(name: str) -> BinaryIO:
+    """Open a regular file for reading. A pipe is opened without waiting for its writer, and then refused."""
+    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+    msg = f"{name}: this is {kind}, not a CSV file"
+    raise FormatError(msg)

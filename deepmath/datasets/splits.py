@@ -1,0 +1,133 @@
+"""Split rows into a training part and a test part, by chance or class by class."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmath.datasets import arguments
+from deepmath.errors import ConfigError
+from deepmath.formulas.random import epoch_order
+
+Indices: TypeAlias = NDArray[np.int64]
+
+EPOCH = 0xDA7B0000
+"""The epoch number of the orders drawn here: no training and no synthetic data set reaches it."""
+
+_ROWS, _CLASSES = 0, 1
+
+
+def split(n: int, test: float = 0.2, seed: int = 0) -> tuple[Indices, Indices]:
+    """Row numbers of a training and a test part, drawn without regard to labels.
+
+    `test` in (0, 1) is the share of the test part, which gets round(test n) rows; each part keeps at
+    least one.
+
+    Returns:
+        Two int64 arrays, each in shuffled order; together they hold 0 ... n - 1 once.
+
+    Raises:
+        ConfigError: n < 2, or `test` or `seed` is outside its range.
+
+    >>> train, test = split(10, 0.3)
+    >>> len(train), len(test), sorted([*train.tolist(), *test.tolist()])
+    (7, 3, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    """
+    n, size, seed = _arguments("split", n, test, seed)
+    order = epoch_order(seed, EPOCH + _ROWS, n)
+    return order[size:], order[:size]
+
+
+def stratified_split(y: Any, test: float = 0.2, seed: int = 0) -> tuple[Indices, Indices]:
+    """Row numbers of a training and a test part in which each class has its share.
+
+    The test part gets t = round(test n) rows, each part at least one. Of a class with c rows it gets
+    t c / n rounded down; the rows that are still missing go to the classes with the largest remainders,
+    chance deciding between equal ones. So every class is within one row of its share, and labels that
+    are all different give a plain random split.
+
+    Args:
+        y: labels [n], or [n, k] where equal rows are one class (one-hot labels, for one), of any library.
+            They are compared on the host.
+        test: share of the test part, in (0, 1).
+        seed: 0 to 2^32 - 1.
+
+    Returns:
+        Two int64 arrays, each in shuffled order; together they hold 0 ... n - 1 once.
+
+    Raises:
+        ConfigError: y has another number of axes or fewer than two rows, or an argument is outside its range.
+
+    >>> train, test = stratified_split(["a"] * 6 + ["b"] * 4, 0.5)
+    >>> int((test < 6).sum()), int((test >= 6).sum())
+    (3, 2)
+    """
+    labels = np.asarray(_on_host(y))
+    if labels.ndim not in (1, 2):
+        msg = f"stratified_split: y must be labels [n] or one-hot rows [n, k], got shape {labels.shape}"
+        raise ConfigError(msg)
+    n, size, seed = _arguments("stratified_split", len(labels), test, seed)
+    _, codes, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    quota, remainder = np.divmod(counts * size, n)
+    by_chance = epoch_order(seed, EPOCH + _CLASSES, len(counts))
+    largest = by_chance[np.argsort(-remainder[by_chance], kind="stable")]
+    quota[largest[: size - int(quota.sum())]] += 1
+
+    order = epoch_order(seed, EPOCH + _ROWS, n)
+    classes = codes.reshape(-1)[order]
+    grouped = np.argsort(classes, kind="stable")
+    place = np.empty(n, np.int64)
+    place[grouped] = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = place < quota[classes]
+    return order[~chosen], order[chosen]
+
+
+def train_test_split(
+    X: Any, y: Any, test: float = 0.2, seed: int = 0, stratify: bool = True
+) -> tuple[Any, Any, Any, Any]:
+    """Training and test rows of X and y: X_train, X_test, y_train, y_test.
+
+    With `stratify` each class of y keeps its share (see `stratified_split`); without it rows are drawn
+    by chance. X [n, ...] and y [n, ...] are arrays of any library, and the parts are arrays of the same
+    library and device; lists become NumPy arrays.
+
+    Raises:
+        ConfigError: X and y differ in length, or an argument is outside its range.
+
+    >>> X_train, X_test, y_train, y_test = train_test_split([[1.0], [2.0], [3.0], [4.0]], [0, 0, 1, 1], test=0.5)
+    >>> X_train.shape, sorted(y_train.tolist()), sorted(y_test.tolist())
+    ((2, 1), [0, 1], [0, 1])
+    """
+    X, y = _array(X), _array(y)
+    lengths = [a.shape[0] if a.ndim else 0 for a in (X, y)]
+    if lengths[0] != lengths[1]:
+        msg = f"train_test_split: X and y must have one row for each sample, got {lengths[0]} and {lengths[1]} rows"
+        raise ConfigError(msg)
+    train, held = stratified_split(y, test, seed) if stratify else split(lengths[0], test, seed)
+    return _rows(X, train), _rows(X, held), _rows(y, train), _rows(y, held)
+
+
+def _arguments(who: str, n: int, test: float, seed: int) -> tuple[int, int, int]:
+    """The number of rows, the size of the test part, and the seed."""
+    n, seed = arguments.rows(who, n, 2), arguments.seed(who, seed)
+    size = round(arguments.number(who, "test", test, "in (0, 1)") * n)
+    return n, min(max(size, 1), n - 1), seed
+
+
+def _array(a: Any) -> Any:
+    return a if array_api_compat.is_array_api_obj(a) else np.asarray(a)
+
+
+def _on_host(a: Any) -> Any:
+    """An array that NumPy can read; torch and CuPy refuse to hand over what lies on a GPU."""
+    if array_api_compat.is_torch_array(a) or array_api_compat.is_cupy_array(a):
+        return array_api_compat.to_device(a, "cpu")
+    return a
+
+
+def _rows(a: Any, indices: Indices) -> Any:
+    xp = array_api_compat.array_namespace(a)
+    return xp.take(a, xp.asarray(indices, device=array_api_compat.device(a)), axis=0)

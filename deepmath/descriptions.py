@@ -1,0 +1,144 @@
+"""Descriptions as data: tables of named things, and settings to and from plain dictionaries.
+
+Layers, losses, optimisers and the like are frozen dataclasses. `config_of` writes one as numbers, strings,
+lists and dictionaries; `from_config` reads it back from a closed table of classes and the caller's
+`custom_objects`. A name is looked up, never imported: a model file can't reach code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, NoReturn, TypeVar
+
+from deepmath.errors import ConfigError
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+CLASSES: dict[str, type] = {}
+"""Every class that a configuration may name."""
+
+
+def described(cls: C) -> C:
+    """Let configurations name this dataclass."""
+    CLASSES[cls.__name__] = cls
+    return cls
+
+
+class Table(Generic[T]):
+    """Things of one kind by name. Adding one to a table is what makes its name usable everywhere.
+
+    `wrap` turns a bare callable that a user passes into a thing of this kind.
+    """
+
+    def __init__(self, what: str, kind: type[T], wrap: Callable[[Callable[..., Any]], T] | None = None) -> None:
+        self.what, self.kind, self._wrap = what, kind, wrap
+        self._rows: dict[str, T] = {}
+
+    def add(self, row: T, name: str | None = None) -> T:
+        self._rows[name or getattr(row, "name")] = row  # noqa: B009 - T is any kind that has a name
+        return row
+
+    def names(self) -> list[str]:
+        return sorted(self._rows)
+
+    def __iter__(self) -> Iterable[T]:  # type: ignore[misc]
+        return iter(self._rows.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def get(self, given: Any) -> T:
+        """The thing that a name, an object or a callable stands for; ConfigError for anything else."""
+        if isinstance(given, str):
+            if given not in self._rows:
+                unknown(self.what, given, self._rows)
+            return self._rows[given]
+        if isinstance(given, self.kind):
+            return given
+        if callable(given) and not isinstance(given, type) and self._wrap is not None:
+            return self._wrap(given)
+        msg = f"{self.what} must be a name, a {self.kind.__name__} or a function; got {given!r}"
+        raise ConfigError(msg)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
+    """Raise ConfigError for an unknown name, with the nearest one and all that there are."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    raise ConfigError(f"unknown {what} '{name}'{hint}; known: {', '.join(sorted(known))}")
+
+
+def config_of(value: Any) -> Any:
+    """A description as plain data.
+
+    >>> config_of((1, "relu", None))
+    [1, 'relu', None]
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [config_of(v) for v in value]
+    if dataclasses.is_dataclass(value) and type(value).__name__ in CLASSES:
+        fields = {f.name: config_of(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {"class": type(value).__name__, **fields}
+    if isinstance(getattr(value, "name", None), str):
+        return value.name
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: config_of(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return {"class": type(value).__name__, **fields}
+    raise ConfigError(f"{value!r} can't be saved: it is neither a number, a string nor a description")
+
+
+def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
+    """The description that `config_of` wrote. Names that the tables lack are looked up in `custom_objects`."""
+    if isinstance(config, list):
+        return tuple(from_config(v, custom_objects) for v in config)
+    if isinstance(config, str):
+        return custom_objects.get(config, config)
+    if not isinstance(config, dict):
+        return config
+    name = config.get("class")
+    if not isinstance(name, str):
+        raise ConfigError(f"a description needs a class; got {sorted(map(str, config))}")
+    cls = custom_objects.get(name, CLASSES.get(name))
+    if not isinstance(cls, type):
+        unknown("class", name, {**CLASSES, **custom_objects})
+    fields = {k: from_config(v, custom_objects) for k, v in config.items() if k != "class"}
+    known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    if not set(fields) <= known:
+        raise ConfigError(f"{name} has no {sorted(set(fields) - known)[0]!r}; it has {', '.join(sorted(known))}")
+    return cls(**fields)
+
+
+def set_field(description: Any, name: str, value: Any) -> None:
+    """Put a field of a frozen dataclass into its final form; for `__post_init__` only."""
+    object.__setattr__(description, name, value)
+
+
+def check_number(
+    owner: str, name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False,
+    open_high: bool = False, whole: bool = False,
+) -> None:  # fmt: skip
+    """Raise ConfigError unless value is a finite number within the bounds (open ends are excluded).
+
+    >>> check_number("SGD", "learning_rate", -1, low=0.0)
+    Traceback (most recent call last):
+    ...
+    deepmath.errors.ConfigError: SGD: learning_rate must be a number >= 0; got -1
+    """
+    kind = int if whole else (int, float)
+    good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    good = good and (low < value if open_low else low <= value) and (value < high if open_high else value <= high)
+    if good:
+        return
+    bounds = []
+    if low > -math.inf:
+        bounds.append(f"{'>' if open_low else '>='} {low:g}")
+    if high < math.inf:
+        bounds.append(f"{'<' if open_high else '<='} {high:g}")
+    sort = "a whole number" if whole else "a number"
+    raise ConfigError(f"{owner}: {name} must be {sort} {' and '.join(bounds)}".rstrip() + f"; got {value!r}")

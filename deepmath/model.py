@@ -1,0 +1,303 @@
+"""The model: layers in a row, with values, that can be trained, measured, used and saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from deepmath import descriptions, losses, optimizers, storage
+from deepmath import metrics as metric_table
+from deepmath.arrays import is_array, to_numpy
+from deepmath.backend import Backend, load_backend
+from deepmath.errors import ConfigError, FormatError
+from deepmath.layers import Dense, Layer
+from deepmath.program import Batches, Data, Program, Recipe
+from deepmath.recipes import first_values, parts_of, penalties_of, shapes_of, with_head
+from deepmath.summary import table
+from deepmath.training import door, loop
+from deepmath.training.callbacks import Callback, Run
+from deepmath.training.checkpoints import resume_run
+from deepmath.training.fingerprint import facts_of
+from deepmath.training.history import History
+from deepmath.training.progress import progress
+from deepmath.training.weights import combined_weights, held_out
+
+__all__ = ["Sequential", "load_model"]
+
+
+class Sequential:
+    """A chain of layers.
+
+    >>> from deepmath import Dense, Sequential
+    >>> model = Sequential([Dense(4, activation="relu", input_dim=2), Dense(1, activation="sigmoid")])
+    >>> [w.shape for w in model.get_weights()]
+    [(2, 4), (4,), (4, 1), (1,)]
+
+    `seed` decides initial weights, order and dropout, the same on every backend. A model is built, that is,
+    gets its first weights, as soon as the number of inputs is known: from the first layer's `input_dim`, or
+    from the first data.
+    """
+
+    def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0) -> None:
+        descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
+        self.seed = int(seed)
+        self.layers: list[Layer] = []
+        self._values: dict[str, Any] = {}
+        self._shape: tuple[int, ...] | None = None
+        self._optimizer = optimizers.get("rmsprop") if "rmsprop" in optimizers.names() else optimizers.get("sgd")
+        self._loss: losses.Loss | None = None
+        self._metrics: tuple[Any, ...] = ()
+        self._epochs_trained = 0
+        self._program: tuple[Any, Program] | None = None
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer. A model that has weights keeps them and draws those of the new layer."""
+        if not isinstance(layer, Layer):
+            raise ConfigError(f"Sequential.add: expected a layer such as Dense(4); got {layer!r}")
+        self.layers.append(layer)
+        first = self.layers[0]
+        if self._shape is not None:
+            self._build(self._shape)
+        elif isinstance(first, Dense) and first.input_dim is not None:
+            self._build((first.input_dim,))
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = ()) -> None:
+        """Choose what is minimised and how: names, objects, or callables of the right form.
+
+        The optimiser begins anew; weights are never drawn again.
+        """
+        self._optimizer = optimizers.get(optimizer)
+        self._loss = None if loss is None else losses.get(loss)
+        self._metrics = tuple(m if m in ("accuracy", "acc") else metric_table.get(m) for m in metrics)
+        self._values = {n: v for n, v in self._values.items() if n.startswith(("params.", "state."))}
+        self._program = None
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int | str = 32,
+        validation_data: tuple[Any, ...] | None = None,
+        validation_split: float = 0.0,
+        sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | None = None,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        accumulate: int = 1,
+        callbacks: Sequence[Callback] = (),
+        verbose: int | str = "auto",
+        backend: str | Backend | None = None,
+        device: Any = None,
+        precision: str = "float32",
+        initial_epoch: int = 0,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> History:
+        """Train on rows X [rows, features] and targets y [rows] or [rows, outputs].
+
+        `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
+        step. `validation_split` holds out the last share of the rows. `epochs` is the total, of which
+        `initial_epoch` are taken as done. `resume` goes on from the newest good checkpoint in that folder.
+
+        Raises ConfigError, LabelError or NumericError before the first step, and NonFiniteError where the loss
+        stops being a number.
+        """
+        X, y, sample_weight, held = held_out(X, y, sample_weight, validation_data, validation_split)
+        chosen = load_backend(backend, device, X)
+        self._check_settings(chosen, precision, epochs, accumulate, initial_epoch)
+        self._ensure_built(X)
+        sample_weight = combined_weights(y, sample_weight, class_weight)
+        recipe = self._recipe(precision, shuffle, drop_last, accumulate)
+        data = door.admit(chosen, recipe, X, y, sample_weight)
+        recipe = replace(recipe, batch_size=self._batch_size(batch_size, data, drop_last, accumulate))
+        program = chosen.compile(recipe, self._values, data)
+        history = History()
+        facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
+        run = Run(program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, epoch=initial_epoch)
+        measured = [door.admit(chosen, recipe, *held, name="validation X")] if held else []
+        if resume is not None:
+            resume_run(resume, run)
+        try:
+            loop.train(run, [*callbacks, *progress(verbose)], self._validator(program, recipe, measured))
+        finally:
+            self._values = program.state()
+            self._epochs_trained += run.epoch - initial_epoch
+            self._program = None
+        return history
+
+    def evaluate(
+        self, X: Any, y: Any, *, sample_weight: Any = None, backend: Any = None, device: Any = None, precision: str = "float32"
+    ) -> dict[str, float]:
+        """Loss, cost and metrics over a data set, by name, in prediction mode."""
+        chosen = load_backend(backend, device, X)
+        self._ensure_built(X)
+        recipe = self._recipe(precision)
+        data = door.admit(chosen, recipe, X, y, sample_weight)
+        return _named(recipe, self._compiled(chosen, recipe).measure(data))
+
+    def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
+        """Predictions [rows, outputs] for X [rows, features], in the library that X came in."""
+        chosen = load_backend(backend, device, X)
+        self._ensure_built(X)
+        x = door.admit_inputs(chosen, precision, X, self._shape)
+        recipe = self._recipe(precision, needs_loss=False)
+        y = self._compiled(chosen, recipe).predict(x)
+        return y if is_array(X) and not isinstance(X, np.ndarray) else to_numpy(y)
+
+    def get_weights(self) -> list[Any]:
+        """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
+        return [np.array(self._values[name]) for name in self._names()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
+        names = self._names()
+        if len(weights) != len(names):
+            raise ConfigError(f"set_weights: the model has {len(names)} arrays of weights; got {len(weights)}")
+        for name, given in zip(names, weights, strict=True):
+            value = np.array(to_numpy(given), np.float64)
+            if value.shape != self._values[name].shape:
+                short = name.partition(".")[2]
+                raise ConfigError(f"set_weights: {short} has shape {self._values[name].shape}; got {value.shape}")
+            self._values[name] = value
+        self._program = None
+
+    def summary(self) -> str:
+        """A table of the layers with output shapes and numbers of parameters."""
+        return table(self.layers, self._shape, self._values)
+
+    def plan(self, *, backend: Any = None, device: Any = None, precision: str = "float32") -> str:
+        """Which part of the work runs how on a backend, and why: one line for each part."""
+        self._need_weights()
+        chosen = load_backend(backend, device)
+        rows = self._compiled(chosen, self._recipe(precision, needs_loss=False)).plan()
+        width = max(len(part) for part, _ in rows)
+        return "\n".join(f"{part:<{width}}  {how}" for part, how in rows)
+
+    def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
+        """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
+        self._need_weights()
+        values = self._values if include_optimizer else {n: v for n, v in self._values.items() if n in self._names()}
+        storage.save(path, values, {"model": self._config(), "epochs_trained": self._epochs_trained})
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "layers": descriptions.config_of(self.layers),
+            "input_shape": list(self._shape or ()),
+            "seed": self.seed,
+            "optimizer": descriptions.config_of(self._optimizer),
+            "loss": descriptions.config_of(self._loss),
+            "metrics": descriptions.config_of(self._metrics),
+        }
+
+    def _build(self, shape: tuple[int, ...]) -> None:
+        fresh = first_values(self.layers, shape, self.seed)
+        self._shape = shape
+        self._values = fresh | {n: v for n, v in self._values.items() if n in fresh and v.shape == fresh[n].shape}
+        self._program = None
+
+    def _ensure_built(self, X: Any) -> None:
+        if not self.layers:
+            raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
+        if self._shape is None:
+            shape = tuple(int(n) for n in (X.shape if is_array(X) else np.shape(X))[1:])
+            if shape:
+                self._build(shape)
+
+    def _need_weights(self) -> None:
+        if self._shape is None:
+            raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
+
+    def _names(self) -> list[str]:
+        self._need_weights()
+        return [n for n in self._values if n.startswith(("params.", "state."))]
+
+    def _recipe(
+        self, precision: str, shuffle: bool = True, drop_last: bool = False, accumulate: int = 1, needs_loss: bool = True
+    ) -> Recipe:
+        if self._loss is None and needs_loss:
+            raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
+        assert self._shape is not None
+        parts = parts_of(self.layers, self._shape)
+        head = None
+        if self._loss is not None:
+            parts, head = with_head(parts, self._loss, self._metrics)
+        return Recipe(
+            parts, head, self._optimizer, precision, self.seed, accumulate=accumulate, shuffle=shuffle,
+            drop_last=drop_last, penalties=penalties_of(self.layers), origin=int(self._values.get("step", 0)),
+            first_epoch=self._epochs_trained,
+        )  # fmt: skip
+
+    def _compiled(self, backend: Backend, recipe: Recipe) -> Program:
+        """A program without data, kept for the next call with the same settings."""
+        key = (backend, recipe.precision, recipe.head)
+        if self._program is None or self._program[0] != key:
+            self._program = key, backend.compile(recipe, self._values)
+        return self._program[1]
+
+    def _validator(self, program: Program, recipe: Recipe, held: Sequence[Data]) -> Any:
+        return (lambda: _named(recipe, program.measure(held[0]))) if held else None
+
+    def _check_settings(self, backend: Backend, precision: str, epochs: int, accumulate: int, initial: int) -> None:
+        if precision not in backend.precisions:
+            raise ConfigError(f"backend '{backend.name}' has no precision {precision!r}; it has {', '.join(backend.precisions)}")
+        descriptions.check_number("fit", "epochs", epochs, low=0, whole=True)
+        descriptions.check_number("fit", "initial_epoch", initial, low=0, whole=True)
+        descriptions.check_number("fit", "accumulate", accumulate, low=1, whole=True)
+
+    def _batch_size(self, given: int | str, data: Data, drop_last: bool, accumulate: int) -> int:
+        if given == "full":
+            return data.rows
+        descriptions.check_number("fit", "batch_size", given, low=1, whole=True)
+        size = int(given)
+        if drop_last and size * accumulate > data.rows:
+            raise ConfigError(f"fit: drop_last leaves no batch: {data.rows} rows, batches of {size * accumulate}")
+        return size
+
+
+def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+    """The model that `Sequential.save` wrote. Its file is data: names in it are looked up, never imported.
+
+    `custom_objects` maps names of your own layers, losses and formulas to the objects. Raises FormatError for a
+    file that is damaged or not a model, ConfigError for a name that is not known.
+    """
+    values, settings = storage.load(path)
+    custom = custom_objects or {}
+    try:
+        config = settings["model"]
+        model = Sequential([descriptions.from_config(c, custom) for c in config["layers"]], seed=config["seed"])
+        shape = tuple(config["input_shape"])
+        chosen = {k: descriptions.from_config(config[k], custom) for k in ("optimizer", "loss", "metrics")}
+        expected = {f"{n}": v.shape for n, v in first_values(model.layers, shape, model.seed).items()}
+    except (KeyError, TypeError) as error:
+        raise FormatError(f"{path}: its settings don't describe a model ({error!r})") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}. deepmath never imports code from a model file.") from error
+    for name, wanted in expected.items():
+        if name not in values or values[name].shape != wanted:
+            have = values[name].shape if name in values else "missing"
+            raise FormatError(f"{path}: array '{name}' is {have}; the model needs shape {wanted}")
+    if chosen["loss"] is not None:
+        model.compile(chosen["optimizer"], chosen["loss"], chosen["metrics"])
+    model._build(shape)
+    model._values = {n: values[n] for n in [*expected, *(n for n in values if n not in expected)]}
+    model._epochs_trained = int(settings.get("epochs_trained", 0))
+    return model
+
+
+def _named(recipe: Recipe, results: Any) -> dict[str, float]:
+    named = dict(zip(recipe.columns, map(float, results), strict=True))
+    return {n: v for n, v in named.items() if n not in ("weight", "rows")}
+
+
+def layer_shapes(model: Sequential) -> list[tuple[int, ...]]:
+    """The shape of each layer's inputs, and of the model's outputs."""
+    model._need_weights()
+    assert model._shape is not None
+    return shapes_of(model.layers, model._shape)

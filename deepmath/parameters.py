@@ -1,0 +1,46 @@
+"""Parameters in one flat buffer: named views that each begin on a 64-byte boundary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+ALIGNMENT = 16
+"""Elements between possible beginnings: 64 bytes of float32, and 128 of float64, so that offsets never differ."""
+
+
+class Layout:
+    """Where each named array lies in a flat buffer.
+
+    >>> layout = Layout({"kernel": (2, 3), "bias": (3,)})
+    >>> layout.offsets, layout.size
+    ({'kernel': 0, 'bias': 16}, 32)
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.shapes = dict(shapes)
+        self.offsets: dict[str, int] = {}
+        self.size = 0
+        for name, shape in self.shapes.items():
+            self.offsets[name] = self.size
+            self.size += -(-math.prod(shape) // ALIGNMENT) * ALIGNMENT
+
+    def zeros(self, dtype: str) -> Any:
+        """A zeroed buffer [size] whose first element lies on a 64-byte boundary."""
+        bytes_per = np.dtype(dtype).itemsize
+        raw = np.zeros(self.size * bytes_per + 64, np.uint8)
+        start = -raw.ctypes.data % 64
+        return raw[start : start + self.size * bytes_per].view(dtype)
+
+    def view(self, buffer: Any, name: str) -> Any:
+        """The named array inside a buffer; writing to it writes to the buffer."""
+        shape = self.shapes[name]
+        start = self.offsets[name]
+        return buffer[start : start + math.prod(shape)].reshape(shape)
+
+    def views(self, buffer: Any) -> dict[str, Any]:
+        """Every named array inside a buffer."""
+        return {name: self.view(buffer, name) for name in self.shapes}

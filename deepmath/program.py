@@ -1,0 +1,246 @@
+"""The seam between what is trained and how: a `Recipe` says what, a `Program` runs it.
+
+A backend compiles a recipe into a program. Everything above (the training loop, the model, the command)
+sees only this file; everything that clips, accumulates, averages over processes or searches along lines
+stands between `gradients` and `apply`.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmath.activations import ActivationFunction
+from deepmath.formulas.losses import one_hot
+from deepmath.formulas.random import epoch_order
+from deepmath.layers import Layer
+from deepmath.losses import Loss
+from deepmath.metrics import Metric
+from deepmath.optimizers import Optimizer
+from deepmath.regularizers import Regularizer
+from deepmath.trace import Formula
+
+RESULTS = ("loss", "cost", "weight", "rows")
+"""What every step reports in front of the metrics: objective, loss without penalties, sum of weights, rows."""
+
+
+class Part(NamedTuple):
+    """One link of the chain: a layer, its number in the model, and the shape of its inputs."""
+
+    layer: Layer
+    number: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands behind the last layer: the loss of its scores, and the activation that predictions get.
+
+    `activation` was taken off the chain because the loss is written for the scores in front of it.
+    """
+
+    loss: Loss
+    metrics: tuple[Metric, ...]
+    outputs: int
+    activation: ActivationFunction | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether targets are whole-number labels [rows] and not rows of numbers [rows, outputs]."""
+        return self.loss.targets == "labels"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of the data that a step trains on.
+
+    `rows` are their numbers in the data, `weights` their shares of the loss (they sum to 1 over the logical
+    batch), `first` the place of the first in the logical batch.
+    """
+
+    rows: Any
+    weights: Any
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Data:
+    """Inputs [rows, ...] and targets, in the program's library and precision; weights [rows] are float64 on the host.
+
+    Targets are [rows, outputs], or whole-number labels [rows].
+    """
+
+    x: Any
+    targets: Any
+    weights: Any = None
+
+    @property
+    def rows(self) -> int:
+        return int(self.x.shape[0])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what a program computes, apart from the data and the values it starts from.
+
+    `penalties` are regularisers by parameter name. Step number `origin` is the first of epoch `first_epoch`:
+    a second call of fit goes on counting both.
+    """
+
+    parts: tuple[Part, ...]
+    head: Head | None
+    optimizer: Optimizer
+    precision: str = "float32"
+    seed: int = 0
+    batch_size: int = 32
+    accumulate: int = 1
+    shuffle: bool = True
+    drop_last: bool = False
+    penalties: Mapping[str, Regularizer] = field(default_factory=dict)
+    origin: int = 0
+    first_epoch: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of what a step reports."""
+        return (*RESULTS, *(m.name for m in self.head.metrics)) if self.head else RESULTS
+
+
+class Program(abc.ABC):
+    """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands."""
+
+    step: int
+
+    @abc.abstractmethod
+    def run(self, k: int) -> Any:
+        """Train k steps from where it stands. Gives float64 [k, columns] as `Recipe.columns` names them.
+
+        Has the bits of k times run(1).
+        """
+
+    @abc.abstractmethod
+    def gradients(self, batch: Batch, previous: Any = None) -> Any:
+        """The objective's gradient over one (micro-)batch, added to `previous`; changes no visible value.
+
+        It carries the layers' new state and the step's results. The value may live in the program's own
+        memory: it is good until the next call.
+        """
+
+    @abc.abstractmethod
+    def apply(self, gradients: Any) -> None:
+        """Clip, update the parameters, take over the layers' new state, and count one step."""
+
+    @abc.abstractmethod
+    def predict(self, x: Any) -> Any:
+        """Predictions for inputs in the program's library."""
+
+    @abc.abstractmethod
+    def measure(self, data: Data) -> Any:
+        """The results over a whole data set without training: float64 [columns]."""
+
+    @abc.abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Every visible value as a NumPy array by name: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", "step"."""
+
+    @abc.abstractmethod
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave. Training goes on with the same bits."""
+
+    @abc.abstractmethod
+    def plan(self) -> list[tuple[str, str]]:
+        """(which part, how it runs and why) for each part of the work."""
+
+
+class Batches:
+    """Which rows each step trains on: a rule of (seed, step) alone, run on the host."""
+
+    def __init__(self, recipe: Recipe, data: Data) -> None:
+        self.rows, self.seed, self.shuffle = data.rows, recipe.seed, recipe.shuffle
+        self._origin, self._first_epoch = recipe.origin, recipe.first_epoch
+        self.micro = min(recipe.batch_size, self.rows)
+        self.logical = min(recipe.batch_size * recipe.accumulate, self.rows)
+        self.weights = data.weights
+        whole, rest = divmod(self.rows, self.logical)
+        self.per_epoch = whole if recipe.drop_last or not rest else whole + 1
+        self._order = functools.lru_cache(maxsize=2)(self._epoch)
+
+    def _epoch(self, epoch: int) -> Any:
+        return epoch_order(self.seed, epoch, self.rows) if self.shuffle else np.arange(self.rows, dtype=np.int64)
+
+    def position(self, step: int) -> tuple[int, int]:
+        """(epoch, place within the epoch) of update number `step`."""
+        epochs, place = divmod(step - self._origin, self.per_epoch)
+        return self._first_epoch + epochs, place
+
+    def _rows_of(self, step: int) -> Any:
+        epoch, place = self.position(step)
+        return self._order(epoch)[place * self.logical : (place + 1) * self.logical]
+
+    def at(self, step: int) -> list[Batch]:
+        """The micro-batches of update number `step`."""
+        rows = self._rows_of(step)
+        weights = row_weights(self.weights, rows)
+        return [
+            Batch(rows[i : i + self.micro], weights[i : i + self.micro], i) for i in range(0, len(rows), self.micro)
+        ]
+
+    def weight_of(self, step: int) -> tuple[float, int]:
+        """The sum of the weights and the number of the rows of update number `step`."""
+        rows = self._rows_of(step)
+        return float(len(rows) if self.weights is None else math.fsum(self.weights[rows])), len(rows)
+
+
+def row_weights(weights: Any, rows: Any) -> Any:
+    """Each row's share of the loss; all zero where no row counts."""
+    if weights is None:
+        return np.full(len(rows), 1.0 / len(rows))
+    chosen = weights[rows]
+    total = math.fsum(chosen)
+    return chosen / total if total > 0.0 else chosen
+
+
+def finished(sums: Any, weight: float, rows: int) -> Any:
+    """[penalty, cost, *metric sums] -> [objective, cost, weight, rows, *metric means]."""
+    return np.concatenate([[sums[0] + sums[1], sums[1], weight, rows], sums[2:] / max(rows, 1)])
+
+
+def head_formula(head: Head) -> Formula:
+    """(xp, z, targets, index, weight) -> (dz, loss, *metrics): all that is computed behind the last layer, in one.
+
+    z [batch, outputs] are the last layer's values, weight [batch, 1] the rows' shares; dz is the gradient of the
+    weighted loss, loss and metrics are [batch, 1], not weighted.
+    """
+    backward = head.loss.backward()
+    results = results_formula(head)
+
+    def formula(xp: Any, z: Any, targets: Any, index: Any, weight: Any) -> tuple[Any, ...]:
+        d = _targets(head, xp, z, targets, index)
+        return (backward(xp, z, d, weight), *results(xp, z, targets, index))
+
+    return formula
+
+
+def results_formula(head: Head) -> Formula:
+    """(xp, z, targets, index) -> (loss, *metrics), each [batch, 1]."""
+
+    def formula(xp: Any, z: Any, targets: Any, index: Any) -> tuple[Any, ...]:
+        d = _targets(head, xp, z, targets, index)
+        p = z if head.activation is None else head.activation.value(xp, z)
+        return (head.loss.value(xp, z, d), *(m.value(xp, p, d, index) for m in head.metrics))
+
+    return formula
+
+
+def _targets(head: Head, xp: Any, z: Any, targets: Any, index: Any) -> Any:
+    return one_hot(xp, targets, index, z) if head.labelled else targets
+
+
+def head_kinds(head: Head) -> list[str]:
+    """The kinds of `head_formula`'s arguments."""
+    return ["element", "row:int" if head.labelled else "element", "index", "row"]

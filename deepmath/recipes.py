@@ -1,0 +1,76 @@
+"""From a model's descriptions to a recipe: the chain of parts, the head, and the first values."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from deepmath import metrics as metric_table
+from deepmath.activations import ActivationFunction
+from deepmath.errors import ConfigError
+from deepmath.initializers import Draws
+from deepmath.layers import Activation, Layer
+from deepmath.losses import Loss
+from deepmath.program import Head, Part
+from deepmath.regularizers import Regularizer
+
+MAX_PARAMETERS = 1 << 33
+"""A model of more parameters (64 GiB in float64) is taken for a mistake."""
+
+
+def shapes_of(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shape of each layer's inputs, and of the last one's outputs."""
+    shapes = [shape]
+    for layer in layers:
+        shapes.append(layer.output_shape(shapes[-1]))
+    return shapes
+
+
+def first_values(layers: Sequence[Layer], shape: tuple[int, ...], seed: int) -> dict[str, Any]:
+    """Initial parameters and states of all layers, named as in `Program.state`, float64."""
+    shapes = shapes_of(layers, shape)
+    wanted = sum(math.prod(s[-1:]) * math.prod(t[-1:]) for s, t in zip(shapes, shapes[1:], strict=False))
+    if wanted > MAX_PARAMETERS:
+        raise ConfigError(f"the model would have about {wanted:.2g} weights ({wanted * 4 / 2**40:.1f} TiB); check the layers' units")
+    values: dict[str, Any] = {}
+    for number, (layer, inputs) in enumerate(zip(layers, shapes, strict=False)):
+        params, state = layer.init(inputs, functools.partial(Draws, seed, number))
+        values |= {f"params.{number}.{name}": v for name, v in params.items()}
+        values |= {f"state.{number}.{name}": v for name, v in state.items()}
+    return values
+
+
+def parts_of(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[Part, ...]:
+    """All layers taken apart, each with its number in the model and its inputs' shape."""
+    parts = []
+    for number, layer in enumerate(layers):
+        for piece in layer.parts():
+            parts.append(Part(piece, number, shape))
+            shape = piece.output_shape(shape)
+    return tuple(parts)
+
+
+def with_head(
+    parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]
+) -> tuple[tuple[Part, ...], Head]:
+    """The chain and its head: a last activation moves behind the loss where the loss is written for its scores."""
+    last = parts[-1]
+    outputs = last.layer.output_shape(last.shape)
+    if len(outputs) != 1:
+        raise ConfigError(f"loss '{loss.name}': the last layer must give one row of numbers for each sample; got shape {outputs}")
+    resolved = tuple(metric_table.resolve(m, outputs[0], loss.name) for m in metrics)
+    function: ActivationFunction | None = last.layer.activation if isinstance(last.layer, Activation) else None
+    on_scores = loss.on_scores(function.name) if function is not None and len(parts) > 1 else None
+    if on_scores is None:
+        return parts, Head(loss, resolved, outputs[0])
+    return parts[:-1], Head(on_scores, resolved, outputs[0], function)
+
+
+def penalties_of(layers: Sequence[Layer]) -> dict[str, Regularizer]:
+    """Regularisers by parameter name, "0.kernel"."""
+    found = {}
+    for number, layer in enumerate(layers):
+        found |= {f"{number}.{name}": regularizer for name, regularizer in layer.penalties().items()}
+    return found

@@ -1,0 +1,129 @@
+"""Files of values: one safetensors file with settings inside and one SHA-256 over all of it.
+
+A file is written beside its place, synced, read back and renamed, so that its name always stands for a
+whole file. The hash stands in the header; it is taken with sixty-four zeros in its own place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from deepmath.errors import FormatError
+
+FORMAT = "deepmath-1"
+_BLANK = "0" * 64
+_FOREIGN = {b"PK\x03\x04": "a zip archive (PyTorch and npz files are)", b"\x80": "a pickle", b"\x89HDF": "an HDF5 file"}
+
+
+class Stored(NamedTuple):
+    """What a file held: arrays by name, and settings as plain data."""
+
+    values: dict[str, Any]
+    settings: dict[str, Any]
+
+
+def save(path: str | os.PathLike[str], values: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Write arrays and settings to one file, whole or not at all. Raises OSError where the folder can't be written."""
+    target = Path(path)
+    arrays = {name: np.ascontiguousarray(v).reshape(np.shape(v)) for name, v in values.items()}
+    text = json.dumps(settings, allow_nan=False, sort_keys=True)
+    metadata = {"format": FORMAT, "settings": text, "sha256": _BLANK}
+    blank = safetensors.numpy.save(arrays, metadata)
+    digest = hashlib.sha256(blank).hexdigest()
+    field = f'"sha256":"{_BLANK}"'.encode()
+    if blank.count(field) != 1:
+        raise ValueError("the settings hold the text of the hash field; rename that setting")
+    write_whole(target, blank.replace(field, f'"sha256":"{digest}"'.encode()))
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Temporary file, write, sync, read back, rename, sync the folder: after a crash the old file or the new."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.tmp.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if Path(name).read_bytes() != content:
+            raise OSError(f"cannot save {target}: what was written can't be read back")
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, target)
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot save {target}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load(path: str | os.PathLike[str]) -> Stored:
+    """Read a file that `save` wrote. Raises FileNotFoundError, and FormatError for every file that is not one, whole."""
+    content = _read(Path(path))
+    name = str(path)
+    for start, what in _FOREIGN.items():
+        if content.startswith(start):
+            raise FormatError(
+                f"{name} is {what}. deepmath reads only its own safetensors files and never pickle, because pickle can run code."
+            )
+    metadata = _metadata(name, content)
+    stored_hash = metadata.get("sha256", "")
+    if metadata.get("format") != FORMAT:
+        raise FormatError(f"{name} is not a deepmath file of this version (format {metadata.get('format')!r}, expected {FORMAT!r})")
+    field = f'"sha256":"{stored_hash}"'.encode()
+    blank = content.replace(field, f'"sha256":"{_BLANK}"'.encode(), 1)
+    if len(stored_hash) != 64 or hashlib.sha256(blank).hexdigest() != stored_hash:
+        raise FormatError(f"{name} fails its SHA-256 check; the file was changed or damaged after saving.")
+    try:
+        values = safetensors.numpy.load(content)
+        settings = json.loads(metadata["settings"])
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise FormatError(f"{name} can't be read: {error}") from error
+    if not isinstance(settings, dict):
+        raise FormatError(f"{name}: its settings are not a table")
+    return Stored(values, settings)
+
+
+def _read(path: Path) -> bytes:
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise FormatError(f"{path} is not a regular file")
+    return path.read_bytes()
+
+
+def _metadata(name: str, content: bytes) -> dict[str, str]:
+    """The metadata table of a safetensors header, without trusting any of it."""
+    size = int.from_bytes(content[:8], "little")
+    if len(content) < 10 or size > len(content) - 8:
+        raise FormatError(f"{name} is incomplete: its header needs {size + 8:,} bytes, the file has {len(content):,}.")
+    try:
+        header = json.loads(content[8 : 8 + size])
+        metadata = header["__metadata__"]
+        good = all(isinstance(k, str) and isinstance(v, str) for k, v in metadata.items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(f"{name} is not a deepmath file: its header can't be read") from error
+    if not good:
+        raise FormatError(f"{name} is not a deepmath file: its metadata hold something other than text")
+    return dict(metadata)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

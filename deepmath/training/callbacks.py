@@ -1,0 +1,55 @@
+"""Callbacks: what happens between steps and epochs of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepmath.program import Program
+from deepmath.training.history import History
+
+
+@dataclass
+class Run:
+    """A training run as callbacks see it. `stop` ends it after the event at hand."""
+
+    program: Program
+    history: History
+    epochs: int
+    steps_per_epoch: int
+    columns: tuple[str, ...]
+    facts: dict[str, Any]
+    epoch: int = 0
+    step_in_epoch: int = 0
+    results: list[Any] = field(default_factory=list)
+    stop: bool = False
+
+    @property
+    def step(self) -> int:
+        """Updates made so far, over all runs of the model."""
+        return self.program.step
+
+
+class Callback:
+    """A hook for each event; the ones you don't need do nothing.
+
+    `every` is how many steps may pass between calls of `on_steps_end`; None means that the callback needs no
+    steps, so that many can run in one call.
+    """
+
+    every: int | None = None
+
+    def on_train_begin(self, run: Run) -> None:
+        """Before the first step."""
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Before an epoch's first step."""
+
+    def on_steps_end(self, run: Run) -> None:
+        """After some steps: at least whenever `run.step` is a multiple of `every`."""
+
+    def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
+        """After an epoch and its validation; `logs` is the epoch's entry in the history."""
+
+    def on_train_end(self, run: Run) -> None:
+        """After the last step, also when training was interrupted."""

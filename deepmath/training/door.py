@@ -1,0 +1,150 @@
+"""Data at the door: everything is checked and converted once, before the first step.
+
+Behind the door there are only finite numbers of one precision, on one device, and labels in range.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from deepmath.arrays import is_array, namespace_of, to_numpy
+from deepmath.backend import Backend
+from deepmath.errors import ConfigError, LabelError, NumericError
+from deepmath.program import Data, Head, Recipe
+
+
+def admit(backend: Backend, recipe: Recipe, X: Any, y: Any, sample_weight: Any = None, name: str = "X") -> Data:
+    """Checked data in the backend's library.
+
+    X is [rows, *features], y [rows], [rows, 1] or [rows, outputs]; lists and tables are taken as NumPy takes
+    them. Raises LabelError, NumericError or ConfigError that say where and what.
+    """
+    head, precision = recipe.head, recipe.precision
+    assert head is not None
+    x = admit_inputs(backend, precision, X, recipe.parts[0].shape, name)
+    y = y if is_array(y) else _plain(y, "y")
+    if y.shape[:1] != x.shape[:1]:
+        counts = [int(x.shape[0]), int(y.shape[0]) if y.ndim else 0]
+        raise ConfigError(f"Found input variables with inconsistent numbers of samples: {counts}")
+    targets = _labels(head, y) if head.labelled else _numbers(head, y)
+    placed = backend.put(targets, "int64") if head.labelled else backend.put(targets, precision)
+    return Data(x, placed, _weights(sample_weight, int(x.shape[0])))
+
+
+def admit_inputs(backend: Backend, precision: str, X: Any, shape: tuple[int, ...] | None, name: str = "X") -> Any:
+    """Checked inputs in the backend's library; `shape` is what a row must have."""
+    x = X if is_array(X) else _plain(X, name)
+    if x.ndim < 2:
+        hint = "Reshape your data using X.reshape(-1, 1) (one feature) or X.reshape(1, -1) (one sample)."
+        raise ConfigError(f"Expected 2D array, got {x.ndim}D array instead: {name} has shape={tuple(x.shape)}. {hint}")
+    if x.shape[0] == 0:
+        raise ConfigError(f"Found array with 0 sample(s) (shape={tuple(x.shape)}) while a minimum of 1 is required.")
+    if shape is not None and tuple(x.shape[1:]) != shape:
+        given, wanted = tuple(x.shape[1:]), shape
+        if len(given) == len(wanted) == 1:
+            raise ConfigError(f"{name} has {given[0]} features, but the model is expecting {wanted[0]} features as input.")
+        raise ConfigError(f"{name} has rows of shape {given}; the model expects {wanted}")
+    with np.errstate(over="ignore"):
+        placed = backend.put(x, precision)
+    check_finite(placed, name, precision)
+    return placed
+
+
+def check_finite(x: Any, name: str, precision: str) -> None:
+    """Raise NumericError that names the first NaN or infinity in x [rows, ...]."""
+    xp = namespace_of(x)
+    if bool(xp.all(xp.isfinite(x))):
+        return
+    host = to_numpy(x)
+    place = np.argwhere(~np.isfinite(host))[0]
+    count = int(np.sum(~np.isfinite(host)))
+    where = f"first at row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "") + f"; {count} value{'s' * (count > 1)}"
+    if np.isnan(host[tuple(place)]):
+        raise NumericError(f"Input {name} contains NaN ({where}). Impute or drop it.")
+    hint = "Scale the data or use precision='float64'." if precision == "float32" else "Clip or drop it."
+    raise NumericError(f"Input {name} contains infinity or a value too large for dtype('{precision}') ({where}). {hint}")
+
+
+def _plain(values: Any, name: str) -> Any:
+    array = np.asarray(values)
+    if array.dtype == object or array.dtype.kind in "USV":
+        flat = array.reshape(-1)
+        text = next((v for v in flat if isinstance(v, str)), None)
+        what = f"; it holds text ({text!r})" if text is not None else ""
+        raise ConfigError(f"{name} has dtype {array.dtype}; expected numbers{what}. Encode it first.")
+    return array
+
+
+def _numbers(head: Head, y: Any) -> Any:
+    """Targets [rows, outputs] for losses that take numbers."""
+    if y.ndim == 1:
+        y = namespace_of(y).reshape(y, (-1, 1))
+    if y.ndim != 2 or y.shape[1] != head.outputs:
+        hint = ""
+        if head.loss.name == "categorical_crossentropy" and y.ndim == 2 and y.shape[1] == 1:
+            hint = " For whole-number labels use loss='sparse_categorical_crossentropy'."
+        raise ConfigError(f"y has shape {tuple(y.shape)}, but the model has {head.outputs} outputs.{hint}")
+    check_finite(y if "float" in str(y.dtype) else to_numpy(y), "y", "float64")
+    if head.loss.targets == "shares":
+        host = to_numpy(y)
+        bad = np.argwhere((host < 0) | (host > 1))
+        if len(bad):
+            row, column = bad[0]
+            raise LabelError(
+                f"target {host[row, column]:g} at row {row} is outside 0..1, which loss '{head.loss.name}' needs. "
+                "Encode the classes as 0 and 1; for regression use loss='mse'."
+            )
+    return y
+
+
+def _labels(head: Head, y: Any) -> Any:
+    """Whole-number labels [rows] in 0 ... outputs - 1."""
+    host = to_numpy(y)
+    if host.ndim == 2 and host.shape[1] == 1:
+        host = host[:, 0]
+    if host.ndim != 1:
+        raise LabelError(
+            f"loss '{head.loss.name}' takes one whole-number label for each row; y has shape {tuple(host.shape)}. "
+            "For one-hot rows use loss='categorical_crossentropy'."
+        )
+    if host.dtype == bool:
+        host = host.astype(np.int64)
+    bad = np.flatnonzero(~np.isfinite(host)) if host.dtype.kind == "f" else []
+    if len(bad):
+        raise LabelError(f"label {host[bad[0]]} at row {bad[0]} is not a number. Drop the row or give it a label.")
+    whole = host.astype(np.int64)
+    fractional = np.flatnonzero(whole != host)
+    if len(fractional):
+        row = fractional[0]
+        raise LabelError(
+            f"labels must be whole numbers for loss '{head.loss.name}'; row {row} is {host[row]:g}. "
+            "For regression use loss='mse'."
+        )
+    last = head.outputs - 1
+    negative, large = np.flatnonzero(whole < 0), np.flatnonzero(whole > last)
+    if len(negative):
+        raise LabelError(f"label {whole[negative[0]]} at row {negative[0]} is negative; class labels must be 0..{last}.")
+    if len(large):
+        label, row = whole[large[0]], large[0]
+        raise LabelError(
+            f"label {label} at row {row} is outside 0..{last} (the model has {head.outputs} outputs). "
+            f"Fix the labels or give the last layer {whole.max() + 1} units."
+        )
+    return whole
+
+
+def _weights(given: Any, rows: int) -> Any:
+    """Sample weights [rows] as float64 on the host, or None."""
+    if given is None:
+        return None
+    weights = np.asarray(to_numpy(given), np.float64)
+    if weights.shape != (rows,):
+        raise ConfigError(f"sample_weight must have shape ({rows},), one number for each row; got {tuple(weights.shape)}")
+    bad = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
+    if len(bad):
+        raise ConfigError(f"sample_weight must be finite and >= 0; got {weights[bad[0]]} at row {bad[0]}")
+    if not weights.any():
+        raise ConfigError("sample_weight is zero for every row; at least one row must count")
+    return weights

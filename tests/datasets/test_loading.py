@@ -1,0 +1,67 @@
+"""load: every name, every option, every refusal."""
+
+import numpy as np
+import pytest
+
+from deepmath import datasets
+from deepmath.errors import ConfigError, FormatError
+
+
+@pytest.mark.parametrize("name", ["circles", "moons", "xor", "digits"])
+def test_a_name_gives_what_its_function_gives(name):
+    data = datasets.load(name)
+    X, y = getattr(datasets, name)()
+    np.testing.assert_array_equal(data.X, X)
+    np.testing.assert_array_equal(data.y, y)
+    assert data.name == name
+    assert len(data.classes) == y.max() + 1
+    assert len(data.feature_names) == X.shape[1]
+
+
+def test_seed_and_options_go_through():
+    data = datasets.load("circles", seed=5, n=20, noise=0.0, factor=0.5)
+    np.testing.assert_array_equal(data.X, datasets.circles(n=20, noise=0.0, factor=0.5, seed=5)[0])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".CSV"])
+def test_a_path_gives_the_table(tmp_path, suffix):
+    path = tmp_path / f"cats{suffix}"
+    path.write_text("kind,weight,age\ntom,4.5,?\nmolly,3,2\n")
+    for place in (path, str(path)):
+        data = datasets.load(place, seed=1, target="kind", na=["?"])
+        np.testing.assert_array_equal(data.X, [[4.5, np.nan], [3.0, 2.0]])
+        assert data.y.tolist() == [1, 0]
+        assert (data.name, data.classes, data.feature_names) == ("cats", ("molly", "tom"), ("weight", "age"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "circels",
+            {},
+            "load: no data set 'circels'; did you mean 'circles'? "
+            "Known: circles, moons, xor, digits, or a path that ends in .csv",
+        ),
+        (
+            "data.txt",
+            {},
+            "load: no data set 'data.txt'. Known: circles, moons, xor, digits, or a path that ends in .csv",
+        ),
+        ("circles", {"nosie": 1}, "load: 'circles' has no option 'nosie'; its options: n, noise, factor"),
+        ("digits", {"n": 1}, "load: 'digits' has no option 'n'; its options: none"),
+        ("a.csv", {"path": 1}, "load: 'a.csv' has no option 'path'; its options: target, header, na"),
+    ],
+)
+def test_what_is_unknown_is_refused(name, options, message):
+    with pytest.raises(ConfigError) as caught:
+        datasets.load(name, **options)
+    assert str(caught.value) == message
+
+
+def test_a_missing_file_is_an_os_error_and_a_bad_one_a_format_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        datasets.load(tmp_path / "none.csv")
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(FormatError, match="the file is empty"):
+        datasets.load(tmp_path / "empty.csv")
