@@ -239,18 +239,18 @@ def needed(outputs: Iterable[Node]) -> list[Node]:
     return [seen[n] for n in sorted(seen)]
 
 
-def trace(formula: Formula, kinds: Sequence[str]) -> Trace:
+def trace(formula: Formula, kinds: Sequence[str], names: Sequence[str] | None = None) -> Trace:
     """Call `formula(xp, *arguments)` with symbols of these kinds.
 
     A kind is "element", "row", "column" or "scalar", with ":int" behind it for integers. Arguments are named
-    as in the formula's signature. Raises TraceError where the formula can't be traced.
+    by `names`, else as in the formula's signature. Raises TraceError where the formula can't be traced.
 
     >>> trace(lambda xp, z: xp.maximum(z, 0.0), ["element"]).outputs
     (%2 = maximum(%0, %1),)
     """
     graph = Graph()
     arguments = []
-    for name, kind in zip(argument_names(formula, len(kinds)), kinds, strict=True):
+    for name, kind in zip(names or argument_names(formula, len(kinds)), kinds, strict=True):
         shape, _, dtype = kind.partition(":")
         arguments.append(graph.argument(name, shape, dtype or "float"))
     outputs = formula(Symbols(graph), *arguments)

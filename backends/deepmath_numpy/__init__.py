@@ -1,0 +1,47 @@
+"""The CPU backend: NumPy's BLAS for matrix products, fused loops printed from the formulas for the rest.
+
+Without numba (extra `fast`) it runs the reference on NumPy, and `plan()` says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepmath.arrays import FLOATS, namespace_of, to_numpy
+from deepmath.backend import Backend
+from deepmath.program import Data, Program, Recipe
+from deepmath.reference import ReferenceProgram
+
+__all__ = ["NumpyBackend", "backend"]
+
+
+@dataclass(frozen=True)
+class NumpyBackend(Backend):
+    """Fused where numba is installed, the reference where it is not."""
+
+    name: str = "numpy"
+
+    def put(self, x: Any, dtype: str) -> Any:
+        return np.ascontiguousarray(to_numpy(x), dtype=FLOATS.get(dtype, dtype))
+
+    def compile(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None = None) -> Program:
+        if not is_fused():
+            return ReferenceProgram(recipe, values, namespace_of(np.empty(0)), None, data)
+        from deepmath_numpy.program import FusedProgram
+
+        return FusedProgram(recipe, values, data)
+
+
+def is_fused() -> bool:
+    """Whether formulas can be compiled here."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def backend(device: Any = None) -> Backend:
+    """The entry point: a backend for this device, which is the CPU."""
+    return NumpyBackend()

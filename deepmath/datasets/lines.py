@@ -61,7 +61,7 @@ class Records(Iterator[list[str]]):
     def _lines(self) -> Iterator[str]:
         while line := self._file.readline(LIMIT - self._length + 1):
             self._read += 1
-            pass
+            self._length += len(line)
             here = f"{self.name} line {self._read}"
             if self._read == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff"):
                 msg = f"{self.name}: the text is UTF-16; save it as UTF-8"

@@ -80,7 +80,6 @@ def _panel(ax: Axes, title: str, training: Any, validation: Any) -> None:
     else:
         _from_zero(ax, values)
     ax.legend(loc="best")
-    style.keep_ticks(ax)
 
 
 def _from_zero(ax: Axes, values: Any) -> None:

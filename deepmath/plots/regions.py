@@ -74,7 +74,6 @@ def decision_regions(
     ax.set_ylabel(ax.get_ylabel() or "$x_2$")
     if names:
         _legend(ax, names)
-    style.keep_ticks(ax)
     return ax
 
 

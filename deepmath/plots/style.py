@@ -123,15 +123,6 @@ def ink(ax: Axes) -> str:
     return _INK[is_dark(ax)]
 
 
-def keep_ticks(ax: Axes) -> None:
-    """Fix the ticks' colours now: matplotlib makes some ticks when it draws, after a theme has ended."""
-    settings = _matplotlib().rcParams
-    for axis in ("x", "y"):
-        label = settings[f"{axis}tick.labelcolor"]
-        colour = settings[f"{axis}tick.color"]
-        ax.tick_params(axis=axis, color=colour, labelcolor=colour if label == "inherit" else label)
-
-
 def _matplotlib() -> Any:
     return require("matplotlib", "plot", "pictures")
 

@@ -44,8 +44,10 @@ class Kernel(NamedTuple):
     passes: list[Pass]
 
 
-def kernel(name: str, formula: Formula, kinds: Sequence[str], outputs: Sequence[str]) -> Kernel:
-    """Trace a formula and lay out its loops; `outputs` names its results.
+def kernel(
+    name: str, formula: Formula, kinds: Sequence[str], outputs: Sequence[str], names: Sequence[str] | None = None
+) -> Kernel:
+    """Trace a formula and lay out its loops; `outputs` names its results, `names` its arguments.
 
     A result that has the name of an element argument is written into it. Compilers vectorise that, while two
     names for one array make them fall back to single elements. Any other result goes to an array "out_" + name.
@@ -53,7 +55,7 @@ def kernel(name: str, formula: Formula, kinds: Sequence[str], outputs: Sequence[
     The argument kinds are those of `trace`, and besides "index" (the column's number, 0, 1, ...) and
     "row_index" (the row's), which are computed and not passed.
     """
-    traced = trace(formula, [_VIRTUAL.get(k, k) for k in kinds])
+    traced = trace(formula, [_VIRTUAL.get(k, k) for k in kinds], names)
     virtual = {n.number for n, k in zip(traced.arguments, kinds, strict=True) if k in _VIRTUAL}
     arguments = tuple(n for n in traced.arguments if n.number not in virtual)
     names = {a.value for a in arguments if a.axes == KINDS["element"]}

@@ -1,0 +1,95 @@
+"""Compiled text: each kernel's module lies in the cache folder under its own SHA-256.
+
+The text of a module is the whole of what its code depends on, so its hash is a safe name: a changed formula
+or printer is another file. (Numba's own cache never hits for closures and executed text, and hits stale when
+an imported helper has changed.) A module is registered before it runs, which is what lets Numba keep
+machine code beside it. Only a folder that nobody else can write is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import logging
+import os
+import stat
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import ModuleType
+
+logger = logging.getLogger("deepmath")
+_lock = threading.RLock()
+_PREFIX = "deepmath_kernel_"
+
+
+@functools.cache
+def folder() -> tuple[Path, bool]:
+    """The cache folder, and whether it outlives the process. One that can't be used safely is replaced by a new one."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    wanted = Path(base) / "deepmath"
+    try:
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_private(wanted):
+            probe = tempfile.NamedTemporaryFile(dir=wanted)  # noqa: SIM115 - only to see whether it can be made
+            probe.close()
+            return wanted, True
+        reason = "others can write to it"
+    except OSError as error:
+        reason = str(error.strerror)
+    fresh = Path(tempfile.mkdtemp(prefix="deepmath-"))
+    logger.info("the kernel cache %s can't be used (%s); compiled code is kept for this process only", wanted, reason)
+    return fresh, False
+
+
+def load(text: str) -> ModuleType:
+    """The module of this text; compiled functions in it come from the cache where they are known.
+
+    Runs only text that deepmath printed: a file whose content is not exactly that is written anew.
+    """
+    name = _PREFIX + hashlib.sha256(text.encode()).hexdigest()
+    with _lock:
+        if name in sys.modules:
+            return sys.modules[name]
+        path = _stored(name, text)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+
+def _stored(name: str, text: str) -> Path:
+    directory, _ = folder()
+    path = directory / f"{name}.py"
+    try:
+        if path.read_text(encoding="utf-8") == text and _is_private(path):
+            return path
+    except (OSError, UnicodeDecodeError):
+        announce(directory)
+    handle, temporary = tempfile.mkstemp(dir=directory)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+    return path
+
+
+@functools.cache
+def announce(directory: Path) -> None:
+    """Say once that kernels are compiled: it takes seconds, and only the first time."""
+    logger.info("compiling kernels for this model; they are kept in %s", directory)
+
+
+def _is_private(path: Path) -> bool:
+    """Whether nobody but the user could have written here."""
+    status = path.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+

@@ -1,0 +1,130 @@
+"""Fused loops for the formulas of a program, traced, printed and compiled on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deepmath.activations import ActivationFunction
+from deepmath.errors import TraceError
+from deepmath.formulas.random import philox
+from deepmath.optimizers import Optimizer
+from deepmath.printers import numba
+from deepmath.printers.loops import kernel
+from deepmath.regularizers import Regularizer
+from deepmath.trace import Formula, needed, trace
+from deepmath_numpy import cache
+
+Compiled = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Compiles formulas for one precision. Every method raises TraceError for a formula that can't be traced."""
+
+    precision: str
+
+    def compiled(
+        self, name: str, formula: Formula, kinds: Sequence[str], outputs: Sequence[str], names: Sequence[str] | None = None
+    ) -> Compiled:
+        """The fused loop of a formula; see `deepmath.printers.numba.module` for how it is called."""
+        module = cache.load(numba.module(kernel(name, formula, kinds, outputs, names), self.precision))
+        function: Compiled = getattr(module, name)
+        return function
+
+    def activation(self, function: ActivationFunction | None, bias: bool) -> ActivationKernels:
+        """Forward and backward loops of y = f(z + b), either part of which may be absent."""
+        value = function.value if function is not None else (lambda xp, z: z)
+        backward = function.backward() if function is not None else (lambda xp, z, y, dy: dy)
+        keeps_z, keeps_y = kept(backward)
+        kinds = ["element", "column"] if bias else ["element"]
+        forward = self._forward(value, kinds, keeps_z) if function is not None or bias else None
+        return ActivationKernels(forward, self._backward(backward, keeps_z, keeps_y, bias), keeps_z, keeps_y)
+
+    def _forward(self, value: Formula, kinds: list[str], keeps_z: bool) -> Compiled:
+        def formula(xp: Any, z: Any, *b: Any) -> Any:
+            shifted = z + b[0] if b else z
+            y = value(xp, shifted)
+            return (shifted, y) if keeps_z else y
+
+        return self.compiled("activation", formula, kinds, ["z", "y"] if keeps_z else ["z"], ["z", "b"][: len(kinds)])
+
+    def _backward(self, backward: Formula, keeps_z: bool, keeps_y: bool, bias: bool) -> Compiled | None:
+        kinds = ["element"] * (1 + keeps_z + keeps_y)
+        identity = not keeps_z and not keeps_y and trace(_bare(backward), ["element"]).outputs[0].op == "argument"
+
+        def formula(xp: Any, dy: Any, *saved: Any) -> Any:
+            z = saved[0] if keeps_z else None
+            y = saved[-1] if keeps_y else None
+            dz = backward(xp, z, y, dy)
+            if identity:
+                return xp.batch_sum(dz)
+            return (dz, xp.batch_sum(dz)) if bias else dz
+
+        if identity and not bias:
+            return None
+        outputs = ["db"] if identity else (["dy", "db"] if bias else ["dy"])
+        names = ["dy", *(["z"] if keeps_z else []), *(["y"] if keeps_y else [])]
+        return self.compiled("activation_back", formula, kinds, outputs, names)
+
+    def optimizer(self, optimizer: Optimizer) -> Compiled:
+        """The update, in place over flat [1, size] arrays: (w, g, *slots, *coefficients)."""
+        slots = [f"slot{i}" for i in range(len(optimizer.slots))]
+        scalars = [f"c{i}" for i in range(len(optimizer.coefficients(0)))]
+        kinds = ["element"] * (2 + len(slots)) + ["scalar"] * len(scalars)
+        return self.compiled("optimizer", optimizer.update, kinds, ["w", *slots], ["w", "g", *slots, *scalars])
+
+    def regularizer(self, regularizer: Regularizer) -> Compiled:
+        """(w, g, *strengths, penalty): adds the slope to g in place and writes the penalty, over flat [1, size]."""
+
+        def formula(xp: Any, w: Any, g: Any, *strengths: Any) -> Any:
+            return g + regularizer.slope(xp, w, *strengths), regularizer.penalty(xp, w, *strengths)
+
+        scalars = [f"s{i}" for i in range(len(regularizer.strengths))]
+        kinds = ["element", "element", *["scalar"] * len(scalars)]
+        return self.compiled("regularizer", formula, kinds, ["g", "penalty"], ["w", "g", *scalars])
+
+    def noise(self) -> Compiled:
+        """24 random bits for rows and groups of four units: (first, step, layer, seed, stream, a, b, c, d)."""
+
+        def formula(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
+            return tuple(w >> 8 for w in philox(xp, unit, row + first, step, layer, seed, stream))
+
+        kinds = ["index", "row_index", *["scalar:int"] * 5]
+        return self.compiled("noise", formula, kinds, ["a", "b", "c", "d"])
+
+
+@dataclass(frozen=True)
+class ActivationKernels:
+    """`forward(z, [b], [y])` and `backward(dy, [z], [y], [db])`, in place on z and dy; None where nothing is to do.
+
+    Where z is kept, y goes to an array of its own; else it replaces z.
+    """
+
+    forward: Compiled | None
+    backward: Compiled | None
+    keeps_z: bool
+    keeps_y: bool
+
+
+def kept(backward: Formula) -> tuple[bool, bool]:
+    """Whether the derivative (xp, z, y, dy) needs the activation's input z, and its output y."""
+    traced = trace(backward, ["element"] * 3)
+    used = {n.number for n in needed(traced.outputs)}
+    return traced.arguments[0].number in used, traced.arguments[1].number in used
+
+
+def traceable(function: ActivationFunction) -> str | None:
+    """Why an activation can't be compiled, or None if it can."""
+    try:
+        trace(function.value, ["element"])
+        trace(function.backward(), ["element"] * 3)
+    except TraceError as error:
+        return str(error)
+    return None
+
+
+def _bare(backward: Formula) -> Formula:
+    return lambda xp, dy: backward(xp, None, None, dy)
+

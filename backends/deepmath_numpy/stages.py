@@ -1,0 +1,221 @@
+"""One stage of a fused step for each kind of layer: forward into its own buffers, backward through them.
+
+A stage's `forward(x, rows)` gives its outputs [rows, units], good until the next step; `backward(dy)` may
+write over dy, leaves the parameters' gradients in the flat buffer, and gives dx. Inference uses the same
+stages with their own buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from deepmath.activations import ActivationFunction
+from deepmath.formulas import dropout, normalization, random
+from deepmath.layers import BatchNormalization, Dropout, Layer
+from deepmath_numpy.kernels import Kernels
+
+Views = Mapping[str, Any]
+
+
+@dataclass
+class Moment:
+    """Where a step stands: what the random numbers depend on. The program moves it on."""
+
+    seed: int
+    step: int = 0
+    first: int = 0
+
+
+class Stage(Protocol):
+    """What the program asks of a stage."""
+
+    how: str
+
+    def forward(self, x: Any, training: bool) -> Any: ...
+    def backward(self, dy: Any) -> Any: ...
+
+
+def buffer(rows: int, *shape: int, dtype: str) -> Any:
+    """A work array [rows, *shape]; untouched memory until it is used."""
+    return np.empty((rows, *shape), dtype)
+
+
+class AffineStage:
+    """x W, then bias and activation in one loop; backward the slope and the bias's gradient in one loop."""
+
+    def __init__(
+        self, kernels: Kernels, params: Views, grads: Views, function: ActivationFunction | None, rows: int, first: bool
+    ) -> None:
+        self._w, self._b = params["kernel"], params.get("bias")
+        self._dw, self._db = grads["kernel"], grads.get("bias")
+        features, units = self._w.shape
+        dtype = kernels.precision
+        self._loops = kernels.activation(function, self._b is not None)
+        self._z = buffer(rows, units, dtype=dtype)
+        self._y = buffer(rows, units, dtype=dtype) if self._loops.keeps_z else self._z
+        self._dx = None if first else buffer(rows, features, dtype=dtype)
+        self.how = "fused: matrix product (BLAS), " + _words(self._b is not None, function)
+
+    def forward(self, x: Any, training: bool) -> Any:
+        self._x = x
+        n = len(x)
+        z, y = self._z[:n], self._y[:n]
+        np.matmul(x, self._w, out=z)
+        if self._loops.forward is not None:
+            bias = () if self._b is None else (self._b,)
+            self._loops.forward(z, *bias, *((y,) if self._loops.keeps_z else ()))
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        n = len(dy)
+        if self._loops.backward is not None:
+            saved = ((self._z[:n],) if self._loops.keeps_z else ()) + ((self._y[:n],) if self._loops.keeps_y else ())
+            self._loops.backward(dy, *saved, *(() if self._db is None else (self._db,)))
+        np.matmul(self._x.T, dy, out=self._dw)
+        if self._dx is None:
+            return None
+        return np.matmul(dy, self._w.T, out=self._dx[:n])
+
+
+class ActivationStage:
+    """An activation on its own."""
+
+    def __init__(self, kernels: Kernels, function: ActivationFunction, units: int, rows: int) -> None:
+        self._loops = kernels.activation(function, bias=False)
+        self._z = buffer(rows, units, dtype=kernels.precision)
+        self._y = buffer(rows, units, dtype=kernels.precision) if self._loops.keeps_z else self._z
+        self.how = "fused: " + _words(False, function)
+
+    def forward(self, x: Any, training: bool) -> Any:
+        n = len(x)
+        z, y = self._z[:n], self._y[:n]
+        np.copyto(z, x)
+        assert self._loops.forward is not None
+        self._loops.forward(z, *((y,) if self._loops.keeps_z else ()))
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        n = len(dy)
+        if self._loops.backward is not None:
+            saved = ((self._z[:n],) if self._loops.keeps_z else ()) + ((self._y[:n],) if self._loops.keeps_y else ())
+            self._loops.backward(dy, *saved)
+        return dy
+
+
+class DropoutStage:
+    """Random bits and the choice in fused loops; the same numbers as everywhere."""
+
+    def __init__(self, kernels: Kernels, layer: Dropout, number: int, units: int, rows: int, moment: Moment) -> None:
+        self._layer, self._number, self._moment = layer, number, moment
+        self._noise = kernels.noise()
+        names = ["x", "bits", "threshold", "growth"]
+        kinds = ["element", "element:int", "scalar:int", "scalar"]
+        self._drop = kernels.compiled("dropout", dropout.dropout, kinds, ["y"], names)
+        self._drop_back = kernels.compiled("dropout_back", dropout.dropout, kinds, ["x"], names)
+        self._bits = buffer(rows, (units + 3) // 4, 4, dtype="int32")
+        self._y = buffer(rows, units, dtype=kernels.precision)
+        self.how = "fused: random bits and choice"
+
+    def forward(self, x: Any, training: bool) -> Any:
+        if not training or self._layer.rate == 0.0:
+            return x
+        n, units = x.shape
+        bits, at = self._bits[:n], self._moment
+        words = [bits[:, :, i] for i in range(4)]
+        self._noise(at.first, at.step & 0xFFFFFFFF, self._number, at.seed, random.NOISE, *words)
+        self._flat = bits.reshape(n, -1)[:, :units]
+        y = self._y[:n]
+        self._drop(x, self._flat, *self._layer.coefficients, y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        if self._layer.rate > 0.0:
+            self._drop_back(dy, self._flat, *self._layer.coefficients)
+        return dy
+
+
+class BatchNormalizationStage:
+    """Moments, normalisation and its derivative in fused loops over features."""
+
+    def __init__(
+        self, kernels: Kernels, layer: BatchNormalization, params: Views, grads: Views, state: Views, rows: int
+    ) -> None:
+        self._layer, self._params, self._grads, self._state = layer, params, grads, state
+        units = params["gamma"].shape[0]
+        dtype = kernels.precision
+        self._normalize = kernels.compiled(
+            "normalize", normalization.normalize, ["element", "row", "row", "scalar"], ["y", "mean", "variance"]
+        )
+        self._scale = kernels.compiled(
+            "scale", normalization.scale, ["element", *["row"] * 4, "scalar"], ["y"]
+        )
+        self._back = kernels.compiled(
+            "normalize_back", _back, ["element", "row", "row", "row", "element", "scalar"], ["dy", "dgamma", "dbeta"]
+        )
+        self._y = buffer(rows, units, dtype=dtype)
+        self._mean, self._variance = np.empty(units, dtype), np.empty(units, dtype)
+        self.how = "fused: moments and normalisation"
+
+    def forward(self, x: Any, training: bool) -> Any:
+        self._x = x
+        y, gamma, beta, eps = self._y[: len(x)], self._params["gamma"], self._params["beta"], self._layer.epsilon
+        if not training:
+            moments = self._state["moving_mean"], self._state["moving_variance"]
+            self._scale(x.T, *moments, gamma, beta, eps, y.T)
+            return y
+        self._normalize(x.T, gamma, beta, eps, y.T, self._mean, self._variance)
+        momentum = self._layer.momentum
+        for name, value in (("moving_mean", self._mean), ("moving_variance", self._variance)):
+            average = self._state[name]
+            average[:] = normalization.running_average(np, average, value, momentum, 1.0 - momentum)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        gamma, eps = self._params["gamma"], self._layer.epsilon
+        self._back(
+            self._x.T, self._mean, self._variance, gamma, dy.T, eps, self._grads["gamma"], self._grads["beta"]
+        )
+        return dy
+
+
+def _back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, eps: Any) -> tuple[Any, Any, Any]:
+    dx, share = normalization.normalize_pullback(xp, x, mean, variance, gamma, dy, eps)
+    return dx, xp.sum(share, axis=-1, keepdims=True), xp.sum(dy, axis=-1, keepdims=True)
+
+
+class ReferenceStage:
+    """Any other layer: its own `apply`, on NumPy."""
+
+    def __init__(
+        self, xp: Any, layer: Layer, number: int, params: Views, grads: Views, state: Views, moment: Moment, why: str
+    ) -> None:
+        self._xp, self._layer, self._number, self._moment = xp, layer, number, moment
+        self._params, self._grads, self._state = params, grads, state
+        self.how = f"reference on numpy: {why}"
+
+    def forward(self, x: Any, training: bool) -> Any:
+        y, self._pullback, state = self._layer.apply(self._xp, self._params, self._state, x, self._bits, training)
+        for name, value in state.items():
+            self._state[name][...] = value
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        dx, gradients = self._pullback(dy)
+        for name, value in gradients.items():
+            self._grads[name][...] = value
+        return dx
+
+    def _bits(self, rows: int, units: int) -> Any:
+        at = self._moment
+        return random.host_words(
+            at.seed, random.NOISE, rows, units, step=at.step, layer=self._number, first=at.first
+        ) >> 8
+
+
+def _words(bias: bool, function: ActivationFunction | None) -> str:
+    return " + ".join([*(["bias"] if bias else []), *([function.name] if function is not None else [])]) or "nothing else"
+
