@@ -47,12 +47,13 @@ def from_numpy(xp: Any, x: Any, dtype: str | None = None, device: Any = None) ->
         warnings.filterwarnings("ignore", message=".*Explicitly requested dtype.*")
         y = xp.asarray(x, device=device) if device is not None else xp.asarray(x)
     if dtype == "float64" and "float64" not in str(y.dtype):
-        msg = "precision 'float64': this library holds no float64; enable it (jax: jax.config.update('jax_enable_x64', True)) or use float32"
+        cure = "enable it (jax: jax.config.update('jax_enable_x64', True)) or use precision='float32'"
+        msg = f"precision 'float64': {xp.__name__} holds no float64; {cure}"
         raise ConfigError(msg)
     return y
 
 
-def has_int64(xp: Any, device: Any = None) -> bool:
+def has_int64(xp: Any) -> bool:
     """Whether the namespace computes with 64-bit integers, as the random numbers need."""
     info = array_api_compat.array_namespace(xp.asarray([0])).__array_namespace_info__()
     return "int64" in info.dtypes(kind="signed integer")

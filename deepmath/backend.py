@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import abc
 import importlib
-import importlib.metadata
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import array_api_compat
@@ -79,10 +78,12 @@ def load_backend(name: str | Backend | None = None, device: Any = None, like: An
         xp = namespace_of(like)
         return ReferenceBackend("reference", xp, None if device == "cpu" else device)
     if name == "numpy" and cuda:
-        raise ConfigError(f"backend 'numpy' computes on the CPU; got device {device!r}. Use backend='cupy', or device='cpu'")
+        raise ConfigError(
+            f"backend 'numpy' computes on the CPU; got device {device!r}. Use backend='cupy', or device='cpu'"
+        )
     if name == "cupy" and device == "cpu":
         raise ConfigError("backend 'cupy' computes on a CUDA device; got device 'cpu'. Use backend='numpy'")
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    for entry in _entry_points():
         if entry.name == name:
             backend: Backend = entry.load()(device)
             return backend
@@ -96,15 +97,21 @@ def backends() -> dict[str, str]:
     'usable'
     """
     found = {"reference": "usable"}
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    for entry in _entry_points():
         try:
             entry.load()(None)
             found[entry.name] = "usable"
         except Exception as error:
             found[entry.name] = str(error)
     for name in ("torch", "jax", "array_api_strict"):
-        found[name] = "usable" if importlib.util.find_spec(name) else f"not installed: pip install {name}"
+        found[name] = "usable" if find_spec(name) else f"not installed: pip install {name}"
     return found
+
+
+def _entry_points() -> Any:
+    from importlib import metadata  # 25 ms that `import deepmath` needn't take
+
+    return metadata.entry_points(group=GROUP)
 
 
 def _short(xp: Any) -> str:
@@ -121,5 +128,8 @@ def _namespace(name: str) -> Any:
         if hasattr(xp, "asarray") and hasattr(xp, "matmul"):
             return xp
     if name == "cupy":
-        raise DeviceError("backend 'cupy': CuPy is not installed; pip install 'deepmath[cuda13x]' or 'deepmath[cuda12x]', or use backend='numpy'")
-    unknown("backend", name, backends())
+        raise DeviceError(
+            "backend 'cupy': CuPy is not installed; pip install 'deepmath[cuda13x]' or 'deepmath[cuda12x]', "
+            "or use backend='numpy'"
+        )
+    return unknown("backend", name, backends())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
 from deepmath.errors import ConfigError
@@ -45,7 +45,7 @@ class Table(Generic[T]):
     def names(self) -> list[str]:
         return sorted(self._rows)
 
-    def __iter__(self) -> Iterable[T]:  # type: ignore[misc]
+    def __iter__(self) -> Iterator[T]:
         return iter(self._rows.values())
 
     def __contains__(self, name: object) -> bool:
@@ -108,7 +108,7 @@ def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     if not isinstance(cls, type):
         unknown("class", name, {**CLASSES, **custom_objects})
     fields = {k: from_config(v, custom_objects) for k, v in config.items() if k != "class"}
-    known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    known = {f.name for f in dataclasses.fields(cls) if f.init}
     if not set(fields) <= known:
         raise ConfigError(f"{name} has no {sorted(set(fields) - known)[0]!r}; it has {', '.join(sorted(known))}")
     return cls(**fields)

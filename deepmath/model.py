@@ -121,7 +121,7 @@ class Sequential:
         history = History()
         facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
         run = Run(program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, epoch=initial_epoch)
-        measured = [door.admit(chosen, recipe, *held, name="validation X")] if held else []
+        measured = [door.admit(chosen, recipe, *held)] if held else []
         if resume is not None:
             resume_run(resume, run)
         try:
@@ -133,7 +133,14 @@ class Sequential:
         return history
 
     def evaluate(
-        self, X: Any, y: Any, *, sample_weight: Any = None, backend: Any = None, device: Any = None, precision: str = "float32"
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        backend: Any = None,
+        device: Any = None,
+        precision: str = "float32",
     ) -> dict[str, float]:
         """Loss, cost and metrics over a data set, by name, in prediction mode."""
         chosen = load_backend(backend, device, X)
@@ -219,7 +226,12 @@ class Sequential:
         return [n for n in self._values if n.startswith(("params.", "state."))]
 
     def _recipe(
-        self, precision: str, shuffle: bool = True, drop_last: bool = False, accumulate: int = 1, needs_loss: bool = True
+        self,
+        precision: str,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        accumulate: int = 1,
+        needs_loss: bool = True,
     ) -> Recipe:
         if self._loss is None and needs_loss:
             raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
@@ -246,7 +258,9 @@ class Sequential:
 
     def _check_settings(self, backend: Backend, precision: str, epochs: int, accumulate: int, initial: int) -> None:
         if precision not in backend.precisions:
-            raise ConfigError(f"backend '{backend.name}' has no precision {precision!r}; it has {', '.join(backend.precisions)}")
+            raise ConfigError(
+                f"backend '{backend.name}' has no precision {precision!r}; it has {', '.join(backend.precisions)}"
+            )
         descriptions.check_number("fit", "epochs", epochs, low=0, whole=True)
         descriptions.check_number("fit", "initial_epoch", initial, low=0, whole=True)
         descriptions.check_number("fit", "accumulate", accumulate, low=1, whole=True)

@@ -146,7 +146,7 @@ class Program(abc.ABC):
 
     @abc.abstractmethod
     def state(self) -> dict[str, Any]:
-        """Every visible value as a NumPy array by name: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", "step"."""
+        """Every visible value as a NumPy array: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", ..., "step"."""
 
     @abc.abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:

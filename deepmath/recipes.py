@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -31,9 +32,11 @@ def shapes_of(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[tuple[int
 def first_values(layers: Sequence[Layer], shape: tuple[int, ...], seed: int) -> dict[str, Any]:
     """Initial parameters and states of all layers, named as in `Program.state`, float64."""
     shapes = shapes_of(layers, shape)
-    wanted = sum(math.prod(s[-1:]) * math.prod(t[-1:]) for s, t in zip(shapes, shapes[1:], strict=False))
+    wanted = sum(math.prod(s[-1:]) * math.prod(t[-1:]) for s, t in itertools.pairwise(shapes))
     if wanted > MAX_PARAMETERS:
-        raise ConfigError(f"the model would have about {wanted:.2g} weights ({wanted * 4 / 2**40:.1f} TiB); check the layers' units")
+        raise ConfigError(
+            f"the model would have about {wanted:.2g} weights ({wanted * 4 / 2**40:.1f} TiB); check the layers' units"
+        )
     values: dict[str, Any] = {}
     for number, (layer, inputs) in enumerate(zip(layers, shapes, strict=False)):
         params, state = layer.init(inputs, functools.partial(Draws, seed, number))
@@ -52,14 +55,14 @@ def parts_of(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[Part, ...
     return tuple(parts)
 
 
-def with_head(
-    parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]
-) -> tuple[tuple[Part, ...], Head]:
+def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tuple[tuple[Part, ...], Head]:
     """The chain and its head: a last activation moves behind the loss where the loss is written for its scores."""
     last = parts[-1]
     outputs = last.layer.output_shape(last.shape)
     if len(outputs) != 1:
-        raise ConfigError(f"loss '{loss.name}': the last layer must give one row of numbers for each sample; got shape {outputs}")
+        raise ConfigError(
+            f"loss '{loss.name}': the last layer must give one row of numbers for each sample; got shape {outputs}"
+        )
     resolved = tuple(metric_table.resolve(m, outputs[0], loss.name) for m in metrics)
     function: ActivationFunction | None = last.layer.activation if isinstance(last.layer, Activation) else None
     on_scores = loss.on_scores(function.name) if function is not None and len(parts) > 1 else None
@@ -70,7 +73,7 @@ def with_head(
 
 def penalties_of(layers: Sequence[Layer]) -> dict[str, Regularizer]:
     """Regularisers by parameter name, "0.kernel"."""
-    found = {}
+    found: dict[str, Regularizer] = {}
     for number, layer in enumerate(layers):
         found |= {f"{number}.{name}": regularizer for name, regularizer in layer.penalties().items()}
     return found

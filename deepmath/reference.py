@@ -128,7 +128,11 @@ class ReferenceProgram(Program):
     def load(self, state: Mapping[str, Any]) -> None:
         def put(prefix: str) -> dict[str, Any]:
             start = f"{prefix}."
-            return {n.removeprefix(start): self._put(v, self.recipe.precision) for n, v in state.items() if n.startswith(start)}
+            return {
+                n.removeprefix(start): self._put(v, self.recipe.precision)
+                for n, v in state.items()
+                if n.startswith(start)
+            }
 
         self._params, self._state = put("params"), put("state")
         zeros = {n: np.zeros(v.shape) for n, v in self._params.items()}
@@ -165,7 +169,9 @@ class ReferenceProgram(Program):
     def _bits(self, rows: int, units: int, first: int, layer: int) -> Any:
         """24 random bits for each row and unit, on the library where it computes in int64, else moved from the host."""
         if not self._native_bits:
-            words = random.host_words(self.recipe.seed, random.NOISE, rows, units, step=self.step, layer=layer, first=first)
+            words = random.host_words(
+                self.recipe.seed, random.NOISE, rows, units, step=self.step, layer=layer, first=first
+            )
             return self._put((words >> 8).astype(np.int32))
         places = self._put(np.arange(first, first + rows)[:, None])
         groups = self._put(np.arange((units + 3) // 4)[None, :])

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from deepmath.errors import FormatError
 
@@ -36,11 +34,13 @@ class Stored(NamedTuple):
 
 def save(path: str | os.PathLike[str], values: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Write arrays and settings to one file, whole or not at all. Raises OSError where the folder can't be written."""
+    from safetensors.numpy import save as to_bytes
+
     target = Path(path)
     arrays = {name: np.ascontiguousarray(v).reshape(np.shape(v)) for name, v in values.items()}
     text = json.dumps(settings, allow_nan=False, sort_keys=True)
     metadata = {"format": FORMAT, "settings": text, "sha256": _BLANK}
-    blank = safetensors.numpy.save(arrays, metadata)
+    blank = to_bytes(arrays, metadata)
     digest = hashlib.sha256(blank).hexdigest()
     field = f'"sha256":"{_BLANK}"'.encode()
     if blank.count(field) != 1:
@@ -74,26 +74,32 @@ def write_whole(target: Path, content: bytes) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Stored:
-    """Read a file that `save` wrote. Raises FileNotFoundError, and FormatError for every file that is not one, whole."""
+    """Read a file that `save` wrote. Raises FileNotFoundError, and FormatError for anything but a whole such file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
     content = _read(Path(path))
     name = str(path)
     for start, what in _FOREIGN.items():
         if content.startswith(start):
             raise FormatError(
-                f"{name} is {what}. deepmath reads only its own safetensors files and never pickle, because pickle can run code."
+                f"{name} is {what}. deepmath reads only its own safetensors files "
+                "and never pickle, because pickle can run code."
             )
     metadata = _metadata(name, content)
     stored_hash = metadata.get("sha256", "")
     if metadata.get("format") != FORMAT:
-        raise FormatError(f"{name} is not a deepmath file of this version (format {metadata.get('format')!r}, expected {FORMAT!r})")
+        raise FormatError(
+            f"{name} is not a deepmath file of this version (format {metadata.get('format')!r}, expected {FORMAT!r})"
+        )
     field = f'"sha256":"{stored_hash}"'.encode()
     blank = content.replace(field, f'"sha256":"{_BLANK}"'.encode(), 1)
     if len(stored_hash) != 64 or hashlib.sha256(blank).hexdigest() != stored_hash:
         raise FormatError(f"{name} fails its SHA-256 check; the file was changed or damaged after saving.")
     try:
-        values = safetensors.numpy.load(content)
+        values = from_bytes(content)
         settings = json.loads(metadata["settings"])
-    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise FormatError(f"{name} can't be read: {error}") from error
     if not isinstance(settings, dict):
         raise FormatError(f"{name}: its settings are not a table")

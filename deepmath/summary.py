@@ -30,4 +30,6 @@ def table(layers: Sequence[Layer], shape: tuple[int, ...] | None, values: Mappin
         rows.append((type(layer).__name__, output, activation, f"{count:,}" if shapes else "?"))
     rows.append(("total", "", "", f"{total:,}" if shapes else "?"))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepmath.errors import TraceError
 
@@ -67,6 +67,19 @@ class Node:
     def ndim(self) -> int:
         return 2
 
+    if TYPE_CHECKING:  # the binary operators, which `_operators` adds below
+
+        def __add__(self, other: Any) -> Node: ...
+        def __sub__(self, other: Any) -> Node: ...
+        def __mul__(self, other: Any) -> Node: ...
+        def __truediv__(self, other: Any) -> Node: ...
+        def __radd__(self, other: Any) -> Node: ...
+        def __rsub__(self, other: Any) -> Node: ...
+        def __rmul__(self, other: Any) -> Node: ...
+        def __rtruediv__(self, other: Any) -> Node: ...
+        def __gt__(self, other: Any) -> Node: ...
+        def __lt__(self, other: Any) -> Node: ...
+
     def __neg__(self) -> Node:
         return self.graph.node("neg", self)
 
@@ -83,11 +96,10 @@ def _operators() -> None:
         setattr(Node, f"__{name}__", lambda a, b, op=op: a.graph.node(op, a, b))
 
     def power(a: Node, b: Any) -> Node:
-        if b == 2 and not isinstance(b, Node):
-            return a * a
-        return a.graph.node("pow", a, b)
+        square = not isinstance(b, Node) and b == 2
+        return a * a if square else a.graph.node("pow", a, b)
 
-    Node.__pow__ = power  # type: ignore[attr-defined]
+    setattr(Node, "__pow__", power)  # noqa: B010 - as the others above
 
 
 _operators()
@@ -137,7 +149,7 @@ class Graph:
             dtype = "float"
         if op in INTEGER and dtype == "float":
             raise TraceError(f"the formula uses {op} on numbers that are not integers")
-        return _simplified(self, op, args) or self._add(op, args, None, dtype, axes)
+        return _simplified(op, args) or self._add(op, args, None, dtype, axes)
 
     def reduce(self, op: str, x: Node) -> Node:
         """A row reduction, or a sum over the batch."""
@@ -153,7 +165,7 @@ def _common(args: Sequence[Node]) -> str:
     return "float" if "float" in kinds else ("int" if "int" in kinds else "bool")
 
 
-def _simplified(graph: Graph, op: str, args: tuple[Node, ...]) -> Node | None:
+def _simplified(op: str, args: tuple[Node, ...]) -> Node | None:
     """x + 0, x * 1 and x / 1 are x: derivatives make many of them. Never 0 * x, which may be NaN."""
     one = next((i for i, a in enumerate(args) if a.op == "constant" and a.value == 1), None)
     zero = next((i for i, a in enumerate(args) if a.op == "constant" and a.value == 0), None)
@@ -260,7 +272,7 @@ def trace(formula: Formula, kinds: Sequence[str], names: Sequence[str] | None = 
 
 def argument_names(formula: Formula, count: int) -> list[str]:
     """The names of a formula's arguments after xp; arg0, arg1, ... for those it takes as *rest."""
-    names = []
+    names: list[str] = []
     for parameter in list(inspect.signature(formula).parameters.values())[1:]:
         if parameter.kind is not inspect.Parameter.VAR_POSITIONAL and len(names) < count:
             names.append(parameter.name)

@@ -92,4 +92,3 @@ def _is_private(path: Path) -> bool:
     """Whether nobody but the user could have written here."""
     status = path.stat()
     return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-

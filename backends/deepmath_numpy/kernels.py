@@ -26,7 +26,12 @@ class Kernels:
     precision: str
 
     def compiled(
-        self, name: str, formula: Formula, kinds: Sequence[str], outputs: Sequence[str], names: Sequence[str] | None = None
+        self,
+        name: str,
+        formula: Formula,
+        kinds: Sequence[str],
+        outputs: Sequence[str],
+        names: Sequence[str] | None = None,
     ) -> Compiled:
         """The fused loop of a formula; see `deepmath.printers.numba.module` for how it is called."""
         module = cache.load(numba.module(kernel(name, formula, kinds, outputs, names), self.precision))
@@ -127,4 +132,3 @@ def traceable(function: ActivationFunction) -> str | None:
 
 def _bare(backward: Formula) -> Formula:
     return lambda xp, dy: backward(xp, None, None, dy)
-

@@ -18,7 +18,17 @@ from deepmath.formulas import regularizers
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.parameters import Layout
 from deepmath.program import (
-    Batch, Batches, Data, Head, Part, Program, Recipe, finished, head_formula, head_kinds, results_formula,
+    Batch,
+    Batches,
+    Data,
+    Head,
+    Part,
+    Program,
+    Recipe,
+    finished,
+    head_formula,
+    head_kinds,
+    results_formula,
 )  # fmt: skip
 from deepmath_numpy import stages
 from deepmath_numpy.kernels import Kernels, traceable
@@ -191,7 +201,7 @@ class FusedProgram(Program):
         return stages.ReferenceStage(self._xp, layer, number, params, grads, own_state, self._moment, why)
 
     def _optimizer(self) -> Any:
-        """A function (step, g) that updates parameters and slots; by the reference where the formula can't be traced."""
+        """A function (step, g) that updates parameters and slots; the reference where the formula can't be traced."""
         optimizer = self.recipe.optimizer
         flats = [self._theta[None, :], *(s[None, :] for s in self._slots.values())]
         try:

@@ -150,9 +150,7 @@ class BatchNormalizationStage:
         self._normalize = kernels.compiled(
             "normalize", normalization.normalize, ["element", "row", "row", "scalar"], ["y", "mean", "variance"]
         )
-        self._scale = kernels.compiled(
-            "scale", normalization.scale, ["element", *["row"] * 4, "scalar"], ["y"]
-        )
+        self._scale = kernels.compiled("scale", normalization.scale, ["element", *["row"] * 4, "scalar"], ["y"])
         self._back = kernels.compiled(
             "normalize_back", _back, ["element", "row", "row", "row", "element", "scalar"], ["dy", "dgamma", "dbeta"]
         )
@@ -176,9 +174,7 @@ class BatchNormalizationStage:
 
     def backward(self, dy: Any) -> Any:
         gamma, eps = self._params["gamma"], self._layer.epsilon
-        self._back(
-            self._x.T, self._mean, self._variance, gamma, dy.T, eps, self._grads["gamma"], self._grads["beta"]
-        )
+        self._back(self._x.T, self._mean, self._variance, gamma, dy.T, eps, self._grads["gamma"], self._grads["beta"])
         return dy
 
 
@@ -211,11 +207,12 @@ class ReferenceStage:
 
     def _bits(self, rows: int, units: int) -> Any:
         at = self._moment
-        return random.host_words(
-            at.seed, random.NOISE, rows, units, step=at.step, layer=self._number, first=at.first
-        ) >> 8
+        return (
+            random.host_words(at.seed, random.NOISE, rows, units, step=at.step, layer=self._number, first=at.first) >> 8
+        )
 
 
 def _words(bias: bool, function: ActivationFunction | None) -> str:
-    return " + ".join([*(["bias"] if bias else []), *([function.name] if function is not None else [])]) or "nothing else"
-
+    return (
+        " + ".join([*(["bias"] if bias else []), *([function.name] if function is not None else [])]) or "nothing else"
+    )

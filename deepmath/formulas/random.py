@@ -103,5 +103,3 @@ def normals(seed: int, count: int, *, layer: int, parameter: int) -> Any:
     """
     u = uniforms(seed, 2 * count, layer=layer, parameter=parameter)
     return np.sqrt(-2.0 * np.log1p(-u[0::2])) * np.cos(2.0 * math.pi * u[1::2])
-
-

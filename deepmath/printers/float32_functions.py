@@ -5,8 +5,6 @@ them. `contract` and `nsz` are the only freedoms given to the compiler: `reassoc
 and `nnan` or `ninf` would lose NaN and infinity. Sums alone may be reordered, by `add`.
 """
 
-import math
-
 import numpy as np
 from llvmlite import ir
 from numba import njit, types

@@ -58,8 +58,8 @@ def kernel(
     traced = trace(formula, [_VIRTUAL.get(k, k) for k in kinds], names)
     virtual = {n.number for n, k in zip(traced.arguments, kinds, strict=True) if k in _VIRTUAL}
     arguments = tuple(n for n in traced.arguments if n.number not in virtual)
-    names = {a.value for a in arguments if a.axes == KINDS["element"]}
-    stored = [(n if n in names else f"out_{n}", *_stored(o)) for n, o in zip(outputs, traced.outputs, strict=True)]
+    elements = {a.value for a in arguments if a.axes == KINDS["element"]}
+    stored = [(n if n in elements else f"out_{n}", *_stored(o)) for n, o in zip(outputs, traced.outputs, strict=True)]
     hoisted, passes = _passes([value for _, _, value in stored])
     return Kernel(name, arguments, tuple(stored), hoisted, passes)
 

@@ -102,7 +102,9 @@ def _compare(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
     changed = [name for name in now if saved.get(name) != now[name]]
     if changed:
         pairs = ", ".join(f"{name} was {saved.get(name)!r} and is {now[name]!r}" for name in changed)
-        raise ConfigError(f"can't resume from {path}: {pairs}. Resume with the same settings, or begin in another folder.")
+        raise ConfigError(
+            f"can't resume from {path}: {pairs}. Resume with the same settings, or begin in another folder."
+        )
 
 
 def _readable(settings: dict[str, Any]) -> dict[str, Any]:

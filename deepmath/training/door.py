@@ -44,7 +44,9 @@ def admit_inputs(backend: Backend, precision: str, X: Any, shape: tuple[int, ...
     if shape is not None and tuple(x.shape[1:]) != shape:
         given, wanted = tuple(x.shape[1:]), shape
         if len(given) == len(wanted) == 1:
-            raise ConfigError(f"{name} has {given[0]} features, but the model is expecting {wanted[0]} features as input.")
+            raise ConfigError(
+                f"{name} has {given[0]} features, but the model is expecting {wanted[0]} features as input."
+            )
         raise ConfigError(f"{name} has rows of shape {given}; the model expects {wanted}")
     with np.errstate(over="ignore"):
         placed = backend.put(x, precision)
@@ -60,11 +62,17 @@ def check_finite(x: Any, name: str, precision: str) -> None:
     host = to_numpy(x)
     place = np.argwhere(~np.isfinite(host))[0]
     count = int(np.sum(~np.isfinite(host)))
-    where = f"first at row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "") + f"; {count} value{'s' * (count > 1)}"
+    where = (
+        f"first at row {place[0]}"
+        + (f", column {place[1]}" if len(place) > 1 else "")
+        + f"; {count} value{'s' * (count > 1)}"
+    )
     if np.isnan(host[tuple(place)]):
         raise NumericError(f"Input {name} contains NaN ({where}). Impute or drop it.")
     hint = "Scale the data or use precision='float64'." if precision == "float32" else "Clip or drop it."
-    raise NumericError(f"Input {name} contains infinity or a value too large for dtype('{precision}') ({where}). {hint}")
+    raise NumericError(
+        f"Input {name} contains infinity or a value too large for dtype('{precision}') ({where}). {hint}"
+    )
 
 
 def _plain(values: Any, name: str) -> Any:
@@ -111,7 +119,7 @@ def _labels(head: Head, y: Any) -> Any:
         )
     if host.dtype == bool:
         host = host.astype(np.int64)
-    bad = np.flatnonzero(~np.isfinite(host)) if host.dtype.kind == "f" else []
+    bad = np.flatnonzero(~np.isfinite(host)) if host.dtype.kind == "f" else np.empty(0, np.int64)
     if len(bad):
         raise LabelError(f"label {host[bad[0]]} at row {bad[0]} is not a number. Drop the row or give it a label.")
     whole = host.astype(np.int64)
@@ -125,7 +133,9 @@ def _labels(head: Head, y: Any) -> Any:
     last = head.outputs - 1
     negative, large = np.flatnonzero(whole < 0), np.flatnonzero(whole > last)
     if len(negative):
-        raise LabelError(f"label {whole[negative[0]]} at row {negative[0]} is negative; class labels must be 0..{last}.")
+        raise LabelError(
+            f"label {whole[negative[0]]} at row {negative[0]} is negative; class labels must be 0..{last}."
+        )
     if len(large):
         label, row = whole[large[0]], large[0]
         raise LabelError(
@@ -141,7 +151,9 @@ def _weights(given: Any, rows: int) -> Any:
         return None
     weights = np.asarray(to_numpy(given), np.float64)
     if weights.shape != (rows,):
-        raise ConfigError(f"sample_weight must have shape ({rows},), one number for each row; got {tuple(weights.shape)}")
+        raise ConfigError(
+            f"sample_weight must have shape ({rows},), one number for each row; got {tuple(weights.shape)}"
+        )
     bad = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
     if len(bad):
         raise ConfigError(f"sample_weight must be finite and >= 0; got {weights[bad[0]]} at row {bad[0]}")

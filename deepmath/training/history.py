@@ -13,7 +13,7 @@ import numpy as np
 class History:
     """`history` maps names to one number for each epoch: "loss" (the objective), "cost" (without penalties),
     metrics, and the same of the validation data with "val_" in front. `epoch` lists the epochs' numbers from 0.
-    """  # noqa: D205
+    """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import signal
 import threading
@@ -47,7 +48,7 @@ def _epoch(
         _each(callbacks, "on_epoch_begin", run)
     while run.step_in_epoch < run.steps_per_epoch:
         k = min(pace.steps, run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
-        results = pace.timed(lambda k=k: run.program.run(k), k)
+        results = pace.timed(functools.partial(run.program.run, k), k)
         check_finite(run, results)
         run.results.extend(np.asarray(results))
         run.step_in_epoch += k
@@ -71,7 +72,8 @@ def check_finite(run: Run, results: Any) -> None:
         step = run.step - len(results) + int(bad[0])
         value = float(np.asarray(results)[bad[0], 0])
         raise NonFiniteError(
-            f"loss became {value} at step {step} (epoch {run.epoch + 1}). Try a lower learning rate, or gradient clipping (clipnorm=1.0)."
+            f"loss became {value} at step {step} (epoch {run.epoch + 1}). "
+            "Try a lower learning rate, or gradient clipping (clipnorm=1.0)."
         )
 
 
@@ -112,7 +114,7 @@ def _interrupts() -> Iterator[Callable[[], None]]:
     before = signal.getsignal(signal.SIGINT)
     asked = threading.Event()
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_number: int, _frame: FrameType | None) -> None:
         asked.set()
         signal.signal(signal.SIGINT, before)
 

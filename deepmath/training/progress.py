@@ -67,7 +67,9 @@ class Bar(Callback):
         self._bar = self._rich.Progress(*columns)
         total = run.epochs * run.steps_per_epoch
         done = run.epoch * run.steps_per_epoch + run.step_in_epoch
-        self._task = self._bar.add_task("", total=total, completed=done, epoch=f"{run.epoch}/{run.epochs}", logs="", speed="")
+        self._task = self._bar.add_task(
+            "", total=total, completed=done, epoch=f"{run.epoch}/{run.epochs}", logs="", speed=""
+        )
         self._start, self._done = time.monotonic(), done
         self._bar.start()
 

@@ -35,7 +35,7 @@ def held_out(
 
 
 def combined_weights(y: Any, sample_weight: Any, class_weight: Mapping[Any, float] | None) -> Any:
-    """Sample weights times the weights of the rows' classes: labels [rows], or one-hot rows, whose place of 1 counts."""
+    """Sample weights times the weights of the rows' classes; y is labels [rows], or one-hot rows."""
     if class_weight is None:
         return sample_weight
     labels = to_numpy(y)

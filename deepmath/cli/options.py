@@ -1,0 +1,89 @@
+"""The options that commands share, each checked in the same way as the setting of that name in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from deepmath.cli.values import CHECKS, Check
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "Data": {
+        "target": ("COLUMN", "Target column of a CSV file, by name or place from 0.  [default: the last]"),
+        "scale": ("HOW", "Inputs: none, standard (mean 0, deviation 1), or a number to divide by.  [CSV: standard]"),
+        "test": ("SHARE", "Share of the rows kept for the test, 0 for none.  [default: 0.2; circles 0.1, xor 0]"),
+        "validation_split": ("SHARE", "Share of the training rows that measure each epoch.  [default: 0]"),
+    },
+    "Network": {
+        "hidden": ("WIDTHS", "Widths of the hidden layers, such as 64,32, or none.  [default: 32,32 for CSV]"),
+        "activation": ("NAME", "Of the hidden layers: relu, tanh, sigmoid, ...  [default: relu; xor tanh]"),
+        "dropout": ("RATE", "Share of each hidden layer's outputs dropped in training.  [default: 0]"),
+        "l2": ("L", "Add (L / 2) x sum of squared kernel weights to the loss.  [default: 0]"),
+        "loss": ("NAME", "auto looks at the target: 0/1, labels, or numbers.  [default: auto]"),
+    },
+    "Training": {
+        "optimizer": ("NAME", "adam, sgd, ...  [default: adam]"),
+        "learning_rate": ("RATE", "[default: the optimiser's own; by data set]"),
+        "epochs": ("N", "Passes over the training rows, in total.  [default: 100 for CSV; by data set]"),
+        "batch_size": ("N", 'Rows in a step, or "full" for all.  [default: 32; xor full]'),
+        "accumulate": ("N", "Batches whose gradients make one step.  [default: 1]"),
+        "clip_norm": ("NORM", "Longest gradient; a longer one is shortened.  [default: no limit]"),
+        "seed": ("N", "Decides drawn data, split, first weights, order and dropout.  [default: 0]"),
+    },
+    "Machine": {
+        "backend": ("NAME", "numpy, reference, torch, ...; 'deepmath doctor' lists them.  [default: numpy]"),
+        "device": ("NAME", "cpu, cuda or cuda:N."),
+        "precision": ("NAME", "float32 or float64.  [default: float32]"),
+        "checkpoint_every": ("N", "Also save a checkpoint every N steps and every epoch.  [default: at the end]"),
+    },
+}
+"""Metavariable and help of each option that is a setting, in the order of the help page."""
+
+
+class Checked(click.ParamType):
+    """Text that a check turns into a setting's value; its ConfigError is the command's error."""
+
+    name = "value"
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.check(param.opts[0] if param is not None else "value", value) if isinstance(value, str) else value
+
+
+def setting(name: str) -> Callable[[F], F]:
+    """The option of one setting."""
+    metavar, text = next(rows[name] for rows in GROUPS.values() if name in rows)
+    return click.option(f"--{name.replace('_', '-')}", type=Checked(CHECKS[name]), metavar=metavar, help=text)
+
+
+def settings(command: F) -> F:
+    """All options that are settings; flags and lists among them too."""
+    rows = [setting(name) for group in GROUPS.values() for name in group]
+    rows.insert(
+        1, click.option("--header/--no-header", default=None, help="Whether a CSV file's first line holds names.")
+    )
+    rows.insert(
+        2, click.option("--na", multiple=True, metavar="TEXT", help="A cell that means missing; may be repeated.")
+    )
+    rows.insert(
+        7, click.option("--batch-norm/--no-batch-norm", default=None, help="Normalise each hidden layer's batch.")
+    )
+    for row in reversed(rows):
+        command = row(command)
+    return command
+
+
+backend_options = (setting("backend"), setting("device"), setting("precision"))
+
+
+def on_backend(command: F) -> F:
+    """The options that say where a model computes."""
+    for option in reversed(backend_options):
+        command = option(command)
+    return command

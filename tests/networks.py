@@ -1,0 +1,192 @@
+"""Random networks from a seed, and programs of them on any backend: what the tests of whole networks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deepmath import activations, initializers, losses
+from deepmath.activations import ActivationFunction
+from deepmath.backend import load_backend
+from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, Layer
+from deepmath.optimizers import SGD, Adam, Optimizer
+from deepmath.program import Batch, Program, Recipe, row_weights
+from deepmath.recipes import first_values, parts_of, penalties_of, with_head
+from deepmath.regularizers import L2
+from deepmath.schedules import ExponentialDecay
+from deepmath.training import door
+
+PROGRAMS = ("reference", "numpy")
+"""The programs on NumPy arrays: the formulas themselves, and the fused one."""
+
+LOSSES = tuple(losses.names())
+ACTIVATIONS = tuple(activations.names())
+
+RATES = {"sse": 0.002, "mse": 0.05, "mean_squared_error": 0.05}
+"""Rates at which descent on the generator's data stays tame; 0.1 for the cross-entropies."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, what it minimises and how, and the data."""
+
+    layers: tuple[Layer, ...]
+    loss: Any
+    optimizer: Optimizer
+    X: Any
+    y: Any
+    weights: Any = None
+    batch_size: int = 32
+    accumulate: int = 1
+    drop_last: bool = False
+    shuffle: bool = True
+    seed: int = 0
+    metrics: tuple[Any, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.X.shape[1:])
+
+    @property
+    def last_activation(self) -> ActivationFunction:
+        """What the last layer ends in."""
+        given = getattr(self.layers[-1], "activation", None)
+        return activations.get("linear" if given is None else given)
+
+
+def first_values_of(case: Case) -> dict[str, Any]:
+    """Initial parameters and layer states by name, float64."""
+    return first_values(case.layers, case.shape, case.seed)
+
+
+def recipe_of(case: Case, precision: str = "float64") -> Recipe:
+    """What the model would hand to a backend."""
+    parts, head = with_head(parts_of(case.layers, case.shape), losses.get(case.loss), case.metrics)
+    return Recipe(
+        parts, head, case.optimizer, precision, case.seed, case.batch_size, case.accumulate, case.shuffle,
+        case.drop_last, penalties_of(case.layers),
+    )  # fmt: skip
+
+
+def compiled(case: Case, backend: Any = "reference", precision: str = "float64", values: Any = None) -> Program:
+    """A program of the case with its data; it starts from the initial values unless others are given."""
+    chosen = load_backend(backend)
+    recipe = recipe_of(case, precision)
+    data = door.admit(chosen, recipe, case.X, case.y, case.weights)
+    return chosen.compile(recipe, first_values_of(case) if values is None else values, data)
+
+
+class Probe:
+    """Gradients of a program, read off without knowing how it keeps them.
+
+    After one step of SGD with momentum from a velocity of zero, the velocity is the gradient, to the bit; the
+    rate is zero, so that no parameter moves.
+    """
+
+    def __init__(self, case: Case, backend: Any = "reference", precision: str = "float64") -> None:
+        self.case = replace(case, optimizer=SGD(0.0, momentum=0.5))
+        self.program = compiled(self.case, backend, precision)
+
+    def gradients(self, values: Any, micro: list[Batch], step: int = 0) -> dict[str, Any]:
+        """The objective's gradient by parameter name, at these values, over the micro-batches of one step."""
+        kept = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
+        params = [n.removeprefix("params.") for n in kept if n.startswith("params.")]
+        velocity = {f"v.{n}": np.zeros_like(kept[f"params.{n}"]) for n in params}
+        self.program.load(kept | velocity | {"step": np.asarray(step)})
+        gradients = None
+        for batch in micro:
+            gradients = self.program.gradients(batch, gradients)
+        self.program.apply(gradients)
+        state = self.program.state()
+        return {n: state[f"v.{n}"] for n in params}
+
+    def objective(self, values: Any, step: int = 0) -> float:
+        """The objective of step number `step` at these values, as the program reports it, in training mode."""
+        self.program.load(dict(values) | {"step": np.asarray(step)})
+        return float(np.asarray(self.program.run(1))[0, 0])
+
+
+def whole_batch(case: Case) -> list[Batch]:
+    """All rows in one batch, in their order."""
+    rows = np.arange(len(case.X))
+    return [Batch(rows, row_weights(None if case.weights is None else np.asarray(case.weights), rows))]
+
+
+def random_case(seed: int, redraw: int = 0) -> Case:
+    """Network number `seed`; `redraw` counts other data for the same network. Dropout is off."""
+    rng = np.random.default_rng([seed, 1])
+    loss = LOSSES[seed % len(LOSSES)]
+    optimizer = _optimizer(rng, seed // len(LOSSES), RATES.get(loss, 0.1))
+    layers: list[Layer] = []
+    features = int(rng.integers(1, 9))
+    for _ in range(int(rng.integers(0, 4))):
+        layers += _block(rng)
+    layers.append(_output(rng, loss))
+    rows = int(rng.integers(5, 41))
+    batch_size, accumulate = int(rng.integers(3, 14)), int(rng.choice([1, 1, 2, 3]))
+    drop_last = bool(rng.random() < 0.2) and rows >= batch_size * accumulate
+    data = np.random.default_rng([seed, 2, redraw])
+    weights = data.choice([0.0, 0.5, 1.0, 2.5], rows) if rng.random() < 0.4 else None
+    if weights is not None:
+        weights[0] = 1.0
+    case = Case(
+        tuple(layers), loss, optimizer, data.standard_normal((rows, features)), None, weights, batch_size, accumulate,
+        drop_last, bool(rng.random() < 0.8), seed,
+    )  # fmt: skip
+    return replace(case, y=targets(data, loss, rows, layers[-1].units))
+
+
+def targets(rng: np.random.Generator, loss: str, rows: int, outputs: int) -> Any:
+    """Targets that fit the loss: [rows, outputs], or labels [rows]."""
+    if loss == "binary_crossentropy":
+        return rng.choice([0.0, 1.0, 0.25], (rows, outputs))
+    if loss == "sparse_categorical_crossentropy":
+        return rng.integers(0, outputs, rows)
+    if loss == "categorical_crossentropy":
+        return np.eye(outputs)[rng.integers(0, outputs, rows)]
+    return rng.standard_normal((rows, outputs))
+
+
+def _block(rng: np.random.Generator) -> list[Layer]:
+    """A hidden layer, with or without batch normalisation between the map and the activation."""
+    units, name = int(rng.integers(1, 18)), str(rng.choice(ACTIVATIONS))
+    drawn = [n for n in initializers.names() if n not in ("zeros", "ones", "random_uniform")]
+    kernel = str(rng.choice(drawn))
+    bias = "random_uniform" if rng.random() < 0.5 else "zeros"
+    penalty = L2(float(rng.uniform(0.001, 0.1))) if rng.random() < 0.3 else None
+    if rng.random() < 0.3:  # a bias before normalisation has no effect, and a gradient that is nothing but rounding
+        return [Dense(units, None, False, kernel, kernel_regularizer=penalty), BatchNormalization(), Activation(name)]
+    return [Dense(units, name, bool(rng.random() < 0.8), kernel, bias, penalty)]
+
+
+def _output(rng: np.random.Generator, loss: str) -> Dense:
+    """A last layer that gives what the loss can take."""
+    units = int(rng.integers(1, 6))
+    if loss == "binary_crossentropy":
+        name: str | None = "sigmoid"
+    elif "crossentropy" in loss:
+        name, units = str(rng.choice(["softmax", "softmax", "sigmoid"])), units + 1
+    else:
+        name = None if rng.random() < 0.5 else str(rng.choice([n for n in ACTIVATIONS if n != "softmax"]))
+    penalty = L2(0.02) if rng.random() < 0.3 else None
+    return Dense(units, name, bool(rng.random() < 0.8), kernel_regularizer=penalty)
+
+
+def _optimizer(rng: np.random.Generator, number: int, rate: float) -> Optimizer:
+    law: Any = rate if rng.random() < 0.5 else ExponentialDecay(rate, factor=0.7, steps=4)
+    clips: dict[str, float] = {}
+    if rng.random() < 0.3:
+        clips["clipnorm"] = float(rng.uniform(0.05, 1.0))
+    if rng.random() < 0.3:
+        clips["clipvalue"] = float(rng.uniform(0.02, 0.2))
+    kind = number % 4
+    if kind == 3:
+        law = ExponentialDecay(0.01, factor=0.7, steps=4) if isinstance(law, ExponentialDecay) else 0.01
+        return Adam(law, **clips)
+    return SGD(law, momentum=0.0 if kind == 0 else 0.9, nesterov=kind == 2, **clips)
+
+
+def has_dropout(case: Case) -> bool:
+    return any(isinstance(layer, Dropout) for layer in case.layers)
