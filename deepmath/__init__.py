@@ -1,11 +1,21 @@
 """deepmath: train multi-layer networks. Every formula is written once and runs wherever the data is."""
 
+import importlib
+
 from deepmath import activations, callbacks, initializers, losses, metrics, optimizers, regularizers, schedules
 from deepmath.backend import backends, load_backend
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, Layer
 from deepmath.model import Sequential, load_model
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Load the modules that hang beside the model when they are first asked for."""
+    if name in ("datasets", "plots"):
+        return importlib.import_module(f"deepmath.{name}")
+    raise AttributeError(f"module 'deepmath' has no attribute '{name}'")
+
 
 __all__ = [
     "Activation",

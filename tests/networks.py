@@ -115,7 +115,7 @@ def whole_batch(case: Case) -> list[Batch]:
 
 
 def random_case(seed: int, redraw: int = 0) -> Case:
-    """Network number `seed`; `redraw` counts other data for the same network. Dropout is off."""
+    """Network number `seed`; `redraw` counts other data and batches for the same network. Dropout is off."""
     rng = np.random.default_rng([seed, 1])
     loss = LOSSES[seed % len(LOSSES)]
     optimizer = _optimizer(rng, seed // len(LOSSES), RATES.get(loss, 0.1))
@@ -124,11 +124,11 @@ def random_case(seed: int, redraw: int = 0) -> Case:
     for _ in range(int(rng.integers(0, 4))):
         layers += _block(rng)
     layers.append(_output(rng, loss))
-    rows = int(rng.integers(5, 41))
-    batch_size, accumulate = int(rng.integers(3, 14)), int(rng.choice([1, 1, 2, 3]))
-    drop_last = bool(rng.random() < 0.2) and rows >= batch_size * accumulate
     data = np.random.default_rng([seed, 2, redraw])
-    weights = data.choice([0.0, 0.5, 1.0, 2.5], rows) if rng.random() < 0.4 else None
+    rows = int(data.integers(5, 41))
+    batch_size, accumulate = int(data.integers(3, 14)), int(data.choice([1, 1, 2, 3]))
+    drop_last = bool(data.random() < 0.2) and rows >= batch_size * accumulate
+    weights = data.choice([0.0, 0.5, 1.0, 2.5], rows) if data.random() < 0.4 else None
     if weights is not None:
         weights[0] = 1.0
     case = Case(

@@ -60,7 +60,7 @@ def worst_difference(case: Case, backend: str, expected: list[dict[str, np.ndarr
 def test_a_random_network_follows_pytorch(seed, backend, record_property):
     case, expected, objectives = trained(seed)
     worst = worst_difference(case, backend, expected, objectives)
-    record_property("worst", worst)
+    record_property("worst", float(worst))
     assert worst < TOLERANCE, case
 
 

@@ -73,7 +73,7 @@ def theme(dark: bool = False) -> AbstractContextManager[None]:
         "font.size": 10,
         "lines.linewidth": 1.8,
     }
-    return _matplotlib().rc_context(settings)  # type: ignore[no-any-return]
+    return _matplotlib().rc_context(settings)
 
 
 def save(fig: Figure, path: str | os.PathLike[str]) -> Path:

@@ -30,12 +30,15 @@ NUMBA = Spelling(
     truth="({0} != 0)",
     choice="({1} if {0} else {2})",
 )  # fmt: skip
+IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit\n"
+"""What printed functions use, whatever the text in front of them imports for itself."""
 OPTIONS = 'nogil=True, error_model="numpy", fastmath=FAST, cache=CACHED'
 
 
 @cache
 def _functions(dtype: str) -> str:
-    return resources.files(__package__).joinpath(f"{dtype}_functions.py").read_text(encoding="utf-8")
+    text = resources.files(__package__).joinpath(f"{dtype}_functions.py").read_text(encoding="utf-8")
+    return f"{text}\n\n{IMPORTS}"
 
 
 def module(kernel: Kernel, dtype: str) -> str:

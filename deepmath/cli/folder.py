@@ -1,0 +1,119 @@
+"""A run's folder: what `train` writes, and what the other commands read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deepmath import load_model
+from deepmath.cli.preparation import Fitted
+from deepmath.cli.settings import FITTED, Settings, config_text, read_table, resolve
+from deepmath.errors import ConfigError, FormatError, MissingExtra
+from deepmath.model import Sequential
+from deepmath.storage import write_whole
+
+logger = logging.getLogger("deepmath")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where the files of a run lie."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a run has left a model or checkpoints here."""
+        return self.model.exists() or any(self.checkpoints.glob("step-*.safetensors"))
+
+    def write_config(self, settings: Settings, fitted: Fitted) -> None:
+        write_whole(self.config, config_text(settings, fitted.table()).encode())
+
+    def write_history(self, epochs: Sequence[int], history: Mapping[str, Sequence[float]]) -> None:
+        """history.csv: a line for each epoch, counted from 1."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["epoch", *history])
+        writer.writerows(zip([e + 1 for e in epochs], *history.values(), strict=True))
+        write_whole(self.path / "history.csv", text.getvalue().encode())
+
+    def draw(self, name: str, picture: Any) -> bool:
+        """Save the figure that `picture()` draws; False, and one line of why, where matplotlib is missing."""
+        from deepmath.plots import style
+
+        try:
+            axes = picture()
+        except MissingExtra as error:
+            logger.warning("%s is not drawn: %s", name, error)
+            return False
+        style.save(axes.figure, self.path / name)
+        return True
+
+
+def new_folder(data: str) -> Folder:
+    """runs/<data>-<time>, with a number behind it if two runs begin in one second."""
+    stem = Path(data).stem + time.strftime("-%Y%m%d-%H%M%S")
+    path, number = Path("runs", stem), 2
+    while path.exists():
+        path, number = Path("runs", f"{stem}-{number}"), number + 1
+    return Folder(path)
+
+
+class Trained(NamedTuple):
+    """A saved model, with the settings and findings of its run where they are known."""
+
+    model: Sequential
+    settings: Settings | None
+    fitted: Fitted | None
+
+
+def read_run(path: str) -> Trained:
+    """The model of a run folder, or a model file; the config.toml beside it says how inputs are scaled.
+
+    Raises:
+        FormatError: the model or its config is damaged.
+        OSError: there is none.
+    """
+    given = Path(path)
+    folder = Folder(given if given.is_dir() else given.parent)
+    model = load_model(folder.model if given.is_dir() else given)
+    if not folder.config.exists() or (not given.is_dir() and given.name != folder.model.name):
+        return Trained(model, None, None)
+    settings = resolve(None, {}, folder.config)
+    try:
+        fitted = Fitted.read(read_table(folder.config)[FITTED])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"{folder.config}: the table [{FITTED}] of 'deepmath train' is missing or changed ({error!r})"
+        ) from error
+    return Trained(model, settings, fitted)
+
+
+def data_settings(trained: Trained, data: str | None, given: Mapping[str, Any]) -> Settings:
+    """How to read DATA: as the run did, unless told otherwise."""
+    known = trained.settings
+    name = data or (known.data if known else None)
+    if name is None:
+        raise ConfigError("DATA is missing: the model comes without the config.toml of its run, which would name it")
+    base: dict[str, Any] = {"seed": known.seed, "test": known.test} if known else {}
+    if known is not None and name.lower().endswith(".csv"):
+        base |= {"target": known.target, "header": known.header, "na": known.na}
+    return resolve(name, base | {k: v for k, v in given.items() if v is not None})
