@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from deepmath.errors import TraceError
-from deepmath.trace import BATCH_SUM, Formula, Node, Symbols, evaluate, needed, trace
+from deepmath.graph import BATCH_SUM, Node, needed
+from deepmath.trace import Formula, Symbols, evaluate, trace
 
 Rule = Callable[..., tuple[Any, ...]]
 
@@ -22,7 +23,7 @@ RULES: dict[str, Rule] = {
     "log": lambda xp, y, c, a: (c / a,),
     "log1p": lambda xp, y, c, a: (c / (1.0 + a),),
     "sqrt": lambda xp, y, c, a: (c / (2.0 * y),),
-    "tanh": lambda xp, y, c, a: (c * tanh_slope(xp, a),),
+    "tanh": lambda xp, y, c, a: (c * _tanh_slope(xp, a),),
     "maximum": lambda xp, y, c, a, b: _larger(xp, c, a > b, a < b),
     "minimum": lambda xp, y, c, a, b: _larger(xp, c, a < b, a > b),
     "where": lambda xp, y, c, condition, a, b: (None, xp.where(condition, c, 0.0), xp.where(condition, 0.0, c)),
@@ -40,7 +41,7 @@ FLAT = {"sign", "floor", "astype"}
 """Operations whose derivative is zero wherever it exists."""
 
 
-def tanh_slope(xp: Any, a: Node) -> Node:
+def _tanh_slope(xp: Any, a: Node) -> Node:
     e = xp.exp(-2.0 * xp.abs(a))
     return 4.0 * e / ((1.0 + e) * (1.0 + e))
 

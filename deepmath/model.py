@@ -16,9 +16,9 @@ from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Batches, Data, Program, Recipe
-from deepmath.recipes import first_values, parts_of, penalties_of, shapes_of, with_head
+from deepmath.recipes import first_values, parts_of, penalties_of, with_head
 from deepmath.summary import table
-from deepmath.training import door, loop
+from deepmath.training import door, loop, settings
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
 from deepmath.training.fingerprint import facts_of
@@ -111,12 +111,12 @@ class Sequential:
         """
         X, y, sample_weight, held = held_out(X, y, sample_weight, validation_data, validation_split)
         chosen = load_backend(backend, device, X)
-        self._check_settings(chosen, precision, epochs, accumulate, initial_epoch)
+        settings.check(chosen, precision, epochs, accumulate, initial_epoch)
         self._ensure_built(X)
         sample_weight = combined_weights(y, sample_weight, class_weight)
         recipe = self._recipe(precision, shuffle, drop_last, accumulate)
         data = door.admit(chosen, recipe, X, y, sample_weight)
-        recipe = replace(recipe, batch_size=self._batch_size(batch_size, data, drop_last, accumulate))
+        recipe = replace(recipe, batch_size=settings.batch_size(batch_size, data.rows, drop_last, accumulate))
         program = chosen.compile(recipe, self._values, data)
         history = History()
         facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
@@ -256,24 +256,6 @@ class Sequential:
     def _validator(self, program: Program, recipe: Recipe, held: Sequence[Data]) -> Any:
         return (lambda: _named(recipe, program.measure(held[0]))) if held else None
 
-    def _check_settings(self, backend: Backend, precision: str, epochs: int, accumulate: int, initial: int) -> None:
-        if precision not in backend.precisions:
-            raise ConfigError(
-                f"backend '{backend.name}' has no precision {precision!r}; it has {', '.join(backend.precisions)}"
-            )
-        descriptions.check_number("fit", "epochs", epochs, low=0, whole=True)
-        descriptions.check_number("fit", "initial_epoch", initial, low=0, whole=True)
-        descriptions.check_number("fit", "accumulate", accumulate, low=1, whole=True)
-
-    def _batch_size(self, given: int | str, data: Data, drop_last: bool, accumulate: int) -> int:
-        if given == "full":
-            return data.rows
-        descriptions.check_number("fit", "batch_size", given, low=1, whole=True)
-        size = int(given)
-        if drop_last and size * accumulate > data.rows:
-            raise ConfigError(f"fit: drop_last leaves no batch: {data.rows} rows, batches of {size * accumulate}")
-        return size
-
 
 def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """The model that `Sequential.save` wrote. Its file is data: names in it are looked up, never imported.
@@ -281,10 +263,10 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] |
     `custom_objects` maps names of your own layers, losses and formulas to the objects. Raises FormatError for a
     file that is damaged or not a model, ConfigError for a name that is not known.
     """
-    values, settings = storage.load(path)
+    values, stored = storage.load(path)
     custom = custom_objects or {}
     try:
-        config = settings["model"]
+        config = stored["model"]
         model = Sequential([descriptions.from_config(c, custom) for c in config["layers"]], seed=config["seed"])
         shape = tuple(config["input_shape"])
         chosen = {k: descriptions.from_config(config[k], custom) for k in ("optimizer", "loss", "metrics")}
@@ -301,17 +283,10 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] |
         model.compile(chosen["optimizer"], chosen["loss"], chosen["metrics"])
     model._build(shape)
     model._values = {n: values[n] for n in [*expected, *(n for n in values if n not in expected)]}
-    model._epochs_trained = int(settings.get("epochs_trained", 0))
+    model._epochs_trained = int(stored.get("epochs_trained", 0))
     return model
 
 
 def _named(recipe: Recipe, results: Any) -> dict[str, float]:
     named = dict(zip(recipe.columns, map(float, results), strict=True))
     return {n: v for n, v in named.items() if n not in ("weight", "rows")}
-
-
-def layer_shapes(model: Sequential) -> list[tuple[int, ...]]:
-    """The shape of each layer's inputs, and of the model's outputs."""
-    model._need_weights()
-    assert model._shape is not None
-    return shapes_of(model.layers, model._shape)

@@ -115,8 +115,8 @@ def whole_batch(case: Case) -> list[Batch]:
 
 
 def random_case(seed: int, redraw: int = 0) -> Case:
-    """Network number `seed`; `redraw` counts other data and batches for the same network. Dropout is off."""
-    rng = np.random.default_rng([seed, 1])
+    """Network number `seed`, without dropout; `redraw` counts other networks and data with its loss and kind of optimiser."""
+    rng = np.random.default_rng([seed, redraw, 1])
     loss = LOSSES[seed % len(LOSSES)]
     optimizer = _optimizer(rng, seed // len(LOSSES), RATES.get(loss, 0.1))
     layers: list[Layer] = []
@@ -124,7 +124,7 @@ def random_case(seed: int, redraw: int = 0) -> Case:
     for _ in range(int(rng.integers(0, 4))):
         layers += _block(rng)
     layers.append(_output(rng, loss))
-    data = np.random.default_rng([seed, 2, redraw])
+    data = np.random.default_rng([seed, redraw, 2])
     rows = int(data.integers(5, 41))
     batch_size, accumulate = int(data.integers(3, 14)), int(data.choice([1, 1, 2, 3]))
     drop_last = bool(data.random() < 0.2) and rows >= batch_size * accumulate

@@ -9,11 +9,12 @@ from typing import Any
 from deepmath.activations import ActivationFunction
 from deepmath.errors import TraceError
 from deepmath.formulas.random import philox
+from deepmath.graph import needed
 from deepmath.optimizers import Optimizer
 from deepmath.printers import numba
 from deepmath.printers.loops import kernel
 from deepmath.regularizers import Regularizer
-from deepmath.trace import Formula, needed, trace
+from deepmath.trace import Formula, trace
 from deepmath_numpy import cache
 
 Compiled = Callable[..., Any]

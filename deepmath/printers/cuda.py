@@ -13,9 +13,9 @@ from functools import cache
 from importlib import resources
 
 from deepmath.errors import TraceError
+from deepmath.graph import Node
 from deepmath.printers.loops import Kernel, new_arrays
 from deepmath.printers.spelling import Spelling, array_name, parameter, variable
-from deepmath.trace import Node
 
 TYPES = {"float32": "float", "float64": "double"}
 CUDA = Spelling(

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from deepmath.trace import BATCH_SUM, Formula, Node, trace
+from deepmath.graph import BATCH_SUM, Node
+from deepmath.trace import Formula, trace
 
 LOGIC, RELATION, SUM, OPEN, PRODUCT, FACTOR, ATOM = range(7)
 """How strongly a text holds together. OPEN ones, such as a sum over j, swallow whatever follows them."""

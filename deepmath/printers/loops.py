@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from deepmath.errors import TraceError
-from deepmath.trace import BATCH_SUM, KINDS, Formula, Node, needed, trace
+from deepmath.graph import BATCH_SUM, KINDS, Node, needed
+from deepmath.trace import Formula, trace
 
 REDUCTIONS = {"row_sum", "row_max"}
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
+from deepmath.graph import Node
 from deepmath.printers.loops import Kernel, new_arrays
 from deepmath.printers.spelling import Spelling, array_name, parameter, variable
-from deepmath.trace import Node
 
 NUMBA = Spelling(
     patterns={

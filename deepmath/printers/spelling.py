@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from deepmath.graph import COMPARISONS, Node
 from deepmath.printers.loops import Kernel, is_virtual
-from deepmath.trace import COMPARISONS, Node
 
 INFIX = COMPARISONS | {"+", "-", "*", "/", "//", "%", "&", "|", "^", "<<", ">>"}
 

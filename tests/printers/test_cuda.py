@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import everything
 import numpy as np
 import pytest
 from helpers import (
@@ -26,46 +27,11 @@ from deepmath.derivative import pullback
 from deepmath.errors import TraceError
 from deepmath.formulas import activations
 from deepmath.printers import cuda, loops
-from deepmath.trace import FUNCTIONS, trace
+from deepmath.trace import trace
 
 needs_cpp = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 NVCC = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
 ELEMENT = "element"
-
-
-def numbers_of_all_functions(xp, x, k, b):
-    """Every function and operator that can be traced, with results of each dtype."""
-    ones = [getattr(xp, n)(x) for n, count in FUNCTIONS.items() if count == 1 and n != "logical_not"]
-    floats = [xp.astype(r, "float") for r in ones]
-    floats += [xp.maximum(x, b), xp.minimum(x, b), xp.pow(xp.abs(x), b), -x, x // b, x % b, xp.where(x > b, xp.inf, x)]
-    floats += [xp.where(x > b, xp.nan, x), xp.astype(k, "float"), x / k]
-    whole = [
-        k + 3,
-        k - 5,
-        k * 7,
-        k // 3,
-        k % 5,
-        k // -3,
-        k % -5,
-        k & 255,
-        k | 9,
-        k ^ 5,
-        k << 3,
-        k >> 2,
-        -k,
-        abs_of(xp, k),
-    ]
-    whole += [xp.astype(x, "int"), xp.where(x > 0.0, k, 0), xp.maximum(k, 2), xp.minimum(k, 2), xp.sign(k)]
-    truths = [x < b, x <= b, x > b, x >= b, x == b, x != b, k == 3, xp.logical_and(x > 0.0, b > 0.0)]
-    truths += [xp.logical_or(x > 0.0, b > 0.0), xp.logical_not(x > 0.0), ~(x > 0.0), (x > 0.0) & (b > 0.0)]
-    return tuple(floats + whole + truths)
-
-
-def abs_of(xp, k):
-    return xp.abs(k)
-
-
-FUNCTIONS_KERNEL = ("everything", numbers_of_all_functions, [ELEMENT, "element:int", "column"])
 
 
 def bias_pullback():
@@ -87,9 +53,8 @@ def all_kernels(dtype):
     kernels = [kernel_of(row, dtype) for row in TABLE]
     kernels.append(loops.kernel("bias", bias_pullback(), [ELEMENT, "column", ELEMENT], ["dx", "db"]))
     kernels += [sums_kernel(), total_kernel()]
-    name, formula, kinds = FUNCTIONS_KERNEL
-    count = len(trace(formula, kinds).outputs)
-    return [*kernels, loops.kernel(name, formula, kinds, [f"y{i}" for i in range(count)])]
+    names = [f"y{i}" for i in range(len(trace(everything.formula, everything.KINDS).outputs))]
+    return [*kernels, loops.kernel("everything", everything.formula, everything.KINDS, names)]
 
 
 @pytest.fixture(scope="module", params=["float32", "float64"])
@@ -116,37 +81,11 @@ def test_every_formula(library):
 def test_every_function_and_operator(library):
     code, dtype = library
     kernel = all_kernels(dtype)[-1]
-    rng = np.random.default_rng(0)
-    x = np.concatenate([rng.uniform(-3, 3, 20), [np.nan, np.inf, -np.inf, 0.0, -0.0]]).astype(dtype)[None, :]
-    k = rng.integers(-100, 100, x.shape)
-    k[k == 0] = 1
-    b = np.copysign(rng.uniform(0.5, 2, x.size), rng.standard_normal(x.size)).astype(dtype)
-    results = empty_results(kernel, x.shape, dtype)
-    call_cpp(code["everything"], [x, k, b], results, x.shape)
-    with np.errstate(all="ignore"):
-        names = Names(np.dtype(dtype))
-        expected = numbers_of_all_functions(names, x, k, b)
-    for number, (got, want) in enumerate(zip(results, expected, strict=True)):
-        finite = np.isfinite(x) if "i" in got.dtype.kind else np.full(x.shape, True)
-        tolerance = 4 * np.finfo(dtype).eps
-        np.testing.assert_allclose(
-            got[finite], want[finite], rtol=tolerance, err_msg=f"result {number}: {kernel.outputs[number]}"
-        )
-
-
-class Names:
-    """NumPy, with dtypes named as the tracer names them."""
-
-    inf, nan = np.inf, np.nan
-
-    def __init__(self, dtype):
-        self.dtypes = {"float": dtype, "int": np.int64}
-
-    def __getattr__(self, name):
-        return getattr(np, name)
-
-    def astype(self, x, dtype):
-        return x.astype(self.dtypes[dtype])
+    arguments, expected = everything.arguments_and_results(dtype)
+    results = empty_results(kernel, arguments[0].shape, dtype)
+    call_cpp(code["everything"], arguments, results, arguments[0].shape)
+    for output, got, want in zip(kernel.outputs, results, expected, strict=True):
+        everything.assert_equal(got, want, arguments[0], str(output))
 
 
 def test_sums_over_rows(library):

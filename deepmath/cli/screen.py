@@ -1,0 +1,62 @@
+"""What people see: aligned lines, in a frame on a terminal."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+import click
+
+Rows = Sequence[tuple[str, str]]
+
+
+def show(rows: Rows, title: str | None = None) -> None:
+    """Names and values. A terminal gets a frame with rich, a pipe plain lines that are never broken."""
+    if title is not None and sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
+        _panel(rows, title)
+        return
+    for line in lines(rows):
+        click.echo(line)
+
+
+def lines(rows: Rows) -> list[str]:
+    """Values under each other.
+
+    >>> lines([("data", "circles"), ("network", "2-4-1")])
+    ['data     circles', 'network  2-4-1']
+    """
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:<{width}}  {value}" for name, value in rows]
+
+
+def _panel(rows: Rows, title: str) -> None:
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(Text(name), Text(value))
+    Console(highlight=False).print(Panel(grid, title=Text(title), title_align="left", expand=False))
+
+
+def percent(share: float) -> str:
+    """A share with as many digits as it takes not to round to all or nothing.
+
+    >>> percent(1.0), percent(0.9722), percent(0.99996)
+    ('100 %', '97.22 %', '99.99 %')
+    """
+    return "100 %" if share == 1.0 else f"{int(share * 1e4 + 1e-6) / 100:.2f} %"
+
+
+def count(number: int, one: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "row"), count(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {one}{'' if number == 1 else 's'}"

@@ -1,0 +1,28 @@
+"""The settings of a training run, checked before anything else."""
+
+from __future__ import annotations
+
+from deepmath.backend import Backend
+from deepmath.descriptions import check_number
+from deepmath.errors import ConfigError
+
+
+def check(backend: Backend, precision: str, epochs: int, accumulate: int, initial_epoch: int) -> None:
+    """Raise ConfigError for a setting of `fit` that can't be used."""
+    if precision not in backend.precisions:
+        known = ", ".join(backend.precisions)
+        raise ConfigError(f"backend '{backend.name}' has no precision {precision!r}; it has {known}")
+    check_number("fit", "epochs", epochs, low=0, whole=True)
+    check_number("fit", "initial_epoch", initial_epoch, low=0, whole=True)
+    check_number("fit", "accumulate", accumulate, low=1, whole=True)
+
+
+def batch_size(given: int | str, rows: int, drop_last: bool, accumulate: int) -> int:
+    """The rows of a micro-batch: a number, or "full" for all rows."""
+    if given == "full":
+        return rows
+    check_number("fit", "batch_size", given, low=1, whole=True)
+    size = int(given)
+    if drop_last and size * accumulate > rows:
+        raise ConfigError(f"fit: drop_last leaves no batch: {rows} rows, batches of {size * accumulate}")
+    return size
