@@ -139,7 +139,8 @@ class Graph:
             dtype = "float"
         if op in INTEGER and dtype == "float":
             raise TraceError(f"the formula uses {op} on numbers that are not integers")
-        return _simplified(op, args) or self._add(op, args, None, dtype, axes)
+        simpler = _simplified(op, args)
+        return self._add(op, args, None, dtype, axes) if simpler is None else simpler
 
     def reduce(self, op: str, x: Node) -> Node:
         """A row reduction, or a sum over the batch."""

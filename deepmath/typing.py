@@ -49,6 +49,9 @@ Inputs: TypeAlias = Annotated[Array, "batch features"]
 Rows: TypeAlias = Annotated[Array, "batch 1"]
 """One value for each row, kept as a column so that it broadcasts: [batch, 1]."""
 
+Index: TypeAlias = Annotated[Array, "1 units"]
+"""The number of each column, 0, 1, ...: [1, units]."""
+
 Columns: TypeAlias = Annotated[Array, "units"]
 """One value for each unit: [units]."""
 

@@ -15,6 +15,8 @@ from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.optimizers import SGD
 from deepmath.schedules import ExponentialDecay
 
+torch.set_num_threads(1)  # small matrices, and several test processes on a few cores
+
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "linear": lambda z: z,
     "relu": torch.relu,

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from deepmath.cli.values import CHECKS, Check
+from deepmath.cli.settings import Settings
+from deepmath.cli.values import CHECKS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,22 +45,26 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 """Metavariable and help of each option that is a setting, in the order of the help page."""
 
 
-class Checked(click.ParamType):
-    """Text that a check turns into a setting's value; its ConfigError is the command's error."""
+def _checked(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """What turns an option's text into the setting's value."""
 
-    name = "value"
+    def convert(_: click.Context, option: click.Parameter, value: Any) -> Any:
+        return None if value is None else CHECKS[name](option.opts[0], value)
 
-    def __init__(self, check: Check) -> None:
-        self.check = check
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return self.check(param.opts[0] if param is not None else "value", value) if isinstance(value, str) else value
+    return convert
 
 
 def setting(name: str) -> Callable[[F], F]:
     """The option of one setting."""
     metavar, text = next(rows[name] for rows in GROUPS.values() if name in rows)
-    return click.option(f"--{name.replace('_', '-')}", type=Checked(CHECKS[name]), metavar=metavar, help=text)
+    return click.option(f"--{name.replace('_', '-')}", callback=_checked(name), metavar=metavar, help=text)
+
+
+header = click.option("--header/--no-header", default=None, help="Whether a CSV file's first line holds names.")
+na = click.option(
+    "--na", multiple=True, metavar="TEXT", help="A cell of a CSV file that means missing; may be repeated."
+)
+batch_norm = click.option("--batch-norm/--no-batch-norm", default=None, help="Normalise each hidden layer's batch.")
 
 
 def settings(command: F) -> F:
@@ -79,11 +84,21 @@ def settings(command: F) -> F:
     return command
 
 
-backend_options = (setting("backend"), setting("device"), setting("precision"))
+def from_csv(command: F) -> F:
+    """The options that say how to read a CSV file."""
+    for option in (na, header, setting("target")):
+        command = option(command)
+    return command
 
 
 def on_backend(command: F) -> F:
     """The options that say where a model computes."""
-    for option in reversed(backend_options):
-        command = option(command)
+    for name in ("precision", "device", "backend"):
+        command = setting(name)(command)
     return command
+
+
+def where(run: Settings | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Backend, device and precision for a saved model: as given, else the run's precision on the CPU."""
+    precision = given["precision"] or (run.precision if run else "float32")
+    return {"backend": given["backend"], "device": given["device"], "precision": precision}

@@ -55,9 +55,7 @@ def predict(
 
 def _table(trained: Trained, outputs: Any) -> list[list[str]]:
     """Header and rows; numbers have the digits that their precision needs."""
-    loss = trained.model.loss_name if hasattr(trained.model, "loss_name") else None
-    classes = trained.fitted.classes if trained.fitted else None
-    del loss
+    classes = _classes(trained, outputs.shape[1])
     if classes is None:
         values = trained.fitted.outputs.undo(outputs).astype(outputs.dtype) if trained.fitted else outputs
         names = ["prediction"] if values.shape[1] == 1 else [f"prediction_{i}" for i in range(values.shape[1])]
@@ -66,3 +64,13 @@ def _table(trained: Trained, outputs: Any) -> list[list[str]]:
     head = ["prediction", *(f"p_{name}" for name in classes)]
     best = shares.argmax(axis=1)
     return [head, *([classes[k], *map(str, row)] for k, row in zip(best, shares, strict=True))]
+
+
+def _classes(trained: Trained, outputs: int) -> tuple[str, ...] | None:
+    """Names of the classes; those of a model without its run are numbers. None for a model that predicts numbers."""
+    if trained.fitted is not None:
+        return trained.fitted.classes
+    activation = getattr(getattr(trained.model.layers[-1], "activation", None), "name", None)
+    if activation == "sigmoid" and outputs == 1:
+        return "0", "1"
+    return tuple(map(str, range(outputs))) if activation == "softmax" else None

@@ -122,7 +122,7 @@ def task_of(source: Source, loss: str) -> Task:
         raise LabelError(f"every row of {source.name} has the label '{classes[0]}'; there is nothing to tell apart")
     if source.classes is None and len(classes) > MANY_CLASSES:
         logger.warning(
-            "the target of %s holds %d different whole numbers, which are taken as classes; for regression use --loss mse",
+            "the target of %s holds %d different whole numbers, taken as classes; for regression use --loss mse",
             source.name,
             len(classes),
         )

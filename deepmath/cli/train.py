@@ -90,10 +90,8 @@ def _job(settings: Settings, out: str | None, resume: str | None) -> Job:
     )
     parts = preparation.parts_of(source, settings, stratify=task.classes is not None)
     fitted = preparation.fit(source, task, settings, parts.train)
-    if out is not None or resume is not None:
-        folder = Folder(Path(out or resume or ""))
-    else:
-        folder = new_folder(settings.data)
+    given = out or resume
+    folder = Folder(Path(given)) if given else new_folder(settings.data)
     if folder.is_used and (resume is None or Path(resume).resolve() != folder.path.resolve()):
         raise ConfigError(
             f"train: --out {folder.path} holds a run already; choose another folder, or go on with that run: "
@@ -108,7 +106,7 @@ def _introduce(job: Job) -> None:
     s, task = job.settings, job.task
     features = job.source.X.shape[1]
     kind = (
-        count(len(task.classes), "class") + "es" * (len(task.classes) != 1) if task.classes else "a number to predict"
+        f"{len(task.classes)} classes" if task.classes else "a number to predict"
     )
     held = f"{count(len(job.parts.test), 'row')} for the test" if len(job.parts.test) else "all rows train"
     parameters = sum(w.size for w in job.model.get_weights())
@@ -151,8 +149,8 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
             raise
         _save(job, watch)
         click.echo(
-            f"deepmath: interrupted in epoch {watch.run.epoch + 1} of {s.epochs}; what was learned is in {job.folder.path}. "
-            f"Go on with: deepmath train --resume {shlex.quote(str(job.folder.path))}",
+            f"deepmath: interrupted in epoch {watch.run.epoch + 1} of {s.epochs}; what was learned so far is in "
+            f"{job.folder.path}. Go on with: deepmath train --resume {shlex.quote(str(job.folder.path))}",
             err=True,
         )
         click.get_current_context().exit(INTERRUPTED)

@@ -10,7 +10,7 @@ model minimises is the (weighted) mean of these numbers over the rows.
 from __future__ import annotations
 
 from deepmath.formulas.softmax import softmax
-from deepmath.typing import Elements, Namespace, Rows
+from deepmath.typing import Elements, Index, Namespace, Rows
 
 
 def mse(xp: Namespace, p: Elements, d: Elements) -> Rows:
@@ -120,7 +120,7 @@ def categorical_crossentropy_logits_slope(xp: Namespace, z: Elements, d: Element
     return softmax(xp, z) * xp.sum(d, axis=-1, keepdims=True) - d
 
 
-def one_hot(xp: Namespace, label: Rows, index: Elements, like: Elements) -> Elements:
+def one_hot(xp: Namespace, label: Rows, index: Index, like: Elements) -> Elements:
     """1 where the column's index equals the row's label, else 0: whole-number labels as targets.
 
     `index` is 0, 1, ... along the columns, and the result has the dtype of `like`.

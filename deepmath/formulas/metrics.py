@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepmath.typing import Elements, Namespace, Rows
+from deepmath.typing import Elements, Index, Namespace, Rows
 
 
 def binary_accuracy(xp: Namespace, p: Elements, d: Elements) -> Rows:
@@ -16,7 +16,7 @@ def binary_accuracy(xp: Namespace, p: Elements, d: Elements) -> Rows:
     return xp.mean(xp.astype((p > 0.5) == (d > 0.5), p.dtype), axis=-1, keepdims=True)
 
 
-def categorical_accuracy(xp: Namespace, p: Elements, d: Elements, index: Elements) -> Rows:
+def categorical_accuracy(xp: Namespace, p: Elements, d: Elements, index: Index) -> Rows:
     """1 where the first largest score stands at the first largest target, else 0.
 
     >>> import numpy as np
@@ -26,6 +26,6 @@ def categorical_accuracy(xp: Namespace, p: Elements, d: Elements, index: Element
     return xp.astype(_first_largest(xp, p, index) == _first_largest(xp, d, index), p.dtype)
 
 
-def _first_largest(xp: Namespace, x: Elements, index: Elements) -> Rows:
+def _first_largest(xp: Namespace, x: Elements, index: Index) -> Rows:
     place = xp.where(x == xp.max(x, axis=-1, keepdims=True), -index, -xp.inf)
     return -xp.max(place, axis=-1, keepdims=True)

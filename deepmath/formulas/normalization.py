@@ -6,7 +6,7 @@ is one feature over the batch. The formula is the same.
 
 from __future__ import annotations
 
-from deepmath.typing import Elements, Namespace, Rows, Scalar
+from deepmath.typing import Elements, Flat, Namespace, Rows, Scalar
 
 
 def moments(xp: Namespace, x: Elements) -> tuple[Rows, Rows]:
@@ -53,6 +53,6 @@ def normalize_pullback(
     return (u - xp.mean(u, axis=-1, keepdims=True) - n * along) / spread, dy * n
 
 
-def running_average(xp: Namespace, average: Rows, value: Rows, momentum: Scalar, rest: Scalar) -> Rows:
+def running_average(xp: Namespace, average: Flat, value: Flat, momentum: Scalar, rest: Scalar) -> Flat:
     """momentum average + rest value, with rest = 1 - momentum: Keras's sense of the word momentum."""
     return momentum * average + rest * value
