@@ -165,7 +165,8 @@ def _simplified(op: str, args: tuple[Node, ...]) -> Node | None:
         keep = args[1 - (one if op == "*" else zero)]  # type: ignore[operator]
     elif (op == "/" and one == 1) or (op == "-" and len(args) == 2 and zero == 1):
         keep = args[0]
-    return keep if keep is not None and (op != "/" or keep.dtype == "float") else None
+    wanted = "float" if op == "/" else _common(args)
+    return keep if keep is not None and keep.dtype == wanted else None
 
 
 def needed(outputs: Iterable[Node]) -> list[Node]:

@@ -71,10 +71,10 @@ def _code(error: BaseException) -> int:
 
 def _usage(error: click.ClickException) -> str:
     """click's message with the place to look at."""
-    text = error.format_message().rstrip(".")
+    text = error.format_message().rstrip()
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "deepmath"
-    return f"{text}. See '{path} --help'"
+    return f"{text}{'' if text.endswith(('.', '?')) else '.'} See '{path} --help'"
 
 
 class Notices(logging.Handler):

@@ -37,7 +37,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Machine": {
         "backend": ("NAME", "numpy, reference, torch, ...; 'deepmath doctor' lists them.  [default: numpy]"),
-        "device": ("NAME", "cpu, cuda or cuda:N."),
+        "device": ("NAME", "cpu, cuda or cuda:N.  [default: cpu]"),
         "precision": ("NAME", "float32 or float64.  [default: float32]"),
         "checkpoint_every": ("N", "Also save a checkpoint every N steps and every epoch.  [default: at the end]"),
     },
@@ -60,24 +60,36 @@ def setting(name: str) -> Callable[[F], F]:
     return click.option(f"--{name.replace('_', '-')}", callback=_checked(name), metavar=metavar, help=text)
 
 
-header = click.option("--header/--no-header", default=None, help="Whether a CSV file's first line holds names.")
+header = click.option(
+    "--header/--no-header", default=None, help="Whether a CSV file's first line holds names.  [default: header]"
+)
 na = click.option(
     "--na", multiple=True, metavar="TEXT", help="A cell of a CSV file that means missing; may be repeated."
 )
-batch_norm = click.option("--batch-norm/--no-batch-norm", default=None, help="Normalise each hidden layer's batch.")
+batch_norm = click.option(
+    "--batch-norm/--no-batch-norm", default=None, help="Normalise each hidden layer's batch.  [default: no-batch-norm]"
+)
 
 
 def settings(command: F) -> F:
     """All options that are settings; flags and lists among them too."""
     rows = [setting(name) for group in GROUPS.values() for name in group]
     rows.insert(
-        1, click.option("--header/--no-header", default=None, help="Whether a CSV file's first line holds names.")
+        1,
+        click.option(
+            "--header/--no-header", default=None, help="Whether a CSV file's first line holds names.  [default: header]"
+        ),
     )
     rows.insert(
         2, click.option("--na", multiple=True, metavar="TEXT", help="A cell that means missing; may be repeated.")
     )
     rows.insert(
-        7, click.option("--batch-norm/--no-batch-norm", default=None, help="Normalise each hidden layer's batch.")
+        7,
+        click.option(
+            "--batch-norm/--no-batch-norm",
+            default=None,
+            help="Normalise each hidden layer's batch.  [default: no-batch-norm]",
+        ),
     )
     for row in reversed(rows):
         command = row(command)

@@ -105,9 +105,7 @@ def _introduce(job: Job) -> None:
     """What is about to happen: data, network, backend with its plan, and training."""
     s, task = job.settings, job.task
     features = job.source.X.shape[1]
-    kind = (
-        f"{len(task.classes)} classes" if task.classes else "a number to predict"
-    )
+    kind = f"{len(task.classes)} classes" if task.classes else "a number to predict"
     held = f"{count(len(job.parts.test), 'row')} for the test" if len(job.parts.test) else "all rows train"
     parameters = sum(w.size for w in job.model.get_weights())
     rate = f"rate {s.learning_rate:g}" if isinstance(s.learning_rate, float) else ""
@@ -132,18 +130,20 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
     job.folder.write_config(s, job.fitted)
     callbacks: list[Callback] = [watch, Checkpoints(job.folder.checkpoints, s.checkpoint_every)]
     try:
-        job.model.fit(
-            X,
-            y,
-            epochs=s.epochs,
-            batch_size=s.batch_size,
-            validation_split=s.validation_split,
-            accumulate=s.accumulate,
-            callbacks=callbacks,
-            verbose=0 if quiet else "auto",
-            resume=None if resume is None else Folder(Path(resume)).checkpoints,
-            **job.where,
-        )
+        # What overflows is reported once, by the loop, with the step at which it happened.
+        with np.errstate(over="ignore", invalid="ignore"):
+            job.model.fit(
+                X,
+                y,
+                epochs=s.epochs,
+                batch_size=s.batch_size,
+                validation_split=s.validation_split,
+                accumulate=s.accumulate,
+                callbacks=callbacks,
+                verbose=0 if quiet else "auto",
+                resume=None if resume is None else Folder(Path(resume)).checkpoints,
+                **job.where,
+            )
     except KeyboardInterrupt:
         if watch.run is None:
             raise

@@ -1,0 +1,90 @@
+"""The run whose resumption is tested, in a form that a fresh process can import, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepmath import Activation, BatchNormalization, Dense, Dropout, Sequential, callbacks
+from deepmath.optimizers import Adam
+
+EPOCHS, STEPS_PER_EPOCH = 4, 10
+STEPS = EPOCHS * STEPS_PER_EPOCH
+BATCH, ROWS = 7, 66  # nine batches of seven rows, and one of three
+
+
+def data() -> tuple[Any, Any]:
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((ROWS, 4))
+    return X, (X.sum(1) > 0).astype(np.int64)
+
+
+def model(seed: int = 3, units: int = 6) -> Sequential:
+    layers = [Dense(units), BatchNormalization(), Activation("relu"), Dropout(0.3), Dense(2, "softmax")]
+    made = Sequential(layers, seed=seed)
+    made.compile(Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
+    return made
+
+
+class Stop(callbacks.Callback):
+    """Ends the run after a step, or the whole process, as a power cut would."""
+
+    every = 1
+
+    def __init__(self, step: int, kill: bool = False) -> None:
+        self.step, self.kill = step, kill
+
+    def on_steps_end(self, run: callbacks.Run) -> None:
+        if run.step == self.step and self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        run.stop = run.step == self.step
+
+
+def train(backend: str, *more: callbacks.Callback, **settings: Any) -> tuple[Any, dict[str, Any]]:
+    """The history, and the program's state at the end."""
+    seen = Keep()
+    X, y = data()
+    validation = X[:5] + 0.5, y[:5]
+    given: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "backend": backend, "validation_data": validation}
+    history = model().fit(X, y, callbacks=[*more, seen], verbose=0, **given | settings)
+    return history, seen.state
+
+
+class Keep(callbacks.Callback):
+    """Keeps the program's last state."""
+
+    def on_train_end(self, run: callbacks.Run) -> None:
+        self.state = run.program.state()
+
+
+def fingerprint(history: Any, state: dict[str, Any]) -> str:
+    """SHA-256 over every value of the program and of the history, to the last bit."""
+    sha = hashlib.sha256()
+    for name in sorted(state):
+        value = np.ascontiguousarray(state[name])
+        sha.update(f"{name} {value.dtype} {value.shape} ".encode() + value.tobytes())
+    exact = {name: [float(v).hex() for v in values] for name, values in history.history.items()}
+    sha.update(json.dumps([exact, history.epoch], sort_keys=True).encode())
+    return sha.hexdigest()
+
+
+def main(backend: str, folders: list[str]) -> None:
+    """Resume the checkpoint in each folder, finish it, and print the fingerprint."""
+    for folder in folders:
+        assert list(Path(folder).iterdir()), folder
+        print(fingerprint(*train(backend, resume=folder)), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "killed":
+        backend, folder, step = sys.argv[2:]
+        train(backend, callbacks.Checkpoint(folder, every=1), Stop(int(step), kill=True))
+    else:
+        main(sys.argv[1], sys.argv[2:])
