@@ -111,8 +111,8 @@ def _backward(xp: Symbols, outputs: Sequence[Node], seeds: Sequence[Node], targe
         shares = RULES[node.op](xp, node, cotangents[node.number], *node.args)
         for argument, share in zip(node.args, shares, strict=True):
             if argument.number in live and share is not None:
-                _accumulate(cotangents, argument, _narrowed(xp, share, argument))
-    return cotangents
+                _accumulate(cotangents, argument, _summed(xp, share, argument))
+    return {t.number: _over_batch(cotangents[t.number], t) for t in targets if t.number in cotangents}
 
 
 def _accumulate(cotangents: dict[int, Node], node: Node, share: Node) -> None:
@@ -120,10 +120,13 @@ def _accumulate(cotangents: dict[int, Node], node: Node, share: Node) -> None:
     cotangents[node.number] = share if known is None else known + share
 
 
-def _narrowed(xp: Symbols, share: Node, argument: Node) -> Node:
-    """Sum a share over the axes along which its argument doesn't vary."""
-    if share.axes[1] and not argument.axes[1]:
-        share = xp.sum(share, axis=-1, keepdims=True)
-    if share.axes[0] and not argument.axes[0]:
-        share = share.graph.reduce(BATCH_SUM, share)
-    return share
+def _summed(xp: Symbols, share: Node, argument: Node) -> Node:
+    """Sum a share along the row where its argument has one value for the whole row."""
+    along = share.axes[1] and not argument.axes[1]
+    return xp.sum(share, axis=-1, keepdims=True) if along else share
+
+
+def _over_batch(cotangent: Node, target: Node) -> Node:
+    """Sum over the rows, last of all, where all rows share the argument: kernels can end with such a sum only."""
+    shared = cotangent.axes[0] and not target.axes[0]
+    return cotangent.graph.reduce(BATCH_SUM, cotangent) if shared else cotangent

@@ -89,6 +89,7 @@ def _operators() -> None:
         square = not isinstance(b, Node) and b == 2
         return a * a if square else a.graph.node("pow", a, b)
 
+    setattr(Node, "__rpow__", lambda a, b: a.graph.node("pow", b, a))  # noqa: B010 - as the others above
     setattr(Node, "__pow__", power)  # noqa: B010 - as the others above
 
 
@@ -143,7 +144,9 @@ class Graph:
         return self._add(op, args, None, dtype, axes) if simpler is None else simpler
 
     def reduce(self, op: str, x: Node) -> Node:
-        """A row reduction, or a sum over the batch."""
+        """A row reduction, or a sum over the batch, of floats: kernels sum in their own precision."""
+        if x.dtype != "float":
+            raise TraceError("the formula reduces integers; turn them into its own numbers by xp.astype first")
         axes = (False, x.axes[1]) if op == BATCH_SUM else (x.axes[0], False)
         return self._add(op, (x,), None, x.dtype, axes)
 

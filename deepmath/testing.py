@@ -13,8 +13,9 @@ __all__ = ["checks_shapes"]
 def checks_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, checking in each call that axes of one name have one length.
 
-    Names come from the `Annotated` aliases of `deepmath.typing`; "1" stands for that length. Axes are
-    matched from the last: those in front of the named ones are free, and an array may have fewer. Raises AssertionError that names the argument. Symbols pass unchecked.
+    Names come from the `Annotated` aliases of `deepmath.typing`; "1" stands for that length. Axes are matched
+    from the last: those in front of the named ones are free, and an array may have fewer. Raises AssertionError
+    that names the argument. Symbols pass unchecked.
 
     >>> import numpy as np
     >>> from deepmath.formulas.losses import mse

@@ -140,4 +140,5 @@ def _apply(xp: Any, node: Node, args: list[Any], values: dict[int, Any]) -> Any:
 def _dtype_like(xp: Any, node: Node, values: dict[int, Any]) -> Any:
     if isinstance(xp, Symbols):
         return node.dtype
-    return next(values[n.number].dtype for n in node.graph.nodes if n.dtype == node.dtype and n.number in values)
+    arrays = (values[n.number] for n in node.graph.nodes if n.dtype == node.dtype and n.number in values)
+    return next(v.dtype for v in arrays if hasattr(v, "dtype"))

@@ -30,7 +30,10 @@ def case_of(layers: tuple, loss: str, y: str, optimizer: SGD | Adam, **settings:
 
 CASES = {
     "relu": case_of(
-        (Dense(16, "relu"), Dense(9, "relu"), Dense(3, "softmax")), "sparse_categorical_crossentropy", "labels", Adam(0.01)
+        (Dense(16, "relu"), Dense(9, "relu"), Dense(3, "softmax")),
+        "sparse_categorical_crossentropy",
+        "labels",
+        Adam(0.01),
     ),
     "sigmoid": case_of((Dense(12, "tanh"), Dense(1, "sigmoid")), "binary_crossentropy", "one", SGD(0.1, momentum=0.9)),
     "everything": case_of(

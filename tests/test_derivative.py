@@ -11,6 +11,7 @@ from deepmath.derivative import pullback
 from deepmath.errors import TraceError
 from deepmath.formulas import activations, losses, normalization, regularizers
 from deepmath.formulas.softmax import softmax, softmax_pullback
+from deepmath.printers import loops
 
 SHAPE = (3, 4)
 
@@ -222,3 +223,11 @@ def test_an_argument_that_no_result_depends_on_has_derivative_zero():
 def test_what_has_no_derivative_says_so():
     with pytest.raises(TraceError, match="passes through '%', which has none; write its slope"):
         pullback(lambda xp, x: x % 2.0, ["element"])
+
+
+def test_a_shared_argument_used_twice_is_summed_over_rows_once_and_at_the_end():
+    """Kernels can end with a sum over the rows, and with nothing behind it."""
+    x, b = np.asarray([[1.0, 2.0], [3.0, 4.0]]), np.asarray([0.5, -0.5])
+    derived = pullback(lambda xp, x, b: xp.tanh(x) * xp.exp(b) * b, ["element", "column"], [1])
+    np.testing.assert_allclose(derived(np, x, b, np.ones((2, 2))), (np.tanh(x) * np.exp(b) * (1 + b)).sum(axis=0))
+    assert loops.kernel("shared", derived, ["element", "column", "element"], ["db"]).outputs[0][1] == "column"

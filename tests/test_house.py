@@ -3,8 +3,9 @@
 import ast
 from pathlib import Path
 
-import deepmath
 import pytest
+
+import deepmath
 
 PACKAGE = Path(deepmath.__file__).parent
 TESTS = Path(__file__).parent

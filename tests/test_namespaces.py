@@ -103,7 +103,10 @@ def test_float64_results_agree_with_numpy(name, library):
     expected = np.asarray(here.run(5))
     agree({"results": there.run(5)}, {"results": expected})
     agree(there.state(), here.state())
-    admitted = [door.admit(b, p.recipe, case.X, case.y, case.weights) for b, p in ((load_backend("reference"), here), (library, there))]
+    admitted = [
+        door.admit(b, p.recipe, case.X, case.y, case.weights)
+        for b, p in ((load_backend("reference"), here), (library, there))
+    ]
     agree({"results": there.measure(admitted[1])}, {"results": np.asarray(here.measure(admitted[0]))})
     predicted = there.predict(library.put(case.X, "float64"))
     assert type(predicted) is type(library.put(case.X, "float64"))

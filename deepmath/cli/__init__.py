@@ -15,4 +15,4 @@ def main() -> None:
         raise SystemExit(69)
     from deepmath.cli.app import commands
 
-    commands()
+    commands(prog_name="deepmath")

@@ -99,6 +99,7 @@ def _listen(ctx: click.Context) -> None:
 
 
 @click.group(
+    "deepmath",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Begin with: deepmath train circles",

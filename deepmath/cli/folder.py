@@ -48,11 +48,12 @@ class Folder:
         write_whole(self.config, config_text(settings, fitted.table()).encode())
 
     def write_history(self, epochs: Sequence[int], history: Mapping[str, Sequence[float]]) -> None:
-        """history.csv: a line for each epoch, counted from 1."""
+        """history.csv: a line for each epoch, counted from 1. The columns' order doesn't depend on the history's."""
+        names = sorted(history, key=lambda n: (n.startswith("val_"), not n.endswith("loss"), not n.endswith("cost"), n))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["epoch", *history])
-        writer.writerows(zip([e + 1 for e in epochs], *history.values(), strict=True))
+        writer.writerow(["epoch", *names])
+        writer.writerows(zip([e + 1 for e in epochs], *(history[n] for n in names), strict=True))
         write_whole(self.path / "history.csv", text.getvalue().encode())
 
     def draw(self, name: str, picture: Any) -> bool:
@@ -60,11 +61,11 @@ class Folder:
         from deepmath.plots import style
 
         try:
-            axes = picture()
+            with style.theme():
+                style.save(picture().figure, self.path / name)
         except MissingExtra as error:
             logger.warning("%s is not drawn: %s", name, error)
             return False
-        style.save(axes.figure, self.path / name)
         return True
 
 

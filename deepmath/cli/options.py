@@ -73,27 +73,32 @@ batch_norm = click.option(
 
 def settings(command: F) -> F:
     """All options that are settings; flags and lists among them too."""
-    rows = [setting(name) for group in GROUPS.values() for name in group]
-    rows.insert(
-        1,
-        click.option(
-            "--header/--no-header", default=None, help="Whether a CSV file's first line holds names.  [default: header]"
-        ),
-    )
-    rows.insert(
-        2, click.option("--na", multiple=True, metavar="TEXT", help="A cell that means missing; may be repeated.")
-    )
-    rows.insert(
-        7,
-        click.option(
-            "--batch-norm/--no-batch-norm",
-            default=None,
-            help="Normalise each hidden layer's batch.  [default: no-batch-norm]",
-        ),
-    )
-    for row in reversed(rows):
-        command = row(command)
+    for group in reversed(GROUPS.values()):
+        for name in reversed(group):
+            command = setting(name)(command)
+    for option in (batch_norm, na, header):
+        command = option(command)
     return command
+
+
+class Sections(click.Command):
+    """A command whose help page shows its options by what they are about."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (*_EXTRA, "Run")}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                title = next((t for t, names in _EXTRA.items() if parameter.name in names), "Run")
+                sections[title].append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+_EXTRA = {title: {*group} for title, group in GROUPS.items()}
+_EXTRA["Data"] |= {"header", "na"}
+_EXTRA["Network"] |= {"batch_norm"}
 
 
 def from_csv(command: F) -> F:

@@ -53,7 +53,7 @@ class Job:
         return {name: getattr(self.settings, name) for name in ("backend", "device", "precision")}
 
 
-@click.command()
+@click.command(cls=options.Sections)
 @click.argument("data", required=False)
 @options.settings
 @click.option("--config", metavar="FILE", help="TOML file of settings; options on the command line win over it.")

@@ -1,8 +1,7 @@
-"""Functions of float32 that LLVM vectorises under Numba. This text stands in front of every float32 kernel.
+"""Functions of float32 that LLVM vectorises under Numba.
 
 Polynomials are weighted least-squares fits in 40 digits, rounded to float32; their relative errors stand beside
-them. `contract` and `nsz` are the only freedoms given to the compiler: `reassoc` would cost exp three digits,
-and `nnan` or `ninf` would lose NaN and infinity. Sums alone may be reordered, by `add`.
+them.
 """
 
 import numpy as np
@@ -10,43 +9,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from deepmath.printers.loop_functions import FAST
+
 T = np.float32
-FAST = {"contract", "nsz"}
-CACHED = __name__.startswith("deepmath_kernel_")
-
-
-@intrinsic
-def add(typingctx, total, value):
-    """total + value, in any order: a sum over a row vectorises."""
-
-    def code(context, builder, signature, args):
-        return builder.fadd(args[0], args[1], flags=("reassoc", "contract", "nsz"))
-
-    return types.float32(types.float32, types.float32), code
-
-
-def _llvm(name):
-    def build(typingctx, a, b):
-        def code(context, builder, signature, args):
-            number = args[0].type
-            function = builder.module.declare_intrinsic(f"llvm.{name}", [number], ir.FunctionType(number, [number] * 2))
-            return builder.call(function, args, fastmath=("nsz",))
-
-        return types.float32(types.float32, types.float32), code
-
-    return build
-
-
-maximum = intrinsic(_llvm("maximum"))
-minimum = intrinsic(_llvm("minimum"))
-
-
-@intrinsic
-def floor(typingctx, x):
-    def code(context, builder, signature, args):
-        return builder.call(builder.module.declare_intrinsic("llvm.floor", [args[0].type]), args)
-
-    return types.float32(types.float32), code
 
 
 @intrinsic

@@ -60,7 +60,11 @@ def kernel(
     virtual = {n.number for n, k in zip(traced.arguments, kinds, strict=True) if k in _VIRTUAL}
     arguments = tuple(n for n in traced.arguments if n.number not in virtual)
     elements = {a.value for a in arguments if a.axes == KINDS["element"]}
-    stored = [(n if n in elements else f"out_{n}", *_stored(o)) for n, o in zip(outputs, traced.outputs, strict=True)]
+    stored = []
+    for given, output in zip(outputs, traced.outputs, strict=True):
+        kind, value = _stored(output)
+        in_place = given in elements and kind == "element"
+        stored.append((given if in_place else f"out_{given}", kind, value))
     hoisted, passes = _passes([value for _, _, value in stored])
     return Kernel(name, arguments, tuple(stored), hoisted, passes)
 

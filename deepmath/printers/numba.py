@@ -16,7 +16,7 @@ from deepmath.printers.spelling import Spelling, array_name, parameter, variable
 
 NUMBA = Spelling(
     patterns={
-        "neg": "-{0}", "sqrt": "np.sqrt({0})",
+        "neg": "-{0}", "sqrt": "np.sqrt({0})", "floor": "np.floor({0})",
         "sign": "((T(1) if {0} > T(0) else T(-1)) if abs({0}) > T(0) else {0})", "pow": "T(math.pow({0}, {1}))",
         "isnan": "({0} != {0})", "isinf": "(abs({0}) == T(np.inf))", "isfinite": "(abs({0}) < T(np.inf))",
         "logical_and": "({0} & {1})", "logical_or": "({0} | {1})", "logical_not": "(not {0})",
@@ -30,15 +30,15 @@ NUMBA = Spelling(
     truth="({0} != 0)",
     choice="({1} if {0} else {2})",
 )  # fmt: skip
-IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit\n"
-"""What printed functions use, whatever the text in front of them imports for itself."""
 OPTIONS = 'nogil=True, error_model="numpy", fastmath=FAST, cache=CACHED'
 
 
 @cache
 def _functions(dtype: str) -> str:
-    text = resources.files(__package__).joinpath(f"{dtype}_functions.py").read_text(encoding="utf-8")
-    return f"{text}\n\n{IMPORTS}"
+    """The functions that kernels call, as one text that imports nothing of deepmath."""
+    folder = resources.files(__package__)
+    texts = [folder.joinpath(f"{name}_functions.py").read_text(encoding="utf-8") for name in ("loop", dtype)]
+    return "\n".join(line for text in texts for line in text.splitlines() if not line.startswith("from deepmath"))
 
 
 def module(kernel: Kernel, dtype: str) -> str:

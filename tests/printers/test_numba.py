@@ -142,10 +142,7 @@ def test_every_function_and_operator(dtype):
             everything.assert_equal(got, want, arguments[0], str(output))
 
 
-@pytest.mark.parametrize("dtype", [
-    "float32",
-    pytest.param("float64", marks=pytest.mark.xfail(reason="math.floor gives an integer under Numba", strict=True)),
-])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_floor_of_every_number(dtype):
     kernel = loops.kernel(f"floors_{dtype}", lambda xp, z: xp.floor(z), ["element"], ["y"])
     z = np.asarray([[*EXTREMES, 0.5, -0.5]], dtype)
