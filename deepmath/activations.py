@@ -12,48 +12,71 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepmath.derivative import pullback as derive
-from deepmath.descriptions import Table
+from deepmath.descriptions import Parametrized, Table
 from deepmath.formulas import activations as formulas
-from deepmath.formulas.softmax import softmax, softmax_pullback
+from deepmath.formulas import gelu, rectifiers, smooth, softmax
 from deepmath.trace import Formula
 
 __all__ = ["ActivationFunction", "get", "names", "register"]
 
 
 @dataclass(frozen=True)
-class ActivationFunction:
-    """y = value(xp, z), with a derivative in one of three forms.
+class ActivationFunction(Parametrized):
+    """y = value(xp, z, *constants), with a derivative in one of three forms.
 
-    `slope(xp, z, y)` is dy/dz for an element-wise function; `pullback(xp, z, y, dy)` is dz for one that works
-    along rows. With neither, the derivative is taken on the formula's graph. A hand-written one exists where
-    it is more accurate.
+    `slope(xp, z, y, *constants)` is dy/dz for an element-wise function; `pullback(xp, z, y, dy, *constants)` is dz
+    for one that works along rows. With neither, the derivative is taken on the formula's graph. A hand-written
+    one exists where it is more accurate.
     """
 
     name: str
     value: Formula
     slope: Formula | None = None
     pullback: Formula | None = None
+    constants: tuple[float, ...] = ()
+    limits: tuple[tuple[str, float, float], ...] = ()
 
     def backward(self) -> Formula:
-        """The formula (xp, z, y, dy) -> dz, whichever way it is known."""
+        """The formula (xp, z, y, dy, *constants) -> dz, whichever way it is known."""
         if self.pullback is not None:
             return self.pullback
         if self.slope is not None:
             slope = self.slope
-            return lambda xp, z, y, dy: dy * slope(xp, z, y)
-        derived = derive(self.value, ["element"])
-        return lambda xp, z, y, dy: derived(xp, z, dy)
+            return lambda xp, z, y, dy, *constants: dy * slope(xp, z, y, *constants)
+        derived = derive(self.value, ["element", *["scalar"] * len(self.constants)])
+        return lambda xp, z, y, dy, *constants: derived(xp, z, *constants, dy)
 
 
 def _wrap(function: Callable[..., Any]) -> ActivationFunction:
     return ActivationFunction(getattr(function, "__name__", "custom"), function)
 
 
+def _row(name: str, value: Formula, slope: Formula | None = None, **rest: Any) -> None:
+    register(ActivationFunction(name, value, slope, **rest))
+
+
 _TABLE = Table("activation", ActivationFunction, _wrap)
 register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
+_NEGATIVE = (("negative_slope", 0.0, 1e6),)
+_ALPHA = (("alpha", 1e-6, 1e6),)
 
-register(ActivationFunction("linear", formulas.linear, formulas.linear_slope))
-register(ActivationFunction("relu", formulas.relu, formulas.relu_slope))
-register(ActivationFunction("sigmoid", formulas.sigmoid, formulas.sigmoid_slope))
-register(ActivationFunction("tanh", formulas.tanh, formulas.tanh_slope))
-register(ActivationFunction("softmax", softmax, pullback=softmax_pullback))
+_row("linear", formulas.linear, formulas.linear_slope)
+_row("relu", formulas.relu, formulas.relu_slope)
+_row("sigmoid", formulas.sigmoid, formulas.sigmoid_slope)
+_row("tanh", formulas.tanh, formulas.tanh_slope)
+_row("softmax", softmax.softmax, pullback=softmax.softmax_pullback)
+_row("log_softmax", softmax.log_softmax, pullback=softmax.log_softmax_pullback)
+_row("leaky_relu", rectifiers.leaky_relu, rectifiers.leaky_relu_slope, constants=(0.01,), limits=_NEGATIVE)
+_row("hard_sigmoid", rectifiers.hard_sigmoid, rectifiers.hard_sigmoid_slope)
+_row("hard_swish", rectifiers.hard_swish, rectifiers.hard_swish_slope)
+_row("elu", smooth.elu, smooth.elu_slope, constants=(1.0,), limits=_ALPHA)
+_row("selu", smooth.selu, smooth.selu_slope)
+_row("celu", smooth.celu, smooth.celu_slope, constants=(1.0,), limits=_ALPHA)
+_row("softplus", smooth.softplus, smooth.softplus_slope)
+_row("softsign", smooth.softsign, smooth.softsign_slope)
+_row("gelu", gelu.gelu, gelu.gelu_slope)
+_row("gelu_tanh", gelu.gelu_tanh, gelu.gelu_tanh_slope)
+_row("silu", smooth.silu, smooth.silu_slope)
+_row("mish", smooth.mish, smooth.mish_slope)
+_TABLE.add(get("linear"), "identity")
+_TABLE.add(get("silu"), "swish")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from deepmath.errors import ConfigError
 
@@ -52,17 +53,63 @@ class Table(Generic[T]):
         return name in self._rows
 
     def get(self, given: Any) -> T:
-        """The thing that a name, an object or a callable stands for; ConfigError for anything else."""
+        """The thing that a name, an object or a callable stands for; ConfigError for anything else.
+
+        A name may carry numbers, as in "leaky_relu(0.2)", for a row that takes constants.
+        """
         if isinstance(given, str):
-            if given not in self._rows:
+            name, constants = _with_numbers(given)
+            if name not in self._rows:
                 unknown(self.what, given, self._rows)
-            return self._rows[given]
+            row = self._rows[name]
+            if not constants:
+                return row
+            if not isinstance(row, Parametrized):
+                raise ConfigError(f"{self.what} '{name}' takes no numbers; got '{given}'")
+            return row.with_constants(*constants)
         if isinstance(given, self.kind):
             return given
         if callable(given) and not isinstance(given, type) and self._wrap is not None:
             return self._wrap(given)
         msg = f"{self.what} must be a name, a {self.kind.__name__} or a function; got {given!r}"
         raise ConfigError(msg)
+
+
+_NUMBERS = re.compile(r"(\w+)\(([-+.\w\s,]*)\)")
+
+
+def _with_numbers(text: str) -> tuple[str, tuple[float, ...]]:
+    """A name and the numbers in parentheses behind it."""
+    match = _NUMBERS.fullmatch(text)
+    if match is None:
+        return text, ()
+    try:
+        return match[1], tuple(float(n) for n in match[2].split(","))
+    except ValueError:
+        return text, ()
+
+
+class Parametrized:
+    """A frozen dataclass whose formulas end with constants: numbers that are passed when they run, not compiled in.
+
+    `limits` holds (name, lowest, highest) of each; both ends are allowed.
+    """
+
+    name: str
+    constants: tuple[float, ...]
+    limits: tuple[tuple[str, float, float], ...]
+
+    def with_constants(self, *values: float) -> Self:
+        """The same row with other constants; its name carries them. Raises ConfigError outside the limits."""
+        base = self.name.partition("(")[0]
+        if len(values) > len(self.limits) or not self.limits:
+            names = ", ".join(limit[0] for limit in self.limits) or "none"
+            raise ConfigError(f"'{base}' takes these numbers: {names}; got {len(values)}")
+        for (name, low, high), value in zip(self.limits, values, strict=False):
+            check_number(base, name, value, low=low, high=high)
+        constants = (*values, *self.constants[len(values) :])
+        name = f"{base}({', '.join(map(repr, constants))})"
+        return dataclasses.replace(self, name=name, constants=constants)  # type: ignore[type-var]
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:

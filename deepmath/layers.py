@@ -149,8 +149,8 @@ class Activation(Layer):
         self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
     ) -> tuple[Any, Pullback, Values]:
         function: ActivationFunction = self.activation
-        y = function.value(xp, x)
-        return y, lambda dy: (function.backward()(xp, x, y, dy), {}), {}
+        y = function.value(xp, x, *function.constants)
+        return y, lambda dy: (function.backward()(xp, x, y, dy, *function.constants), {}), {}
 
 
 @described

@@ -8,25 +8,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepmath.derivative import pullback as derive
-from deepmath.descriptions import Table
+from deepmath.descriptions import Parametrized, Table
 from deepmath.formulas import losses as formulas
+from deepmath.formulas import margins, regression
 from deepmath.trace import Formula
 
 __all__ = ["Loss", "get", "names", "register"]
 
 
 @dataclass(frozen=True)
-class Loss:
-    """value(xp, p, d): predictions and targets [batch, units] -> [batch, 1]; slope(xp, p, d): its derivative by p.
+class Loss(Parametrized):
+    """value(xp, p, d, *constants): predictions and targets [batch, units] -> [batch, 1]; `slope` its derivative by p.
 
     Without a slope the derivative is taken on the formula's graph. `targets` says what d is: "values" (any
-    finite numbers), "shares" (numbers from 0 to 1), or "labels" (whole numbers, turned into one-hot rows).
-    `logits` names an output activation, and the same loss written in terms of the scores in front of it,
-    which is stable where the activation saturates: (name, value, slope).
+    finite numbers), "counts" (numbers >= 0), "shares" (numbers from 0 to 1), or "labels" (whole numbers, turned
+    into one-hot rows). `logits` names an output activation, and the same loss written in terms of the scores in
+    front of it, which is stable where the activation saturates: (name, value, slope).
     """
 
     name: str
@@ -34,19 +35,22 @@ class Loss:
     slope: Formula | None = None
     targets: str = "values"
     logits: tuple[str, Formula, Formula] | None = None
+    constants: tuple[float, ...] = ()
+    limits: tuple[tuple[str, float, float], ...] = ()
 
     def on_scores(self, activation: str | None) -> Loss | None:
         """This loss of the scores in front of the output activation, if it is written for that activation."""
         if self.logits is None or self.logits[0] != activation:
             return None
-        return Loss(self.name, self.logits[1], self.logits[2], self.targets)
+        return replace(self, value=self.logits[1], slope=self.logits[2], logits=None)
 
     def backward(self) -> Formula:
-        """The formula (xp, p, d, weight) -> dp of weight times the value; weight is [batch, 1]."""
+        """The formula (xp, p, d, weight, *constants) -> dp of weight times the value; weight is [batch, 1]."""
         if self.slope is not None:
             slope = self.slope
-            return lambda xp, p, d, weight: slope(xp, p, d) * weight
-        return derive(self.value, ["element", "element"])
+            return lambda xp, p, d, weight, *constants: slope(xp, p, d, *constants) * weight
+        derived = derive(self.value, ["element", "element", *["scalar"] * len(self.constants)])
+        return lambda xp, p, d, weight, *constants: derived(xp, p, d, *constants, weight)
 
 
 def _wrap(function: Callable[..., Any]) -> Loss:
@@ -59,12 +63,28 @@ register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
 _BINARY = ("sigmoid", formulas.binary_crossentropy_logits, formulas.binary_crossentropy_logits_slope)
 _CLASSES = ("softmax", formulas.categorical_crossentropy_logits, formulas.categorical_crossentropy_logits_slope)
 _CATEGORICAL = formulas.categorical_crossentropy, formulas.categorical_crossentropy_slope
+_SMOOTHING = (("label_smoothing", 0.0, 1.0),)
+_FOCAL = ("sigmoid", margins.focal_logits, margins.focal_logits_slope)
+_FOCAL_LIMITS = (("gamma", 0.0, 100.0), ("alpha", 0.0, 1.0))
 
-register(Loss("mse", formulas.mse, formulas.mse_slope))
-register(Loss("sse", formulas.sse, formulas.sse_slope))
-register(
-    Loss("binary_crossentropy", formulas.binary_crossentropy, formulas.binary_crossentropy_slope, "shares", _BINARY)
-)
-register(Loss("categorical_crossentropy", *_CATEGORICAL, "shares", _CLASSES))
-register(Loss("sparse_categorical_crossentropy", *_CATEGORICAL, "labels", _CLASSES))
+
+def _row(name: str, value: Formula, slope: Formula, targets: str = "values", logits: Any = None, **rest: Any) -> None:
+    register(Loss(name, value, slope, targets, logits, **rest))
+
+
+_row("mse", formulas.mse, formulas.mse_slope)
+_row("sse", formulas.sse, formulas.sse_slope)
+_row("mae", regression.mae, regression.mae_slope)
+_row("huber", regression.huber, regression.huber_slope, constants=(1.0,), limits=(("delta", 1e-12, 1e12),))
+_row("log_cosh", regression.log_cosh, regression.log_cosh_slope)
+_row("quantile", regression.quantile, regression.quantile_slope, constants=(0.5,), limits=(("q", 0.0, 1.0),))
+_row("poisson", regression.poisson, regression.poisson_slope, "counts")
+_row("binary_crossentropy", formulas.binary_crossentropy, formulas.binary_crossentropy_slope, "shares", _BINARY)
+_row("categorical_crossentropy", *_CATEGORICAL, "shares", _CLASSES, limits=_SMOOTHING)
+_row("sparse_categorical_crossentropy", *_CATEGORICAL, "labels", _CLASSES, limits=_SMOOTHING)
+_row("hinge", margins.hinge, margins.hinge_slope, "shares")
+_row("squared_hinge", margins.squared_hinge, margins.squared_hinge_slope, "shares")
+_row("kl_divergence", margins.kl_divergence, margins.kl_divergence_slope, "shares")
+_row("focal", margins.focal, margins.focal_slope, "shares", _FOCAL, constants=(2.0, 0.25), limits=_FOCAL_LIMITS)
 _TABLE.add(get("mse"), "mean_squared_error")
+_TABLE.add(get("mae"), "mean_absolute_error")

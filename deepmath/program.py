@@ -211,7 +211,7 @@ def finished(sums: Any, weight: float, rows: int) -> Any:
 
 
 def head_formula(head: Head) -> Formula:
-    """(xp, z, targets, index, weight) -> (dz, loss, *metrics): all that is computed behind the last layer, in one.
+    """(xp, z, targets, index, weight, *constants) -> (dz, loss, *metrics): all that stands behind the last layer.
 
     z [batch, outputs] are the last layer's values, weight [batch, 1] the rows' shares; dz is the gradient of the
     weighted loss, loss and metrics are [batch, 1], not weighted.
@@ -219,20 +219,20 @@ def head_formula(head: Head) -> Formula:
     backward = head.loss.backward()
     results = results_formula(head)
 
-    def formula(xp: Any, z: Any, targets: Any, index: Any, weight: Any) -> tuple[Any, ...]:
+    def formula(xp: Any, z: Any, targets: Any, index: Any, weight: Any, *constants: Any) -> tuple[Any, ...]:
         d = _targets(head, xp, z, targets, index)
-        return (backward(xp, z, d, weight), *results(xp, z, targets, index))
+        return (backward(xp, z, d, weight, *constants), *results(xp, z, targets, index, *constants))
 
     return formula
 
 
 def results_formula(head: Head) -> Formula:
-    """(xp, z, targets, index) -> (loss, *metrics), each [batch, 1]."""
+    """(xp, z, targets, index, *constants) -> (loss, *metrics), each [batch, 1]; the constants are the loss's."""
 
-    def formula(xp: Any, z: Any, targets: Any, index: Any) -> tuple[Any, ...]:
+    def formula(xp: Any, z: Any, targets: Any, index: Any, *constants: Any) -> tuple[Any, ...]:
         d = _targets(head, xp, z, targets, index)
         p = z if head.activation is None else head.activation.value(xp, z)
-        return (head.loss.value(xp, z, d), *(m.value(xp, p, d, index) for m in head.metrics))
+        return (head.loss.value(xp, z, d, *constants), *(m.value(xp, p, d, index) for m in head.metrics))
 
     return formula
 
@@ -242,5 +242,5 @@ def _targets(head: Head, xp: Any, z: Any, targets: Any, index: Any) -> Any:
 
 
 def head_kinds(head: Head) -> list[str]:
-    """The kinds of `head_formula`'s arguments."""
+    """The kinds of `head_formula`'s arguments in front of the constants."""
     return ["element", "row:int" if head.labelled else "element", "index", "row"]

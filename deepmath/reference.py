@@ -41,6 +41,7 @@ class ReferenceProgram(Program):
         self._index = self._put(np.arange(recipe.head.outputs)[None, :]) if recipe.head else None
         self._batches = Batches(recipe, data) if data is not None else None
         self._head = head_formula(recipe.head) if recipe.head else None
+        self._constants = recipe.head.loss.constants if recipe.head else ()
         self.load(values)
 
     def run(self, k: int) -> Any:
@@ -68,7 +69,7 @@ class ReferenceProgram(Program):
             state.update({f"{part.number}.{name}": value for name, value in new_state.items()})
         weight = self._put(np.asarray(batch.weights)[:, None], self.recipe.precision)
         assert self._head is not None
-        dx, loss, *metrics = self._head(self.xp, x, targets, self._index, weight)
+        dx, loss, *metrics = self._head(self.xp, x, targets, self._index, weight, *self._constants)
         values: dict[str, Any] = {}
         for number, pullback in reversed(pullbacks):
             dx, gradients = pullback(dx)
@@ -111,7 +112,9 @@ class ReferenceProgram(Program):
         total = np.zeros(1 + len(head.metrics))
         for start, stop in self._chunks(data.rows):
             z = self._scores(data.x[start:stop, ...])
-            loss, *metrics = formula(self.xp, z, self._targets(data.targets[start:stop, ...]), self._index)
+            loss, *metrics = formula(
+                self.xp, z, self._targets(data.targets[start:stop, ...]), self._index, *self._constants
+            )
             weights = np.ones(stop - start) if data.weights is None else data.weights[start:stop]
             weighted = np.where(weights > 0.0, weights, 0.0) @ to_numpy(loss)[:, 0].astype(np.float64)
             total += np.asarray([weighted, *(self._total(m) for m in metrics)])

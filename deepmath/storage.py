@@ -22,6 +22,8 @@ from deepmath.errors import FormatError
 
 FORMAT = "deepmath-1"
 _BLANK = "0" * 64
+_ENTRY = "deepmath"
+"""The one entry of the header's metadata; several would stand in a different order each time."""
 _FOREIGN = {b"PK\x03\x04": "a zip archive (PyTorch and npz files are)", b"\x80": "a pickle", b"\x89HDF": "an HDF5 file"}
 
 
@@ -38,14 +40,10 @@ def save(path: str | os.PathLike[str], values: Mapping[str, Any], settings: Mapp
 
     target = Path(path)
     arrays = {name: np.ascontiguousarray(v).reshape(np.shape(v)) for name, v in values.items()}
-    text = json.dumps(settings, allow_nan=False, sort_keys=True)
-    metadata = {"format": FORMAT, "settings": text, "sha256": _BLANK}
-    blank = to_bytes(arrays, metadata)
+    text = json.dumps({"format": FORMAT, "sha256": _BLANK, "settings": settings}, allow_nan=False)
+    blank = to_bytes(arrays, {_ENTRY: text})
     digest = hashlib.sha256(blank).hexdigest()
-    field = f'"sha256":"{_BLANK}"'.encode()
-    if blank.count(field) != 1:
-        raise ValueError("the settings hold the text of the hash field; rename that setting")
-    write_whole(target, blank.replace(field, f'"sha256":"{digest}"'.encode()))
+    write_whole(target, blank.replace(_hash_field(_BLANK), _hash_field(digest), 1))
 
 
 def write_whole(target: Path, content: bytes) -> None:
@@ -86,24 +84,22 @@ def load(path: str | os.PathLike[str]) -> Stored:
                 f"{name} is {what}. deepmath reads only its own safetensors files "
                 "and never pickle, because pickle can run code."
             )
-    metadata = _metadata(name, content)
-    stored_hash = metadata.get("sha256", "")
-    if metadata.get("format") != FORMAT:
+    entry = _entry(name, content)
+    if entry.get("format") != FORMAT:
         raise FormatError(
-            f"{name} is not a deepmath file of this version (format {metadata.get('format')!r}, expected {FORMAT!r})"
+            f"{name} is not a deepmath file of this version (format {entry.get('format')!r}, expected {FORMAT!r})"
         )
-    field = f'"sha256":"{stored_hash}"'.encode()
-    blank = content.replace(field, f'"sha256":"{_BLANK}"'.encode(), 1)
+    stored_hash = str(entry.get("sha256"))
+    blank = content.replace(_hash_field(stored_hash), _hash_field(_BLANK), 1)
     if len(stored_hash) != 64 or hashlib.sha256(blank).hexdigest() != stored_hash:
         raise FormatError(f"{name} fails its SHA-256 check; the file was changed or damaged after saving.")
     try:
         values = from_bytes(content)
-        settings = json.loads(metadata["settings"])
-    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+    except (SafetensorError, ValueError) as error:
         raise FormatError(f"{name} can't be read: {error}") from error
-    if not isinstance(settings, dict):
+    if not isinstance(entry.get("settings"), dict):
         raise FormatError(f"{name}: its settings are not a table")
-    return Stored(values, settings)
+    return Stored(values, entry["settings"])
 
 
 def _read(path: Path) -> bytes:
@@ -113,20 +109,23 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _metadata(name: str, content: bytes) -> dict[str, str]:
-    """The metadata table of a safetensors header, without trusting any of it."""
+def _entry(name: str, content: bytes) -> dict[str, Any]:
+    """Our entry in the metadata of a safetensors header, without trusting any of it."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 10 or size > len(content) - 8:
         raise FormatError(f"{name} is incomplete: its header needs {size + 8:,} bytes, the file has {len(content):,}.")
     try:
-        header = json.loads(content[8 : 8 + size])
-        metadata = header["__metadata__"]
-        good = all(isinstance(k, str) and isinstance(v, str) for k, v in metadata.items())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        entry = json.loads(json.loads(content[8 : 8 + size])["__metadata__"][_ENTRY])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{name} is not a deepmath file: its header can't be read") from error
-    if not good:
-        raise FormatError(f"{name} is not a deepmath file: its metadata hold something other than text")
-    return dict(metadata)
+    if not isinstance(entry, dict):
+        raise FormatError(f"{name} is not a deepmath file: its metadata are not a table")
+    return entry
+
+
+def _hash_field(digest: str) -> bytes:
+    """How the hash stands in the file: JSON inside a JSON text."""
+    return json.dumps(f'"sha256": "{digest}"')[1:-1].encode()
 
 
 def _umask() -> int:

@@ -115,7 +115,7 @@ def whole_batch(case: Case) -> list[Batch]:
 
 
 def random_case(seed: int, redraw: int = 0) -> Case:
-    """Network number `seed`, without dropout; `redraw` counts other networks and data with its loss and kind of optimiser."""
+    """Network number `seed`, without dropout; `redraw` counts others with its loss and its kind of optimiser."""
     rng = np.random.default_rng([seed, redraw, 1])
     loss = LOSSES[seed % len(LOSSES)]
     optimizer = _optimizer(rng, seed // len(LOSSES), RATES.get(loss, 0.1))

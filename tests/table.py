@@ -10,6 +10,7 @@ import numpy as np
 
 from deepmath.formulas import (
     activations,
+    adaptive,
     dropout,
     losses,
     metrics,
@@ -36,6 +37,11 @@ def wide(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
 
 def positive(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     return rng.uniform(0.1, 2.0, shape)
+
+
+def above_one(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
+    """Second moments that lie above the square of every mean drawn by `probability`."""
+    return rng.uniform(1.2, 3.0, shape)
 
 
 def probability(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
@@ -167,6 +173,18 @@ TABLE = [
     _update(optimizers.momentum, (wide, wide, wide), (0.1, 0.9)),
     _update(optimizers.nesterov, (wide, wide, wide), (0.1, 0.9)),
     _update(optimizers.adam, (wide, wide, wide, positive), optimizers.adam_coefficients(3, 1e-3, 0.9, 0.999, 1e-8)),
+    _update(optimizers.amsgrad, (wide, wide, wide, positive, positive),
+        optimizers.adam_coefficients(3, 1e-3, 0.9, 0.999, 1e-8)),
+    _update(optimizers.nadam, (wide, wide, wide, positive),
+        optimizers.nadam_coefficients(3, 1e-3, 0.9, 0.999, 1e-8, 0.004)),
+    _update(optimizers.decayed, (wide,), (1e-3,)),
+    _update(optimizers.lion, (wide, wide, wide), (0.1, 1e-3, 0.9, 0.1, 0.99, 0.01)),
+    _update(adaptive.rmsprop, (wide, wide, positive), (0.1, 0.9, 0.1, 1e-3)),
+    _update(adaptive.rmsprop_momentum, (wide, wide, positive, wide), (0.1, 0.9, 0.1, 1e-3, 0.8)),
+    _update(adaptive.rmsprop_centered, (wide, wide, above_one, probability), (0.1, 0.9, 0.1, 1e-3)),
+    _update(adaptive.rmsprop_centered_momentum, (wide, wide, above_one, probability, wide), (0.1, 0.9, 0.1, 1e-3, 0.8)),
+    _update(adaptive.adagrad, (wide, wide, positive), (0.1, 0.1, 1e-3)),
+    _update(adaptive.adadelta, (wide, wide, positive, positive), (0.1, 0.9, 0.1, 1e-3)),
     Row("l2", regularizers.l2, ("element", "scalar"), (wide, scalar(0.01)), (0, 1)),
     Row("l2_slope", regularizers.l2_slope, ("element", "scalar"), (wide, scalar(0.01)), (0, 1)),
     Row("clip_by_norm", regularizers.clip_by_norm, ("element", "scalar"), (wide, scalar(0.7)), (0, 1), 2),
@@ -181,12 +199,23 @@ TABLE = [
 UNTRACED = {
     "affine": "a matrix product with a hand-written pullback",
     "adam_coefficients": "numbers of the step alone, on the host",
+    "nadam_coefficients": "numbers of the step alone, on the host",
+    "nadam_correction": "a number of the step alone, on the host",
     "words": "stacks four results of philox",
     "host_words": "runs on the host",
     "epoch_order": "runs on the host",
     "uniforms": "runs on the host",
     "normals": "runs on the host",
     "exponential": "a number of the step alone, on the host",
+    "inverse_time": "a number of the step alone, on the host",
+    "inverse_root": "a number of the step alone, on the host",
+    "staircase": "a number of the step alone, on the host",
+    "polynomial": "a number of the step alone, on the host",
+    "cosine": "a number of the step alone, on the host",
+    "warmed_cosine": "a number of the step alone, on the host",
+    "cosine_restarts": "a number of the step alone, on the host",
+    "one_cycle": "a number of the step alone, on the host",
+    "piecewise_constant": "a number of the step alone, on the host",
     "glorot_uniform": "initial weights are drawn on the host",
     "glorot_normal": "initial weights are drawn on the host",
     "he_uniform": "initial weights are drawn on the host",

@@ -17,7 +17,7 @@ from deepmath.schedules import ExponentialDecay
 NETWORKS, STEPS, REDRAWS = 100, 20, 5
 TOLERANCE = 1e-10
 NEAR = 1e-6
-"""A network and its data are drawn again where a relu's input, or the root of Adam's second moment, comes closer to zero than this."""
+"""A network is drawn again where a relu's input, or the root of Adam's second moment, comes closer to zero."""
 
 
 @cache

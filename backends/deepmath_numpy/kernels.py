@@ -43,27 +43,32 @@ class Kernels:
         """Forward and backward loops of y = f(z + b), either part of which may be absent."""
         value = function.value if function is not None else (lambda xp, z: z)
         backward = function.backward() if function is not None else (lambda xp, z, y, dy: dy)
-        keeps_z, keeps_y = kept(backward)
-        kinds = ["element", "column"] if bias else ["element"]
-        forward = self._forward(value, kinds, keeps_z) if function is not None or bias else None
-        return ActivationKernels(forward, self._backward(backward, keeps_z, keeps_y, bias), keeps_z, keeps_y)
+        constants = function.constants if function is not None else ()
+        keeps_z, keeps_y = kept(backward, len(constants))
+        forward = self._forward(value, bias, keeps_z, len(constants)) if function is not None or bias else None
+        back = self._backward(backward, keeps_z, keeps_y, bias, len(constants))
+        return ActivationKernels(forward, back, keeps_z, keeps_y, constants)
 
-    def _forward(self, value: Formula, kinds: list[str], keeps_z: bool) -> Compiled:
-        def formula(xp: Any, z: Any, *b: Any) -> Any:
-            shifted = z + b[0] if b else z
-            y = value(xp, shifted)
+    def _forward(self, value: Formula, bias: bool, keeps_z: bool, constants: int) -> Compiled:
+        def formula(xp: Any, z: Any, *rest: Any) -> Any:
+            shifted = z + rest[0] if bias else z
+            y = value(xp, shifted, *rest[bias:])
             return (shifted, y) if keeps_z else y
 
-        return self.compiled("activation", formula, kinds, ["z", "y"] if keeps_z else ["z"], ["z", "b"][: len(kinds)])
+        kinds = ["element", *["column"] * bias, *["scalar"] * constants]
+        names = ["z", *["b"] * bias, *_scalars(constants)]
+        return self.compiled("activation", formula, kinds, ["z", "y"] if keeps_z else ["z"], names)
 
-    def _backward(self, backward: Formula, keeps_z: bool, keeps_y: bool, bias: bool) -> Compiled | None:
-        kinds = ["element"] * (1 + keeps_z + keeps_y)
-        identity = not keeps_z and not keeps_y and trace(_bare(backward), ["element"]).outputs[0].op == "argument"
+    def _backward(self, backward: Formula, keeps_z: bool, keeps_y: bool, bias: bool, constants: int) -> Compiled | None:
+        saved = keeps_z + keeps_y
+        identity = (
+            not saved and trace(lambda xp, dy: backward(xp, None, None, dy), ["element"]).outputs[0].op == "argument"
+        )
 
-        def formula(xp: Any, dy: Any, *saved: Any) -> Any:
-            z = saved[0] if keeps_z else None
-            y = saved[-1] if keeps_y else None
-            dz = backward(xp, z, y, dy)
+        def formula(xp: Any, dy: Any, *rest: Any) -> Any:
+            z = rest[0] if keeps_z else None
+            y = rest[saved - 1] if keeps_y else None
+            dz = backward(xp, z, y, dy, *rest[saved:])
             if identity:
                 return xp.batch_sum(dz)
             return (dz, xp.batch_sum(dz)) if bias else dz
@@ -71,13 +76,14 @@ class Kernels:
         if identity and not bias:
             return None
         outputs = ["db"] if identity else (["dy", "db"] if bias else ["dy"])
-        names = ["dy", *(["z"] if keeps_z else []), *(["y"] if keeps_y else [])]
+        names = ["dy", *["z"] * keeps_z, *["y"] * keeps_y, *_scalars(constants)]
+        kinds = [*["element"] * (1 + saved), *["scalar"] * constants]
         return self.compiled("activation_back", formula, kinds, outputs, names)
 
     def optimizer(self, optimizer: Optimizer) -> Compiled:
         """The update, in place over flat [1, size] arrays: (w, g, *slots, *coefficients)."""
         slots = [f"slot{i}" for i in range(len(optimizer.slots))]
-        scalars = [f"c{i}" for i in range(len(optimizer.coefficients(0)))]
+        scalars = _scalars(len(optimizer.coefficients(0)))
         kinds = ["element"] * (2 + len(slots)) + ["scalar"] * len(scalars)
         return self.compiled("optimizer", optimizer.update, kinds, ["w", *slots], ["w", "g", *slots, *scalars])
 
@@ -87,7 +93,7 @@ class Kernels:
         def formula(xp: Any, w: Any, g: Any, *strengths: Any) -> Any:
             return g + regularizer.slope(xp, w, *strengths), regularizer.penalty(xp, w, *strengths)
 
-        scalars = [f"s{i}" for i in range(len(regularizer.strengths))]
+        scalars = _scalars(len(regularizer.strengths))
         kinds = ["element", "element", *["scalar"] * len(scalars)]
         return self.compiled("regularizer", formula, kinds, ["g", "penalty"], ["w", "g", *scalars])
 
@@ -103,7 +109,7 @@ class Kernels:
 
 @dataclass(frozen=True)
 class ActivationKernels:
-    """`forward(z, [b], [y])` and `backward(dy, [z], [y], [db])`, in place on z and dy; None where nothing is to do.
+    """`run_forward` and `run_backward` work in place on z and dy; where nothing is to do, the loop is None.
 
     Where z is kept, y goes to an array of its own; else it replaces z.
     """
@@ -112,24 +118,38 @@ class ActivationKernels:
     backward: Compiled | None
     keeps_z: bool
     keeps_y: bool
+    constants: tuple[float, ...]
+
+    def run_forward(self, z: Any, y: Any, bias: Any) -> None:
+        """y = f(z + b), and z + b in z where it is kept."""
+        if self.forward is not None:
+            given = () if bias is None else (bias,)
+            self.forward(z, *given, *self.constants, *((y,) if self.keeps_z else ()))
+
+    def run_backward(self, dy: Any, z: Any, y: Any, db: Any) -> None:
+        """dy becomes dz; its sum over the rows goes to db."""
+        if self.backward is not None:
+            saved = [*([z] if self.keeps_z else []), *([y] if self.keeps_y else [])]
+            self.backward(dy, *saved, *self.constants, *(() if db is None else (db,)))
 
 
-def kept(backward: Formula) -> tuple[bool, bool]:
-    """Whether the derivative (xp, z, y, dy) needs the activation's input z, and its output y."""
-    traced = trace(backward, ["element"] * 3)
+def kept(backward: Formula, constants: int) -> tuple[bool, bool]:
+    """Whether the derivative (xp, z, y, dy, *constants) needs the activation's input z, and its output y."""
+    traced = trace(backward, [*["element"] * 3, *["scalar"] * constants])
     used = {n.number for n in needed(traced.outputs)}
     return traced.arguments[0].number in used, traced.arguments[1].number in used
 
 
 def traceable(function: ActivationFunction) -> str | None:
     """Why an activation can't be compiled, or None if it can."""
+    constants = ["scalar"] * len(function.constants)
     try:
-        trace(function.value, ["element"])
-        trace(function.backward(), ["element"] * 3)
+        trace(function.value, ["element", *constants])
+        trace(function.backward(), [*["element"] * 3, *constants])
     except TraceError as error:
         return str(error)
     return None
 
 
-def _bare(backward: Formula) -> Formula:
-    return lambda xp, dy: backward(xp, None, None, dy)
+def _scalars(count: int) -> list[str]:
+    return [f"c{i}" for i in range(count)]

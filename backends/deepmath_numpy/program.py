@@ -240,9 +240,11 @@ class _Head:
         self._rows = [np.empty(rows, dtype) for _ in range(1 + len(names))]
         self._weight = np.empty(rows, dtype)
         kinds = head_kinds(head)
+        constants = ["scalar"] * len(head.loss.constants)
+        self._constants = head.loss.constants
         try:
-            both = kernels.compiled("head", head_formula(head), kinds, ["dz", "loss", *names])
-            results = kernels.compiled("results", results_formula(head), kinds[:-1], ["loss", *names])
+            both = kernels.compiled("head", head_formula(head), [*kinds, *constants], ["dz", "loss", *names])
+            results = kernels.compiled("results", results_formula(head), [*kinds[:-1], *constants], ["loss", *names])
         except TraceError:
             both, results = _by_reference(xp, head)
         self._both, self._results = both, results
@@ -253,13 +255,13 @@ class _Head:
         weight = self._weight[:n]
         weight[:] = weights
         dz, rows = self._dz[:n], [r[:n] for r in self._rows]
-        self._both(z, targets, weight, dz, *rows)
+        self._both(z, targets, weight, *self._constants, dz, *rows)
         return dz, _sums(rows, weights)
 
     def sums(self, z: Any, targets: Any, weights: Any) -> Any:
         """[sum of weights times loss, *metric sums]."""
         rows = [r[: len(z)] for r in self._rows]
-        self._results(z, targets, *rows)
+        self._results(z, targets, *self._constants, *rows)
         return _sums(rows, weights)
 
 
@@ -270,7 +272,7 @@ def _sums(rows: Sequence[Any], weights: Any) -> Any:
 
 def _by_reference(xp: Any, head: Head) -> tuple[Any, Any]:
     formula, results = head_formula(head), results_formula(head)
-    index = np.arange(head.outputs)[None, :]
+    index, count = np.arange(head.outputs)[None, :], len(head.loss.constants)
 
     def store(values: Sequence[Any], arrays: Sequence[Any]) -> None:
         for array, value in zip(arrays, values, strict=True):
@@ -280,8 +282,8 @@ def _by_reference(xp: Any, head: Head) -> tuple[Any, Any]:
         return targets[:, None] if head.labelled else targets
 
     return (
-        lambda z, t, w, *out: store(formula(xp, z, targets_of(t), index, w[:, None]), out),
-        lambda z, t, *out: store(results(xp, z, targets_of(t), index), out),
+        lambda z, t, w, *rest: store(formula(xp, z, targets_of(t), index, w[:, None], *rest[:count]), rest[count:]),
+        lambda z, t, *rest: store(results(xp, z, targets_of(t), index, *rest[:count]), rest[count:]),
     )
 
 

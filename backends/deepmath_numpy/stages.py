@@ -65,16 +65,12 @@ class AffineStage:
         n = len(x)
         z, y = self._z[:n], self._y[:n]
         np.matmul(x, self._w, out=z)
-        if self._loops.forward is not None:
-            bias = () if self._b is None else (self._b,)
-            self._loops.forward(z, *bias, *((y,) if self._loops.keeps_z else ()))
+        self._loops.run_forward(z, y, self._b)
         return y
 
     def backward(self, dy: Any) -> Any:
         n = len(dy)
-        if self._loops.backward is not None:
-            saved = ((self._z[:n],) if self._loops.keeps_z else ()) + ((self._y[:n],) if self._loops.keeps_y else ())
-            self._loops.backward(dy, *saved, *(() if self._db is None else (self._db,)))
+        self._loops.run_backward(dy, self._z[:n], self._y[:n], self._db)
         np.matmul(self._x.T, dy, out=self._dw)
         if self._dx is None:
             return None
@@ -94,15 +90,12 @@ class ActivationStage:
         n = len(x)
         z, y = self._z[:n], self._y[:n]
         np.copyto(z, x)
-        assert self._loops.forward is not None
-        self._loops.forward(z, *((y,) if self._loops.keeps_z else ()))
+        self._loops.run_forward(z, y, None)
         return y
 
     def backward(self, dy: Any) -> Any:
         n = len(dy)
-        if self._loops.backward is not None:
-            saved = ((self._z[:n],) if self._loops.keeps_z else ()) + ((self._y[:n],) if self._loops.keeps_y else ())
-            self._loops.backward(dy, *saved)
+        self._loops.run_backward(dy, self._z[:n], self._y[:n], None)
         return dy
 
 

@@ -81,9 +81,8 @@ def _kernels() -> Rows:
     if importlib.util.find_spec("numba") is None:
         return [("cache", "none: without numba the formulas run uncompiled; pip install 'deepmath[fast]'")]
     try:
-        from deepmath_numpy import cache
-
-        folder, lasting = cache.folder()
+        # By name: deepmath knows its backends only as installed packages.
+        folder, lasting = importlib.import_module("deepmath_numpy.cache").folder()
     except (ImportError, AttributeError):
         return [("cache", "none: the backend 'numpy' is not installed")]
     if lasting:

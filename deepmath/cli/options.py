@@ -15,12 +15,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
         "target": ("COLUMN", "Target column of a CSV file, by name or place from 0.  [default: the last]"),
-        "scale": ("HOW", "Inputs: none, standard (mean 0, deviation 1), or a number to divide by.  [CSV: standard]"),
-        "test": ("SHARE", "Share of the rows kept for the test, 0 for none.  [default: 0.2; circles 0.1, xor 0]"),
+        "scale": ("HOW", "Inputs: none, standard (mean 0, deviation 1) or a divisor.  [CSV: standard]"),
+        "test": ("SHARE", "Share of the rows kept for the test.  [default: 0.2; circles 0.1, xor 0]"),
         "validation_split": ("SHARE", "Share of the training rows that measure each epoch.  [default: 0]"),
     },
     "Network": {
-        "hidden": ("WIDTHS", "Widths of the hidden layers, such as 64,32, or none.  [default: 32,32 for CSV]"),
+        "hidden": ("WIDTHS", "Hidden layers, such as 64,32, or none.  [default: 32,32 for CSV]"),
         "activation": ("NAME", "Of the hidden layers: relu, tanh, sigmoid, ...  [default: relu; xor tanh]"),
         "dropout": ("RATE", "Share of each hidden layer's outputs dropped in training.  [default: 0]"),
         "l2": ("L", "Add (L / 2) x sum of squared kernel weights to the loss.  [default: 0]"),
@@ -85,20 +85,20 @@ class Sections(click.Command):
     """A command whose help page shows its options by what they are about."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (*_EXTRA, "Run")}
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (*_SECTIONS, "Run")}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if record is not None:
-                title = next((t for t, names in _EXTRA.items() if parameter.name in names), "Run")
+                title = next((t for t, names in _SECTIONS.items() if parameter.name in names), "Run")
                 sections[title].append(record)
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
 
 
-_EXTRA = {title: {*group} for title, group in GROUPS.items()}
-_EXTRA["Data"] |= {"header", "na"}
-_EXTRA["Network"] |= {"batch_norm"}
+_SECTIONS = {title: {*group} for title, group in GROUPS.items()}
+_SECTIONS["Data"] |= {"header", "na"}
+_SECTIONS["Network"] |= {"batch_norm"}
 
 
 def from_csv(command: F) -> F:

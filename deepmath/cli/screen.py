@@ -45,12 +45,12 @@ def _panel(rows: Rows, title: str) -> None:
 
 
 def percent(share: float) -> str:
-    """A share with as many digits as it takes not to round to all or nothing.
+    """A share with two digits; only a whole is 100 %.
 
-    >>> percent(1.0), percent(0.9722), percent(0.99996)
+    >>> percent(1.0), percent(0.97216), percent(0.99996)
     ('100 %', '97.22 %', '99.99 %')
     """
-    return "100 %" if share == 1.0 else f"{int(share * 1e4 + 1e-6) / 100:.2f} %"
+    return "100 %" if share == 1.0 else f"{min(100 * share, 99.99):.2f} %"
 
 
 def count(number: int, one: str) -> str:

@@ -25,6 +25,7 @@ from deepmath.cli.tables import Source
 from deepmath.errors import ConfigError
 from deepmath.model import Sequential
 
+logger = logging.getLogger("deepmath")
 INTERRUPTED = 130
 POINTS = 2000
 """The most points in the picture of the regions."""
@@ -67,11 +68,13 @@ def train(data: str | None, config: str | None, out: str | None, resume: str | N
     pictures. Ctrl-C keeps what was learned so far.
     """
     if quiet:
-        logging.getLogger("deepmath").setLevel(logging.WARNING)
+        logger.setLevel(logging.WARNING)
     given["na"] = given["na"] or None
     if resume is not None and config is None and Folder(Path(resume)).config.exists():
         config = str(Folder(Path(resume)).config)
     job = _job(resolve(data, given, config), out, resume)
+    if resume is not None and not any(Folder(Path(resume)).checkpoints.glob("step-*")):
+        logger.info("there is no checkpoint in %s; training begins anew", resume)
     if not quiet:
         _introduce(job)
     _run(job, resume, quiet)

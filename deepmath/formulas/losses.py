@@ -10,7 +10,7 @@ model minimises is the (weighted) mean of these numbers over the rows.
 from __future__ import annotations
 
 from deepmath.formulas.softmax import softmax
-from deepmath.typing import Elements, Index, Namespace, Rows
+from deepmath.typing import Elements, Index, Namespace, Rows, Scalar
 
 
 def mse(xp: Namespace, p: Elements, d: Elements) -> Rows:
@@ -86,7 +86,7 @@ def binary_crossentropy_logits_slope(xp: Namespace, z: Elements, d: Elements) ->
     return ((1.0 - d) * up - d * down) / (1.0 + e) / z.shape[-1]
 
 
-def categorical_crossentropy(xp: Namespace, p: Elements, d: Elements) -> Rows:
+def categorical_crossentropy(xp: Namespace, p: Elements, d: Elements, smoothing: Scalar = None) -> Rows:
     """-sum(d ln p) with 0 ln 0 = 0. p is taken as it is: nothing is rescaled to sum to 1.
 
     Source: article 2, equation 6.
@@ -95,29 +95,47 @@ def categorical_crossentropy(xp: Namespace, p: Elements, d: Elements) -> Rows:
     >>> categorical_crossentropy(np, np.asarray([[0.5, 0.5]]), np.asarray([[1.0, 0.0]]))
     array([[0.69314718]])
     """
+    d = smoothed(d, smoothing)
     return -xp.sum(d * xp.log(xp.where(d > 0.0, p, 1.0)), axis=-1, keepdims=True)
 
 
-def categorical_crossentropy_slope(xp: Namespace, p: Elements, d: Elements) -> Elements:
+def categorical_crossentropy_slope(xp: Namespace, p: Elements, d: Elements, smoothing: Scalar = None) -> Elements:
     """-d / p."""
+    d = smoothed(d, smoothing)
     return -(d / xp.where(d > 0.0, p, 1.0))
 
 
-def categorical_crossentropy_logits(xp: Namespace, z: Elements, d: Elements) -> Rows:
+def categorical_crossentropy_logits(xp: Namespace, z: Elements, d: Elements, smoothing: Scalar = None) -> Rows:
     """Categorical cross-entropy of p = softmax(z): sum(d (log(sum(exp(z))) - z)), in logarithms throughout.
 
     >>> import numpy as np
     >>> categorical_crossentropy_logits(np, np.asarray([[1e4, 0.0]]), np.asarray([[0.0, 1.0]]))
     array([[10000.]])
     """
+    d = smoothed(d, smoothing)
     centred = z - xp.max(z, axis=-1, keepdims=True)
     spread = xp.log(xp.sum(xp.exp(centred), axis=-1, keepdims=True))
     return xp.sum(d * (spread - xp.where(d > 0.0, centred, 0.0)), axis=-1, keepdims=True)
 
 
-def categorical_crossentropy_logits_slope(xp: Namespace, z: Elements, d: Elements) -> Elements:
+def categorical_crossentropy_logits_slope(
+    xp: Namespace, z: Elements, d: Elements, smoothing: Scalar = None
+) -> Elements:
     """softmax(z) sum(d) - d."""
+    d = smoothed(d, smoothing)
     return softmax(xp, z) * xp.sum(d, axis=-1, keepdims=True) - d
+
+
+def smoothed(d: Elements, smoothing: Scalar) -> Elements:
+    """Targets moved towards even shares: (1 - smoothing) d + smoothing / units; d itself without smoothing.
+
+    Source: Szegedy et al., "Rethinking the Inception architecture" (2015), section 7.
+
+    >>> import numpy as np
+    >>> smoothed(np.asarray([[1.0, 0.0]]), 0.1)
+    array([[0.95, 0.05]])
+    """
+    return d if smoothing is None else (1.0 - smoothing) * d + smoothing / d.shape[-1]
 
 
 def one_hot(xp: Namespace, label: Rows, index: Index, like: Elements) -> Elements:

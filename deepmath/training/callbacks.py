@@ -11,7 +11,7 @@ from deepmath.training.history import History
 
 @dataclass
 class Run:
-    """A training run as callbacks see it. `stop` ends it after the event at hand."""
+    """A training run as callbacks see it. Setting `stop` ends it; `failed` says that its values are no numbers."""
 
     program: Program
     history: History
@@ -23,6 +23,7 @@ class Run:
     step_in_epoch: int = 0
     results: list[Any] = field(default_factory=list)
     stop: bool = False
+    failed: bool = False
 
     @property
     def step(self) -> int:

@@ -79,7 +79,8 @@ class Checkpoint(Callback):
         self._save(run)
 
     def on_train_end(self, run: Run) -> None:
-        self._save(run)
+        if not run.failed:
+            self._save(run)
 
     def _save(self, run: Run) -> None:
         folder = Path(self.folder)

@@ -95,16 +95,24 @@ def _numbers(head: Head, y: Any) -> Any:
             hint = " For whole-number labels use loss='sparse_categorical_crossentropy'."
         raise ConfigError(f"y has shape {tuple(y.shape)}, but the model has {head.outputs} outputs.{hint}")
     check_finite(y if "float" in str(y.dtype) else to_numpy(y), "y", "float64")
-    if head.loss.targets == "shares":
-        host = to_numpy(y)
-        bad = np.argwhere((host < 0) | (host > 1))
-        if len(bad):
-            row, column = bad[0]
-            raise LabelError(
-                f"target {host[row, column]:g} at row {row} is outside 0..1, which loss '{head.loss.name}' needs. "
-                "Encode the classes as 0 and 1; for regression use loss='mse'."
-            )
+    _check_range(head, to_numpy(y))
     return y
+
+
+def _check_range(head: Head, targets: Any) -> None:
+    """Raise LabelError for a target that the loss has no value for."""
+    name = head.loss.name
+    if head.loss.targets == "shares":
+        bad = np.argwhere((targets < 0) | (targets > 1))
+        what, cure = "outside 0..1", "Encode the classes as 0 and 1; for regression use loss='mse'."
+    elif head.loss.targets == "counts":
+        bad = np.argwhere(targets < 0)
+        what, cure = "negative", "Give counts >= 0; for other numbers use loss='mse'."
+    else:
+        return
+    if len(bad):
+        row, column = bad[0]
+        raise LabelError(f"target {targets[row, column]:g} at row {row} is {what}; loss '{name}' can't take it. {cure}")
 
 
 def _labels(head: Head, y: Any) -> Any:

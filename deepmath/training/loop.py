@@ -48,7 +48,8 @@ def _epoch(
         _each(callbacks, "on_epoch_begin", run)
     while run.step_in_epoch < run.steps_per_epoch:
         k = min(pace.steps, run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
-        results = pace.timed(functools.partial(run.program.run, k), k)
+        with np.errstate(all="ignore"):  # what overflows is found below, with the step it came from
+            results = pace.timed(functools.partial(run.program.run, k), k)
         check_finite(run, results)
         run.results.extend(np.asarray(results))
         run.step_in_epoch += k
@@ -69,6 +70,7 @@ def check_finite(run: Run, results: Any) -> None:
     """Raise NonFiniteError for the first step whose loss is not a finite number."""
     bad = np.flatnonzero(~np.isfinite(np.asarray(results)[:, 0]))
     if len(bad):
+        run.failed = True
         step = run.step - len(results) + int(bad[0])
         value = float(np.asarray(results)[bad[0], 0])
         raise NonFiniteError(

@@ -38,7 +38,7 @@ def test_the_median_of_ten_seeds_is_at_least_99_percent(backend, record_property
 def test_without_activations_the_network_is_one_affine_map():
     rng = np.random.default_rng(0)
     model = Sequential([Dense(n, bias_initializer="random_uniform") for n in (7, 5, 6, 3)], seed=2)
-    model.compile(loss="mse")
+    model.compile("sgd", "mse")
     X = rng.standard_normal((50, 4))
     found = model.predict(X, backend="reference", precision="float64")
     kernel, bias = np.eye(4), np.zeros(4)
@@ -65,7 +65,7 @@ def test_a_linear_network_reaches_the_least_squares_solution(backend):
 def test_the_vectorised_layer_equals_the_loop_over_samples_and_neurons(backend):
     rng = np.random.default_rng(2)
     model = Sequential([Dense(6, "relu", input_dim=4, bias_initializer="random_uniform")], seed=3)
-    model.compile(loss="mse")
+    model.compile("sgd", "mse")
     kernel, bias = model.get_weights()
     X = rng.standard_normal((9, 4))
     looped = np.empty((9, 6))

@@ -45,7 +45,7 @@ def test_one_hidden_layer_of_four_learns_exclusive_or(backend, record_property):
 def test_softmax_gives_a_distribution_and_sigmoid_does_not(activation):
     rng = np.random.default_rng(0)
     model = Sequential([Dense(3, activation)], seed=1)
-    model.compile(loss="categorical_crossentropy")
+    model.compile("sgd", "categorical_crossentropy")
     p = model.predict(rng.standard_normal((20, 4)), precision="float64", backend="reference")
     assert np.all((p > 0) & (p < 1))
     sums = p.sum(1)

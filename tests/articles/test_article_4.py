@@ -1,6 +1,8 @@
 """Article 4, "Build a deep neural network from zero": its class, written out, against the same network here."""
 
 import numpy as np
+import pytest
+from networks import PROGRAMS
 
 from deepmath import Dense, Sequential
 from deepmath.callbacks import Callback

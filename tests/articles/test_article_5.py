@@ -91,7 +91,9 @@ def test_the_article_s_intermediate_numbers():
     assert agrees(h[1], "0.598687660")
     model = model_of(ARTICLE)
     before = model.get_weights()
-    model.fit(np.array([ARTICLE.inputs]), np.array([ARTICLE.targets]), verbose=0, precision="float64", backend="reference")
+    model.fit(
+        np.array([ARTICLE.inputs]), np.array([ARTICLE.targets]), verbose=0, precision="float64", backend="reference"
+    )
     delta = before[3] - model.get_weights()[3]  # the rate is 1, and a bias's gradient is its unit's delta
     assert agrees(delta[0], "-0.030878316641")
     assert agrees(delta[1], "0.084557246343")

@@ -174,6 +174,13 @@ def test_resume_into_another_folder_leaves_the_first_as_it_was(good):
     assert len(Path("b/history.csv").read_text().splitlines()) == 5
 
 
+def test_resume_without_a_checkpoint_begins_anew_and_says_so(deepmath):
+    result = deepmath("train", "xor", "--epochs", 1, "--resume", "run")
+    assert result.exit_code == 0
+    assert "deepmath: there is no checkpoint in run; training begins anew\n" in result.stderr
+    assert Path("run/model.safetensors").exists()
+
+
 def test_resume_refuses_another_network(good, failing):
     good("train", "xor", "--epochs", 2, "--out", "a", "--quiet")
     code, line = failing("train", "--resume", "a", "--hidden", 5, "--quiet")
