@@ -106,6 +106,8 @@ def _step(node: Node, args: list[Any], errors: list[Any], unit: float) -> tuple[
         return y, np.abs(args[0]) * errors[1] + np.abs(args[1]) * errors[0]
     if op == "/":
         return y, (errors[0] + np.abs(y) * errors[1]) / np.abs(args[1])
+    if op == "pow":
+        return y, np.abs(args[1] * args[0] ** (args[1] - 1.0)) * errors[0] + np.abs(y * np.log(args[0])) * errors[1]
     if op in _SLOPES:
         return y, np.abs(_SLOPES[op](y, args[0])) * errors[0]
     assert op in ("+", "-", "maximum", "minimum"), f"no rule for the error of {op}"

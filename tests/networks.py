@@ -21,11 +21,21 @@ from deepmath.training import door
 PROGRAMS = ("reference", "numpy")
 """The programs on NumPy arrays: the formulas themselves, and the fused one."""
 
-LOSSES = tuple(losses.names())
-ACTIVATIONS = tuple(activations.names())
+LOSSES = tuple(sorted({losses.get(name).name for name in losses.names()}))
+ACTIVATIONS = tuple(sorted({activations.get(name).name for name in activations.names()}))
 
-RATES = {"sse": 0.002, "mse": 0.05, "mean_squared_error": 0.05}
-"""Rates at which descent on the generator's data stays tame; 0.1 for the cross-entropies."""
+OUTPUTS: dict[str, tuple[str | None, ...]] = {
+    "binary_crossentropy": ("sigmoid",),
+    "focal": ("sigmoid",),
+    "categorical_crossentropy": ("softmax", "sigmoid"),
+    "sparse_categorical_crossentropy": ("softmax", "sigmoid"),
+    "kl_divergence": ("softmax", "sigmoid"),
+    "poisson": ("softplus", "sigmoid"),
+}
+"""Last activations under which a loss is finite; any does for the others."""
+
+RATES = {"sse": 0.002, "binary_crossentropy": 0.1, "categorical_crossentropy": 0.1, "focal": 0.1}
+"""Rates at which descent on the generator's data stays tame; 0.03 for the others."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ def random_case(seed: int, redraw: int = 0) -> Case:
     """Network number `seed`, without dropout; `redraw` counts others with its loss and its kind of optimiser."""
     rng = np.random.default_rng([seed, redraw, 1])
     loss = LOSSES[seed % len(LOSSES)]
-    optimizer = _optimizer(rng, seed // len(LOSSES), RATES.get(loss, 0.1))
+    optimizer = _optimizer(rng, seed // len(LOSSES), RATES.get(loss, 0.03))
     layers: list[Layer] = []
     features = int(rng.integers(1, 9))
     for _ in range(int(rng.integers(0, 4))):
@@ -146,6 +156,12 @@ def targets(rng: np.random.Generator, loss: str, rows: int, outputs: int) -> Any
         return rng.integers(0, outputs, rows)
     if loss == "categorical_crossentropy":
         return np.eye(outputs)[rng.integers(0, outputs, rows)]
+    if loss in ("hinge", "squared_hinge", "focal"):
+        return rng.choice([0.0, 1.0], (rows, outputs))
+    if loss == "kl_divergence":
+        return rng.dirichlet(np.ones(outputs), rows)
+    if loss == "poisson":
+        return rng.poisson(1.5, (rows, outputs)) * 1.0
     return rng.standard_normal((rows, outputs))
 
 
@@ -164,12 +180,10 @@ def _block(rng: np.random.Generator) -> list[Layer]:
 def _output(rng: np.random.Generator, loss: str) -> Dense:
     """A last layer that gives what the loss can take."""
     units = int(rng.integers(1, 6))
-    if loss == "binary_crossentropy":
-        name: str | None = "sigmoid"
-    elif "crossentropy" in loss:
-        name, units = str(rng.choice(["softmax", "softmax", "sigmoid"])), units + 1
-    else:
-        name = None if rng.random() < 0.5 else str(rng.choice([n for n in ACTIVATIONS if n != "softmax"]))
+    if loss in ("categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence"):
+        units += 1
+    smooth = [None, *(n for n in ACTIVATIONS if "softmax" not in n)]
+    name = rng.choice(np.array(OUTPUTS.get(loss, smooth), object))
     penalty = L2(0.02) if rng.random() < 0.3 else None
     return Dense(units, name, bool(rng.random() < 0.8), kernel_regularizer=penalty)
 

@@ -12,12 +12,18 @@ from deepmath.formulas import (
     activations,
     adaptive,
     dropout,
+    gelu,
     losses,
+    margins,
     metrics,
     normalization,
     optimizers,
+    preprocessing,
     random,
+    rectifiers,
+    regression,
     regularizers,
+    smooth,
     softmax,
 )
 
@@ -48,9 +54,19 @@ def probability(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     return rng.uniform(0.05, 0.95, shape)
 
 
+def shifted(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
+    """Above every `probability`, by 0.5 at least."""
+    return rng.uniform(1.5, 4.0, shape)
+
+
 def target(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     """Hard targets 0 and 1, and some between."""
     return rng.choice([0.0, 1.0, 0.25], shape)
+
+
+def truth(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
+    """Hard targets 0 and 1."""
+    return rng.integers(0, 2, shape).astype(np.float64)
 
 
 def label(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
@@ -95,8 +111,8 @@ class Row:
     results: int = 1
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> list[Any]:
-        """Arguments for the reference: element [rows, columns], row [rows, 1], float64 or int64."""
-        of_kind = {"element": shape, "row": (shape[0], 1), "index": shape, "row_index": shape}
+        """Arguments for the reference: element [rows, columns], row [rows, 1], column [1, columns], float64 or int64."""
+        of_kind = {"element": shape, "row": (shape[0], 1), "column": (1, shape[1]), "index": shape, "row_index": shape}
         return [d(rng, of_kind.get(k.partition(":")[0], (1, 1))) for d, k in zip(self.draws, self.kinds, strict=True)]
 
     @property
@@ -121,6 +137,15 @@ def _sparse(formula: Callable[..., Any], draw: Draw) -> Row:
 
     name = f"sparse_{formula.__name__}"
     return Row(name, sparse, ("element", "row:int", "index"), (draw, label, columns), (0,))
+
+
+def _with_numbers(formula: Callable[..., Any], draws: tuple[Draw, ...], numbers: tuple[float, ...], smooth: Any) -> Row:
+    kinds = ("element",) * len(draws) + ("scalar",) * len(numbers)
+    return Row(formula.__name__, formula, kinds, (*draws, *map(scalar, numbers)), smooth)
+
+
+def _smoothed(formula: Callable[..., Any], draw: Draw) -> Row:
+    return Row(f"{formula.__name__}_smoothed", formula, ("element", "element", "scalar"), (draw, target, scalar(0.1)), (0,))
 
 
 _PHILOX = ("element:int", "row:int", "scalar:int", "scalar:int", "scalar:int", "scalar:int")
@@ -157,6 +182,15 @@ TABLE = [
     Row("one_hot", losses.one_hot, ("row:int", "index", "element"), (label, columns, normal), (2,)),
     _elements(metrics.binary_accuracy, probability, target),
     Row("categorical_accuracy", metrics.categorical_accuracy, ("element", "element", "index"), (wide, target, columns)),
+    Row("top_k_accuracy", metrics.top_k_accuracy, ("element", "element", "index", "scalar"),
+        (wide, target, columns, scalar(2.0))),
+    _elements(metrics.mae, wide, wide, smooth=(0, 1)),
+    _elements(preprocessing.standardize, wide, wide, normal, positive, smooth=(0, 1, 2, 3)),
+    _elements(preprocessing.unstandardize, wide, wide, normal, positive, smooth=(0, 1, 2, 3)),
+    Row("min_max", preprocessing.min_max, ("element", "element", "element", "scalar", "scalar"),
+        (wide, probability, shifted, scalar(-1.0), scalar(2.0)), (0, 1, 2, 3, 4)),
+    Row("undo_min_max", preprocessing.undo_min_max, ("element", "element", "element", "scalar", "scalar"),
+        (wide, probability, shifted, scalar(-1.0), scalar(2.0)), (0, 1, 2, 3, 4)),
     Row("moments", normalization.moments, ("element",), (wide,), (0,), 2),
     Row("scale", normalization.scale, ("element", "row", "row", *["scalar"] * 3),
         (wide, normal, positive, scalar(1.5), scalar(-0.5), scalar(1e-3)), (0, 1, 2, 3, 4, 5)),
@@ -177,7 +211,7 @@ TABLE = [
         optimizers.adam_coefficients(3, 1e-3, 0.9, 0.999, 1e-8)),
     _update(optimizers.nadam, (wide, wide, wide, positive),
         optimizers.nadam_coefficients(3, 1e-3, 0.9, 0.999, 1e-8, 0.004)),
-    _update(optimizers.decayed, (wide,), (1e-3,)),
+    Row("decayed", optimizers.decayed, ("element", "scalar"), (wide, scalar(1e-3)), (0, 1)),
     _update(optimizers.lion, (wide, wide, wide), (0.1, 1e-3, 0.9, 0.1, 0.99, 0.01)),
     _update(adaptive.rmsprop, (wide, wide, positive), (0.1, 0.9, 0.1, 1e-3)),
     _update(adaptive.rmsprop_momentum, (wide, wide, positive, wide), (0.1, 0.9, 0.1, 1e-3, 0.8)),
@@ -194,13 +228,73 @@ TABLE = [
     Row("philox", random.philox, _PHILOX, (word,) * 2 + tuple(map(scalar, (7, 3, 2**32 - 1, 2))), (), 4),
     Row("philox_counters", random.philox, ("index", "row_index", *["scalar:int"] * 4),
         (columns, rows, *map(scalar, (7, 3, 12345, 2))), (), 4),
+    _elements(softmax.log_softmax, wide, smooth=(0,)),
+    _elements(softmax.log_softmax_pullback, wide, normal, normal, smooth=(1, 2)),
+    _with_numbers(rectifiers.leaky_relu, (wide,), (0.01,), (0,)),
+    _with_numbers(rectifiers.leaky_relu_slope, (wide, wide), (0.01,), (0, 2)),
+    Row("prelu", rectifiers.prelu, ("element", "column"), (wide, positive), (0, 1)),
+    Row("prelu_pullback", rectifiers.prelu_pullback, ("element", "column", "element"), (wide, positive, normal), (0, 1, 2), 2),
+    _elements(rectifiers.hard_sigmoid, wide, smooth=(0,)),
+    _elements(rectifiers.hard_sigmoid_slope, wide, wide, smooth=(0,)),
+    _elements(rectifiers.hard_swish, wide, smooth=(0,)),
+    _elements(rectifiers.hard_swish_slope, wide, wide, smooth=(0,)),
+    _elements(smooth.softplus, wide, smooth=(0,)),
+    _elements(smooth.softplus_slope, wide, wide, smooth=(0,)),
+    _elements(smooth.softsign, wide, smooth=(0,)),
+    _elements(smooth.softsign_slope, wide, wide, smooth=(0,)),
+    _with_numbers(smooth.elu, (wide,), (0.7,), (0, 1)),
+    _with_numbers(smooth.elu_slope, (wide, wide), (0.7,), (0, 2)),
+    _elements(smooth.selu, wide, smooth=(0,)),
+    _elements(smooth.selu_slope, wide, wide, smooth=(0,)),
+    _with_numbers(smooth.celu, (wide,), (0.7,), (0, 1)),
+    _with_numbers(smooth.celu_slope, (wide, wide), (0.7,), (0, 2)),
+    _elements(smooth.silu, wide, smooth=(0,)),
+    _elements(smooth.silu_slope, wide, wide, smooth=(0,)),
+    _elements(smooth.mish, wide, smooth=(0,)),
+    _elements(smooth.mish_slope, wide, wide, smooth=(0,)),
+    _elements(gelu.erfc, normal, smooth=(0,)),
+    _elements(gelu.gelu, normal, smooth=(0,)),
+    _elements(gelu.gelu_slope, normal, wide, smooth=(0,)),
+    _elements(gelu.gelu_tanh, normal, smooth=(0,)),
+    _elements(gelu.gelu_tanh_slope, normal, wide, smooth=(0,)),
+    _elements(regression.mae, wide, wide, smooth=(0, 1)),
+    _elements(regression.mae_slope, wide, wide, smooth=(0, 1)),
+    _with_numbers(regression.huber, (wide, wide), (1.3,), (0, 1, 2)),
+    _with_numbers(regression.huber_slope, (wide, wide), (1.3,), (0, 1, 2)),
+    _elements(regression.log_cosh, wide, wide, smooth=(0, 1)),
+    _elements(regression.log_cosh_slope, wide, wide, smooth=(0, 1)),
+    _with_numbers(regression.quantile, (wide, wide), (0.8,), (0, 1, 2)),
+    _with_numbers(regression.quantile_slope, (wide, wide), (0.8,), (0, 1, 2)),
+    _elements(regression.poisson, positive, positive, smooth=(0, 1)),
+    _elements(regression.poisson_slope, positive, positive, smooth=(0, 1)),
+    _elements(margins.hinge, wide, truth, smooth=(0,)),
+    _elements(margins.hinge_slope, wide, truth, smooth=(0,)),
+    _elements(margins.squared_hinge, wide, truth, smooth=(0,)),
+    _elements(margins.squared_hinge_slope, wide, truth, smooth=(0,)),
+    _elements(margins.kl_divergence, probability, target, smooth=(0,)),
+    _elements(margins.kl_divergence_slope, probability, target, smooth=(0,)),
+    _with_numbers(margins.focal, (probability, truth), (2.0, 0.25), (0,)),
+    _with_numbers(margins.focal_slope, (probability, truth), (2.0, 0.25), (0,)),
+    _with_numbers(margins.focal_logits, (normal, truth), (2.0, 0.25), (0,)),
+    _with_numbers(margins.focal_logits_slope, (normal, truth), (2.0, 0.25), (0,)),
+    _smoothed(losses.categorical_crossentropy, probability),
+    _smoothed(losses.categorical_crossentropy_slope, probability),
+    _smoothed(losses.categorical_crossentropy_logits, wide),
+    _smoothed(losses.categorical_crossentropy_logits_slope, wide),
 ]  # fmt: skip
 
 UNTRACED = {
     "affine": "a matrix product with a hand-written pullback",
+    "column_moments": "sums over the rows",
+    "merged_moments": "works on sums over the rows",
+    "column_scale": "works on sums over the rows",
+    "whiten": "a matrix product",
+    "unwhiten": "a matrix product",
+    "principal_axes": "a singular value decomposition",
     "adam_coefficients": "numbers of the step alone, on the host",
     "nadam_coefficients": "numbers of the step alone, on the host",
     "nadam_correction": "a number of the step alone, on the host",
+    "smoothed": "a part of the categorical cross-entropies, which have rows with and without it",
     "words": "stacks four results of philox",
     "host_words": "runs on the host",
     "epoch_order": "runs on the host",

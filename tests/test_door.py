@@ -74,7 +74,7 @@ def test_one_hot_rows_are_no_labels():
 
 @pytest.mark.parametrize("loss", [BINARY, HOT])
 def test_shares_are_between_0_and_1(loss):
-    end = f"is outside 0..1, which loss '{loss}' needs. Encode the classes as 0 and 1; for regression use loss='mse'."
+    end = f"is outside 0..1; loss '{loss}' can't take it. Encode the classes as 0 and 1; for regression use loss='mse'."
     assert refusal(LabelError, loss, y=changed(Y[loss], (2, 1), 1.5)) == f"target 1.5 at row 2 {end}"
     assert refusal(LabelError, loss, y=changed(Y[loss], (0, 2), -1)) == f"target -1 at row 0 {end}"
 

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch_table
 from networks import ACTIVATIONS, LOSSES, PROGRAMS, Case, compiled, random_case
 from twin import Twin
 
@@ -17,7 +18,7 @@ from deepmath.schedules import ExponentialDecay
 NETWORKS, STEPS, REDRAWS = 100, 20, 5
 TOLERANCE = 1e-10
 NEAR = 1e-6
-"""A network is drawn again where a relu's input, or the root of Adam's second moment, comes closer to zero."""
+"""A network is drawn again where an activation's input, or the root of Adam's second moment, comes closer to zero."""
 
 
 @cache
@@ -62,6 +63,11 @@ def test_a_random_network_follows_pytorch(seed, backend, record_property):
     worst = worst_difference(case, backend, expected, objectives)
     record_property("worst", float(worst))
     assert worst < TOLERANCE, case
+
+
+def test_pytorch_has_a_row_for_every_activation_and_loss():
+    assert set(torch_table.ACTIVATIONS) == set(ACTIVATIONS), "add rows to tests/torch_table.py"
+    assert set(torch_table.LOSSES) == set(LOSSES), "add rows to tests/torch_table.py"
 
 
 def test_the_random_networks_cover_everything():

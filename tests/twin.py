@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from networks import Case, first_values_of
+from torch_table import ACTIVATIONS, KINKS, LOSS_KINKS, LOSSES
 
+from deepmath import losses as loss_table
 from deepmath.formulas.random import NOISE, epoch_order, host_words
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.optimizers import SGD
@@ -17,19 +18,11 @@ from deepmath.schedules import ExponentialDecay
 
 torch.set_num_threads(1)  # small matrices, and several test processes on a few cores
 
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "linear": lambda z: z,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "softmax": lambda z: F.softmax(z, dim=-1),
-}
-
 
 class Twin:
     """Trains a case in float64 with autograd and torch.optim, in deepmath's order of rows and with its noise.
 
-    `kink` is the least distance of any relu's input from zero seen so far (exact zeros are no matter of
+    `kink` is the least distance from a jump of any derivative seen so far (standing right on one is no matter of
     rounding), `smallest` the least root of Adam's second moment: below about 1e-6 either would turn rounding
     errors into other numbers, and comparing would mean nothing.
     """
@@ -41,7 +34,11 @@ class Twin:
         activations: Mapping[str, Callable[[Any], Any]] | None = None,
         losses: Mapping[str, Callable[[Any, Any], Any]] | None = None,
     ) -> None:
-        self.case, self.functions, self.losses = case, ACTIVATIONS | dict(activations or {}), dict(losses or {})
+        self.case, self.functions, self.losses = (
+            case,
+            ACTIVATIONS | dict(activations or {}),
+            LOSSES | dict(losses or {}),
+        )
         values = first_values_of(case) if values is None else values
         tensors = {n: torch.tensor(np.asarray(v), dtype=torch.float64) for n, v in values.items()}
         self.params = {n.removeprefix("params."): t.requires_grad_() for n, t in tensors.items() if n[:7] == "params."}
@@ -100,13 +97,12 @@ class Twin:
                 x = self._normalize(x, layer, number, training)
             elif isinstance(layer, Dropout) and training:
                 x = x * torch.tensor(self._mask(layer, number, first, tuple(x.shape)))
-        if training and pending == "relu":
-            self._watch_relu(x)
+        if training:
+            self._watch(x, pending)
         return x, pending
 
     def _activate(self, z: Any, name: str) -> Any:
-        if name == "relu":
-            self._watch_relu(z)
+        self._watch(z, name)
         return self.functions[name](z)
 
     def _normalize(self, x: Any, layer: BatchNormalization, number: int, training: bool) -> Any:
@@ -126,18 +122,10 @@ class Twin:
 
     def _loss(self, z: Any, last: str, y: Any) -> Any:
         """The loss of each row, from the scores."""
-        name = getattr(self.case.loss, "name", self.case.loss)
-        if name in self.losses:
-            return self.losses[name](self.functions[last](z), y)
-        if name == "binary_crossentropy" and last == "sigmoid":
-            return F.binary_cross_entropy_with_logits(z, y, reduction="none").mean(-1)
-        if name in ("mse", "mean_squared_error"):
-            return ((self.functions[last](z) - y) ** 2).mean(-1)
-        if name == "sse":
-            return ((self.functions[last](z) - y) ** 2).sum(-1)
-        logs = F.log_softmax(z, -1) if last == "softmax" else torch.log(self.functions[last](z))
-        hot = F.one_hot(y, z.shape[-1]) if name == "sparse_categorical_crossentropy" else y
-        return -(hot * logs).sum(-1)
+        name, p = loss_table.get(self.case.loss).name, self.functions[last](z)
+        if name in LOSS_KINKS:
+            self.kink = min(self.kink, _least(LOSS_KINKS[name](p, y)))
+        return self.losses[name](p, y)
 
     def _penalty(self) -> Any:
         total = torch.zeros((), dtype=torch.float64)
@@ -177,8 +165,8 @@ class Twin:
             return torch.optim.SGD(params, lr=1.0, momentum=rule.momentum, nesterov=rule.nesterov)
         return torch.optim.Adam(params, lr=1.0, betas=(rule.beta_1, rule.beta_2), eps=rule.epsilon)
 
-    def _watch_relu(self, z: Any) -> None:
-        self.kink = min(self.kink, _least(z))
+    def _watch(self, z: Any, name: str) -> None:
+        self.kink = min([self.kink, *(_least(z - place) for place in KINKS.get(name, ()))])
 
     def _watch_adam(self) -> None:
         for p in self.params.values():

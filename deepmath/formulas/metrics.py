@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepmath.typing import Elements, Index, Namespace, Rows
+from deepmath.typing import Elements, Index, Namespace, Rows, Scalar
 
 
 def binary_accuracy(xp: Namespace, p: Elements, d: Elements) -> Rows:
@@ -24,6 +24,32 @@ def categorical_accuracy(xp: Namespace, p: Elements, d: Elements, index: Index) 
     array([[0.]])
     """
     return xp.astype(_first_largest(xp, p, index) == _first_largest(xp, d, index), p.dtype)
+
+
+def top_k_accuracy(xp: Namespace, p: Elements, d: Elements, index: Index, k: Scalar) -> Rows:
+    """1 where fewer than k scores stand before that of the largest target, else 0; of equal scores the first is first.
+
+    With k = 1 this is `categorical_accuracy`.
+
+    >>> import numpy as np
+    >>> p, d, index = np.asarray([[0.2, 0.5, 0.3]]), np.asarray([[0.0, 0.0, 1.0]]), np.asarray([[0.0, 1.0, 2.0]])
+    >>> [float(top_k_accuracy(np, p, d, index, k)[0, 0]) for k in (1, 2)]
+    [0.0, 1.0]
+    """
+    label = _first_largest(xp, d, index)
+    score = xp.max(xp.where(index == label, p, -xp.inf), axis=-1, keepdims=True)
+    before = (p > score) | ((p == score) & (index < label))
+    return xp.astype(xp.sum(xp.astype(before, p.dtype), axis=-1, keepdims=True) < k, p.dtype)
+
+
+def mae(xp: Namespace, p: Elements, d: Elements) -> Rows:
+    """Mean absolute error, mean(|p - d|).
+
+    >>> import numpy as np
+    >>> mae(np, np.asarray([[1.0, -3.0]]), np.asarray([[0.0, 0.0]]))
+    array([[2.]])
+    """
+    return xp.mean(xp.abs(p - d), axis=-1, keepdims=True)
 
 
 def _first_largest(xp: Namespace, x: Elements, index: Index) -> Rows:

@@ -1,0 +1,93 @@
+"""Predictions and targets at the border of the metrics: checked, and as float64 on the host."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmath.arrays import to_numpy
+from deepmath.errors import ConfigError, LabelError, NumericError
+
+
+class Batch(NamedTuple):
+    """p [rows, outputs], d [rows, outputs] or labels [rows], weight [rows]; rows of weight 0 are left out."""
+
+    p: Any
+    d: Any
+    weight: Any
+
+
+def admit(who: str, p: Any, d: Any, weight: Any, outputs: int | None = None) -> Batch:
+    """The arguments of `update` as float64 NumPy; `outputs` is what the batches before had."""
+    p, d = _numbers(who, "predictions", p), _numbers(who, "targets", d)
+    if p.ndim == 1:
+        p = p[:, None]
+    if p.ndim != 2 or p.shape[1] < 1:
+        raise ConfigError(f"{who}: predictions must be [rows, outputs] or [rows]; got shape {p.shape}")
+    if outputs is not None and p.shape[1] != outputs:
+        raise ConfigError(f"{who}: predictions had {outputs} outputs in the batches before; got {p.shape[1]}")
+    if d.ndim == 2 and d.shape[1] == 1:
+        d = d[:, 0]
+    if d.ndim == 1 and p.shape[1] == 1:
+        d = d[:, None]
+    if d.shape[:1] != p.shape[:1] or d.shape not in (p.shape, p.shape[:1]):
+        raise ConfigError(
+            f"{who}: targets must be [rows, outputs] or [rows] for predictions of shape {p.shape}; got shape {d.shape}"
+        )
+    w = np.ones(len(p)) if weight is None else _numbers(who, "weights", weight)
+    if w.shape != p.shape[:1] or np.any(w < 0.0):
+        what = f"shape {w.shape}" if w.shape != p.shape[:1] else f"{w.min():g}"
+        raise ConfigError(f"{who}: weights must be [rows] = ({len(p)},), finite and >= 0; got {what}")
+    if w.all():
+        return Batch(p, d, w)
+    counts = w > 0.0
+    return Batch(p[counts], d[counts], w[counts])
+
+
+def rows_of_targets(who: str, batch: Batch) -> Any:
+    """Targets [rows, outputs]; labels become one-hot rows."""
+    return batch.d if batch.d.ndim == 2 else np.eye(batch.p.shape[1])[labels(who, batch)]
+
+
+def labels(who: str, batch: Batch) -> Any:
+    """The class of each row, int64 [rows]. One output tells class 0 from 1; one-hot rows tell theirs.
+
+    Raises LabelError for anything but whole labels in range, or rows with a single 1.
+    """
+    d, classes = batch.d, max(2, batch.p.shape[1])
+    if d.ndim == 2 and d.shape[1] > 1:
+        bad = np.flatnonzero(~(np.all((d == 0.0) | (d == 1.0), axis=1) & (np.sum(d, axis=1) == 1.0)))
+        if len(bad):
+            row = bad[0]
+            raise LabelError(
+                f"{who}: each row needs one class, as a label or a row of 0s with a single 1; "
+                f"row {row} is {d[row].tolist()}"
+            )
+        return np.argmax(d, axis=1)
+    d = d.reshape(-1)
+    bad = np.flatnonzero((d != np.floor(d)) | (d < 0) | (d >= classes))
+    if len(bad):
+        raise LabelError(f"{who}: labels must be whole numbers 0..{classes - 1}; row {bad[0]} is {d[bad[0]]:g}")
+    return d.astype(np.int64)
+
+
+def predicted(p: Any) -> Any:
+    """The class that each row of p [rows, outputs] says, int64 [rows].
+
+    One output says 1 above 0.5, several the first of the largest.
+    """
+    return (p[:, 0] > 0.5).astype(np.int64) if p.shape[1] == 1 else np.argmax(p, axis=1)
+
+
+def _numbers(who: str, what: str, values: Any) -> Any:
+    x = to_numpy(values)
+    if x.dtype.kind not in "fiub":
+        raise ConfigError(f"{who}: {what} must be numbers; got dtype {x.dtype}. Encode text as 0, 1, ... first.")
+    x = np.array(x, np.float64, order="C")
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        place = tuple(bad[0].tolist())
+        where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "") if place else "their only place"
+        raise NumericError(f"{who}: {what} must be finite; got {x[place]} at {where}. Look for what made it.")
+    return x

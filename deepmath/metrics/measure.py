@@ -1,0 +1,78 @@
+"""What every metric is: a name, and an accumulator that takes a data set in batches of any size."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from deepmath.errors import ConfigError
+
+A = TypeVar("A", bound="Accumulator")
+
+
+class Accumulator(abc.ABC):
+    """What a measure has seen so far. The result depends on the rows alone, to the last bit, not on the batches."""
+
+    measure: Measure
+
+    @abc.abstractmethod
+    def update(self, p: Any, d: Any, weight: Any = None) -> None:
+        """Take predictions p and targets d of some rows, and the rows' weights [rows], which are 1 where not given.
+
+        p is [rows, outputs], or [rows] for one output. d is [rows, outputs] or [rows]; whole-number labels [rows]
+        are taken for classes where there are several outputs. Arrays of any library; the work is done on the host.
+        Raises ConfigError, LabelError or NumericError, and then has taken nothing.
+        """
+
+    @abc.abstractmethod
+    def joined(self: A, other: A) -> None:
+        """`merge` once the two are known to fit."""
+
+    @abc.abstractmethod
+    def result(self) -> Any:
+        """The measure of all rows seen; NaN where they don't determine it."""
+
+    def merge(self: A, other: A) -> None:
+        """Take what another accumulator of the same measure has seen."""
+        if type(other) is not type(self) or other.measure != self.measure:
+            raise ConfigError(
+                f"{self.measure.name}: merge takes an accumulator of the same metric; "
+                f"got {getattr(getattr(other, 'measure', None), 'name', type(other).__name__)}"
+            )
+        self.joined(other)
+
+
+class Measure(abc.ABC):
+    """A metric: `begin` gives an empty accumulator."""
+
+    name: str
+
+    @abc.abstractmethod
+    def begin(self) -> Accumulator:
+        """An accumulator that has seen nothing."""
+
+    def of(self, p: Any, d: Any, weight: Any = None) -> Any:
+        """The measure of one data set that is at hand as a whole; arguments as `Accumulator.update` takes them."""
+        accumulator = self.begin()
+        accumulator.update(p, d, weight)
+        return accumulator.result()
+
+
+class Score(Measure):
+    """A metric that is no mean over rows: it needs all predictions, or counts of them."""
+
+
+def measured(measures: Sequence[Measure], batches: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """Results by name over batches (p, d) or (p, d, weight).
+
+    >>> from deepmath import metrics
+    >>> batches = [([0.9, 0.2], [1, 0]), ([0.4], [1])]
+    >>> measured([metrics.get("precision"), metrics.get("recall")], batches)
+    {'precision': 1.0, 'recall': 0.5}
+    """
+    accumulators = [m.begin() for m in measures]
+    for batch in batches:
+        for a in accumulators:
+            a.update(*batch)
+    return {a.measure.name: a.result() for a in accumulators}

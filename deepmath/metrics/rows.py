@@ -1,0 +1,89 @@
+"""Metrics that are a mean over rows. Their formulas can be fused into a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import array_api_compat.numpy as xnp
+import numpy as np
+
+from deepmath.descriptions import check_number, described, set_field
+from deepmath.formulas import metrics as formulas
+from deepmath.metrics.exact import ExactSums, ratio
+from deepmath.metrics.inputs import admit, rows_of_targets
+from deepmath.metrics.measure import Accumulator, Measure
+from deepmath.trace import Formula
+
+
+@dataclass(frozen=True)
+class Metric(Measure):
+    """value(xp, p, d, index): predictions, targets [batch, units] and the columns' numbers [1, units] -> [batch, 1]."""
+
+    name: str
+    value: Formula
+
+    def begin(self) -> RowMean:
+        """The weighted mean over rows, of values in float64."""
+        return RowMean(self)
+
+
+class RowMean(Accumulator):
+    """Sum of weight times value (cell 0) and of weights (cell 1), exactly.
+
+    >>> from deepmath import metrics
+    >>> mean = metrics.get("mae").begin()
+    >>> mean.update([1.0, 5.0], [0.0, 0.0])
+    >>> mean.update([3.0], [0.0], [2.0])
+    >>> mean.result()
+    3.0
+    """
+
+    def __init__(self, measure: Metric) -> None:
+        self.measure: Metric = measure
+        self.sums = ExactSums()
+        self.outputs: int | None = None
+
+    def update(self, p: Any, d: Any, weight: Any = None) -> None:
+        name = self.measure.name
+        batch = admit(name, p, d, weight, self.outputs)
+        index = np.arange(batch.p.shape[1], dtype=np.float64)[None, :]
+        if len(batch.p):
+            with np.errstate(divide="ignore"):
+                values = self.measure.value(xnp, batch.p, rows_of_targets(name, batch), index)
+            self.sums.add(batch.weight * np.broadcast_to(values, (len(batch.p), 1))[:, 0], 0)
+            self.sums.add(batch.weight, 1)
+        self.outputs = batch.p.shape[1]
+
+    def joined(self, other: RowMean) -> None:
+        self.sums.merge(other.sums)
+        self.outputs = self.outputs or other.outputs
+
+    def result(self) -> float:
+        return float("inf") if self.sums.infinite else ratio(self.sums[0], self.sums[1])
+
+
+@described
+@dataclass(frozen=True)
+class TopKAccuracy(Metric):
+    """The share of rows whose class is among the k largest scores; of equal scores the first is first.
+
+    >>> TopKAccuracy(2).of([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]], [2, 0])
+    0.5
+    """
+
+    name: str = field(init=False)
+    value: Formula = field(init=False, compare=False, repr=False)
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        check_number("TopKAccuracy", "k", self.k, low=1, whole=True)
+        k = float(self.k)
+        set_field(self, "name", f"top_{self.k}_accuracy")
+        set_field(self, "value", lambda xp, p, d, index: formulas.top_k_accuracy(xp, p, d, index, k))
+
+
+def of_rows(name: str, formula: Callable[..., Any]) -> Metric:
+    """A metric from a formula (xp, p, d) that needs no columns' numbers."""
+    return Metric(name, lambda xp, p, d, _index: formula(xp, p, d))

@@ -1,0 +1,58 @@
+"""The table of metrics by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from deepmath.descriptions import Table
+from deepmath.errors import ConfigError
+from deepmath.formulas import losses, metrics
+from deepmath.metrics.classes import F1, Precision, Recall
+from deepmath.metrics.measure import Measure
+from deepmath.metrics.ranking import AUC
+from deepmath.metrics.regression import R2
+from deepmath.metrics.rows import Metric, TopKAccuracy, of_rows
+
+
+def _wrap(function: Callable[..., Any]) -> Metric:
+    return of_rows(getattr(function, "__name__", "custom"), function)
+
+
+_TABLE: Table[Measure] = Table("metric", Measure, _wrap)  # type: ignore[type-abstract]
+register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
+
+register(of_rows("binary_accuracy", metrics.binary_accuracy))
+register(Metric("categorical_accuracy", metrics.categorical_accuracy))
+register(of_rows("mse", losses.mse))
+register(of_rows("mae", metrics.mae))
+register(of_rows("binary_crossentropy", losses.binary_crossentropy))
+register(of_rows("categorical_crossentropy", losses.categorical_crossentropy))
+register(TopKAccuracy(), "top_k_accuracy")
+register(TopKAccuracy())
+register(AUC())
+register(R2())
+for _share in (Precision, Recall, F1):
+    for _average in ("auto", "macro", "micro", "weighted"):
+        register(_share(_average))
+
+
+def resolve(given: Any, outputs: int, loss: str) -> Metric:
+    """The row-wise metric for a name, an object or a callable (xp, p, d).
+
+    "accuracy" and "log_loss" mean those that fit the outputs. Raises ConfigError for a score of a whole data set,
+    which no training step can compute.
+    """
+    if given in ("accuracy", "acc", "log_loss"):
+        binary = outputs == 1 or loss == "binary_crossentropy"
+        kind = "crossentropy" if given == "log_loss" else "accuracy"
+        found = get(f"{'binary' if binary else 'categorical'}_{kind}")
+        assert isinstance(found, Metric)
+        return Metric("log_loss" if given == "log_loss" else "accuracy", found.value)
+    measure = get(given)
+    if not isinstance(measure, Metric):
+        raise ConfigError(
+            f"metric '{measure.name}' is a score of a whole data set, not a mean over rows: "
+            "measure it on predictions, metrics.get(name).of(model.predict(X), y)"
+        )
+    return measure

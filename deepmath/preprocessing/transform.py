@@ -1,0 +1,139 @@
+"""What all preprocessing has in common: a description that is fitted, and the fitted value that is applied."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+
+from deepmath.errors import ConfigError, FormatError
+from deepmath.preprocessing.inputs import Input, admit
+
+F = TypeVar("F", bound="Fitted")
+
+
+class Transform(abc.ABC):
+    """A frozen description of a preprocessing. `fit` on the training part gives a `Fitted`, which does the work."""
+
+    def fit(self, X: Any) -> Fitted:
+        """What this preprocessing learns from X [rows, features]; the sums are taken in float64 on the host."""
+        return self.fitted_to(admit(self.who, X, rows=1))
+
+    def fit_batches(self, batches: Iterable[Any]) -> Fitted:
+        """As `fit` on all the batches' rows together. A `Chain` goes through the batches once for each step."""
+        fitted: Fitted | None = None
+        for X in batches:
+            fitted = self.fit(X) if fitted is None else fitted.partial_fit(X)
+        if fitted is None:
+            raise ConfigError(f"{self.who}: fit_batches needs at least one batch; got none")
+        return fitted
+
+    def apply(self, X: Any) -> NoReturn:  # noqa: ARG002 - called by mistake as a fitted value would be
+        """Raises ConfigError: a description has seen no data."""
+        raise ConfigError(
+            f"{self.who} is not fitted, so it can't be applied. "
+            f"Use fitted = {self.who}.fit(X_train), then fitted.apply(X)."
+        )
+
+    def invert(self, Y: Any) -> NoReturn:
+        """Raises ConfigError, as `apply` does."""
+        self.apply(Y)
+
+    @property
+    def who(self) -> str:
+        """How messages name this."""
+        return repr(self)
+
+    @abc.abstractmethod
+    def fitted_to(self, given: Input) -> Fitted:
+        """`fit` behind the border."""
+
+    @abc.abstractmethod
+    def from_values(self, values: Mapping[str, Any]) -> Fitted:
+        """The fitted value whose `values` these are. Raises FormatError for anything else."""
+
+
+class Fitted(abc.ABC):
+    """What a preprocessing has learnt: visible float64 values that never change."""
+
+    transform: Transform
+    """The description that was fitted."""
+
+    @property
+    @abc.abstractmethod
+    def features(self) -> int:
+        """The number of columns that `apply` takes."""
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> int:
+        """The number of columns that `apply` gives."""
+
+    @abc.abstractmethod
+    def mapped(self, given: Input) -> Any:
+        """`apply` behind the border."""
+
+    @abc.abstractmethod
+    def unmapped(self, given: Input) -> Any:
+        """`invert` behind the border."""
+
+    @abc.abstractmethod
+    def joined(self: F, other: F) -> F:
+        """`merge` behind the border."""
+
+    @abc.abstractmethod
+    def values(self) -> dict[str, Any]:
+        """All that was learnt, as float64 NumPy arrays; `transform.from_values` reads it back."""
+
+    def apply(self, X: Any) -> Any:
+        """X [rows, features] preprocessed: [rows, outputs] in X's library, dtype and device; integers give floats."""
+        return self.mapped(admit(self.transform.who, X, self.features))
+
+    def invert(self, Y: Any) -> Any:
+        """The way back from Y [rows, outputs] to [rows, features]; what `apply` left out stays out."""
+        return self.unmapped(admit(f"{self.transform.who}.invert", Y, self.outputs, "Y"))
+
+    def partial_fit(self: F, X: Any) -> F:
+        """The value fitted to the rows seen so far and those of X [rows, features] too."""
+        more = self.transform.fitted_to(admit(self.transform.who, X, self.features, rows=1))
+        assert isinstance(more, type(self))
+        return self.joined(more)
+
+    def merge(self: F, other: F) -> F:
+        """The value fitted to the rows of both."""
+        if type(other) is not type(self) or other.transform != self.transform:
+            name = repr(other.transform) if isinstance(other, Fitted) else repr(other)
+            raise ConfigError(f"{self.transform.who}: merge takes another fitted {self.transform.who}; got {name}")
+        if other.features != self.features:
+            raise ConfigError(
+                f"{self.transform.who}: merge takes a value fitted on {self.features} features; got {other.features}"
+            )
+        return self.joined(other)
+
+
+def taken(who: str, values: Mapping[str, Any], ranks: Mapping[str, int]) -> dict[str, Any]:
+    """Copies of the arrays named in `ranks`, which tells their numbers of axes. FormatError unless all fit.
+
+    Every array with axes must be as long as "mean" or the first of them; all numbers must be finite.
+    """
+    if set(values) != set(ranks):
+        raise FormatError(f"{who}: expected the values {', '.join(sorted(ranks))}; got {', '.join(sorted(values))}")
+    found = {}
+    for name, rank in ranks.items():
+        value = np.array(values[name])
+        if value.dtype != np.float64 or value.ndim != rank or not np.all(np.isfinite(value)):
+            raise FormatError(
+                f"{who}: value '{name}' must be finite float64 with {rank} axes; "
+                f"got {value.dtype} of shape {value.shape}"
+            )
+        found[name] = value
+    lengths = {v.shape[0] for n, v in found.items() if v.ndim and n != "deviations"}
+    if len(lengths) != 1 or 0 in lengths:
+        shapes = ", ".join(f"{n} {v.shape}" for n, v in found.items())
+        raise FormatError(f"{who}: the values disagree about the number of features: {shapes}")
+    for name in ("rows", "deviation", "deviations", "eps"):
+        if name in found and np.any(found[name] < (1.0 if name == "rows" else 0.0)):
+            raise FormatError(f"{who}: value '{name}' must be {'>= 1' if name == 'rows' else '>= 0'}")
+    return found
