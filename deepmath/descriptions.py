@@ -24,7 +24,9 @@ CLASSES: dict[str, type] = {}
 
 
 def described(cls: C) -> C:
-    """Let configurations name this dataclass."""
+    """Let configurations name this dataclass. A name means one class."""
+    if cls.__name__ in CLASSES:
+        raise TypeError(f"two described classes are called {cls.__name__}; rename one")
     CLASSES[cls.__name__] = cls
     return cls
 

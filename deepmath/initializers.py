@@ -19,7 +19,17 @@ from deepmath.descriptions import Table, check_number, described
 from deepmath.formulas import initializers as formulas
 from deepmath.formulas import random
 
-__all__ = ["Draws", "Initializer", "RandomUniform", "get", "names", "register"]
+__all__ = [
+    "Constant",
+    "Draws",
+    "Initializer",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "get",
+    "names",
+    "register",
+]
 
 
 @dataclass(frozen=True)
@@ -60,15 +70,53 @@ class _Scaled(Initializer):
         return self.formula(numbers, math.prod(shape[:-1]), shape[-1])
 
 
+@described
 @dataclass(frozen=True)
-class _Constant(Initializer):
-    """The same value everywhere."""
+class Constant(Initializer):
+    """The same value everywhere.
 
-    name: str
-    value: float
+    >>> Constant(0.5).draw(Draws(seed=0, layer=0, parameter=0), (2,))
+    array([0.5, 0.5])
+    """
+
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("Constant", "value", self.value)
 
     def draw(self, draws: Draws, shape: tuple[int, ...]) -> Any:
-        return np.full(shape, self.value)
+        return np.full(shape, float(self.value))
+
+
+@described
+@dataclass(frozen=True)
+class Orthogonal(Initializer):
+    """gain times a matrix with orthonormal rows or columns: a linear layer then keeps lengths."""
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("Orthogonal", "gain", self.gain)
+
+    def draw(self, draws: Draws, shape: tuple[int, ...]) -> Any:
+        matrix = (math.prod(shape[:-1]), shape[-1])
+        return self.gain * formulas.orthogonal(draws.normals(matrix)).reshape(shape)
+
+
+@described
+@dataclass(frozen=True)
+class RandomNormal(Initializer):
+    """Normal with this mean and standard deviation, not truncated."""
+
+    mean: float = 0.0
+    stddev: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number("RandomNormal", "mean", self.mean)
+        check_number("RandomNormal", "stddev", self.stddev, low=0.0)
+
+    def draw(self, draws: Draws, shape: tuple[int, ...]) -> Any:
+        return self.mean + self.stddev * draws.normals(shape)
 
 
 @described
@@ -95,10 +143,15 @@ class RandomUniform(Initializer):
 _TABLE: Table[Initializer] = Table("initializer", Initializer)  # type: ignore[type-abstract]
 register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
 
-register(_Constant("zeros", 0.0))
-register(_Constant("ones", 1.0))
+register(Constant(0.0), "zeros")
+register(Constant(1.0), "ones")
 register(_Scaled("glorot_uniform", formulas.glorot_uniform, normal=False))
 register(_Scaled("glorot_normal", formulas.glorot_normal, normal=True))
 register(_Scaled("he_uniform", formulas.he_uniform, normal=False))
 register(_Scaled("he_normal", formulas.he_normal, normal=True))
+register(_Scaled("lecun_uniform", formulas.lecun_uniform, normal=False))
+register(_Scaled("lecun_normal", formulas.lecun_normal, normal=True))
+register(get("lecun_normal"), "xavier")
+register(Orthogonal(), "orthogonal")
 register(RandomUniform(), "random_uniform")
+register(RandomNormal(), "random_normal")

@@ -22,7 +22,7 @@ from deepmath.formulas import dropout as dropout_formulas
 from deepmath.formulas import normalization
 from deepmath.formulas.affine import affine
 from deepmath.initializers import Draws, Initializer
-from deepmath.regularizers import Regularizer
+from deepmath.regularizers import Constraint, Regularizer
 from deepmath.typing import Array, Namespace
 
 __all__ = ["Activation", "BatchNormalization", "Dense", "Dropout", "Layer"]
@@ -67,6 +67,10 @@ class Layer(abc.ABC):
         """Regularisers by parameter name."""
         return {}
 
+    def constraints(self) -> Mapping[str, Constraint]:
+        """Constraints by parameter name."""
+        return {}
+
 
 @described
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Dense(Layer):
     kernel_initializer: Any = "glorot_uniform"
     bias_initializer: Any = "zeros"
     kernel_regularizer: Any = None
+    kernel_constraint: Constraint | None = None
     input_dim: int | None = None
 
     def __post_init__(self) -> None:
@@ -124,12 +129,16 @@ class Dense(Layer):
         if self.activation is None:
             return (self,)
         linear = Dense(
-            self.units, None, self.use_bias, self.kernel_initializer, self.bias_initializer, self.kernel_regularizer
-        )
+            self.units, None, self.use_bias, self.kernel_initializer, self.bias_initializer, self.kernel_regularizer,
+            self.kernel_constraint,
+        )  # fmt: skip
         return linear, Activation(self.activation)
 
     def penalties(self) -> Mapping[str, Regularizer]:
         return {} if self.kernel_regularizer is None else {"kernel": self.kernel_regularizer}
+
+    def constraints(self) -> Mapping[str, Constraint]:
+        return {} if self.kernel_constraint is None else {"kernel": self.kernel_constraint}
 
 
 @described

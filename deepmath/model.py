@@ -16,7 +16,7 @@ from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Batches, Data, Program, Recipe
-from deepmath.recipes import first_values, parts_of, penalties_of, with_head
+from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.summary import table
 from deepmath.training import door, loop, settings
 from deepmath.training.callbacks import Callback, Run
@@ -242,7 +242,8 @@ class Sequential:
             parts, head = with_head(parts, self._loss, self._metrics)
         return Recipe(
             parts, head, self._optimizer, precision, self.seed, accumulate=accumulate, shuffle=shuffle,
-            drop_last=drop_last, penalties=penalties_of(self.layers), origin=int(self._values.get("step", 0)),
+            drop_last=drop_last, penalties=penalties_of(self.layers),
+            constraints=constraints_of(self.layers), origin=int(self._values.get("step", 0)),
             first_epoch=self._epochs_trained,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from deepmath.layers import Layer
 from deepmath.losses import Loss
 from deepmath.metrics import Metric
 from deepmath.optimizers import Optimizer
-from deepmath.regularizers import Regularizer
+from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula
 
 RESULTS = ("loss", "cost", "weight", "rows")
@@ -89,7 +89,7 @@ class Data:
 class Recipe:
     """All that decides what a program computes, apart from the data and the values it starts from.
 
-    `penalties` are regularisers by parameter name. Step number `origin` is the first of epoch `first_epoch`:
+    `penalties` and `constraints` go by parameter name. Step number `origin` is the first of epoch `first_epoch`:
     a second call of fit goes on counting both.
     """
 
@@ -103,6 +103,7 @@ class Recipe:
     shuffle: bool = True
     drop_last: bool = False
     penalties: Mapping[str, Regularizer] = field(default_factory=dict)
+    constraints: Mapping[str, Constraint] = field(default_factory=dict)
     origin: int = 0
     first_epoch: int = 0
 

@@ -15,7 +15,7 @@ from deepmath.initializers import Draws
 from deepmath.layers import Activation, Layer
 from deepmath.losses import Loss
 from deepmath.program import Head, Part
-from deepmath.regularizers import Regularizer
+from deepmath.regularizers import Constraint, Regularizer
 
 MAX_PARAMETERS = 1 << 33
 """A model of more parameters (64 GiB in float64) is taken for a mistake."""
@@ -69,6 +69,14 @@ def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tu
     if on_scores is None:
         return parts, Head(loss, resolved, outputs[0])
     return parts[:-1], Head(on_scores, resolved, outputs[0], function)
+
+
+def constraints_of(layers: Sequence[Layer]) -> dict[str, Constraint]:
+    """Constraints by parameter name, "0.kernel"."""
+    found: dict[str, Constraint] = {}
+    for number, layer in enumerate(layers):
+        found |= {f"{number}.{name}": constraint for name, constraint in layer.constraints().items()}
+    return found
 
 
 def penalties_of(layers: Sequence[Layer]) -> dict[str, Regularizer]:

@@ -96,6 +96,9 @@ class ReferenceProgram(Program):
             params[name] = new[0]
             for slot, value in zip(optimizer.slots, new[1:], strict=True):
                 slots[slot][name] = value
+        for name, constraint in self.recipe.constraints.items():
+            units = constraint.project(self.xp, self.xp.matrix_transpose(params[name]), *constraint.limits)
+            params[name] = self.xp.matrix_transpose(units)
         self._params, self._slots, self._state = params, slots, gradients.state
         self.step += 1
 

@@ -25,7 +25,6 @@ class Schedule(abc.ABC):
     def __call__(self, t: int) -> float: ...
 
 
-@described
 @dataclass(frozen=True)
 class Constant(Schedule):
     """The same rate always; what a plain number as learning rate means.
@@ -203,7 +202,7 @@ class OneCycle(Schedule):
 
     def __post_init__(self) -> None:
         check_number("OneCycle", "max_rate", self.max_rate, low=0.0)
-        check_number("OneCycle", "steps", self.steps, low=1, whole=True)
+        check_number("OneCycle", "steps", self.steps, low=2, whole=True)
         check_number("OneCycle", "pct_start", self.pct_start, low=0.0, high=1.0, open_high=True)
         check_number("OneCycle", "div_factor", self.div_factor, low=0.0, open_low=True)
         check_number("OneCycle", "final_div_factor", self.final_div_factor, low=0.0, open_low=True)

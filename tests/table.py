@@ -184,7 +184,6 @@ TABLE = [
     Row("categorical_accuracy", metrics.categorical_accuracy, ("element", "element", "index"), (wide, target, columns)),
     Row("top_k_accuracy", metrics.top_k_accuracy, ("element", "element", "index", "scalar"),
         (wide, target, columns, scalar(2.0))),
-    _elements(metrics.mae, wide, wide, smooth=(0, 1)),
     _elements(preprocessing.standardize, wide, wide, normal, positive, smooth=(0, 1, 2, 3)),
     _elements(preprocessing.unstandardize, wide, wide, normal, positive, smooth=(0, 1, 2, 3)),
     Row("min_max", preprocessing.min_max, ("element", "element", "element", "scalar", "scalar"),

@@ -13,7 +13,7 @@ from deepmath.graph import needed
 from deepmath.optimizers import Optimizer
 from deepmath.printers import numba
 from deepmath.printers.loops import kernel
-from deepmath.regularizers import Regularizer
+from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula, trace
 from deepmath_numpy import cache
 
@@ -96,6 +96,12 @@ class Kernels:
         scalars = _scalars(len(regularizer.strengths))
         kinds = ["element", "element", *["scalar"] * len(scalars)]
         return self.compiled("regularizer", formula, kinds, ["g", "penalty"], ["w", "g", *scalars])
+
+    def constraint(self, constraint: Constraint) -> Compiled:
+        """(w, *limits): puts weights [units, features] back into what is allowed, in place."""
+        scalars = _scalars(len(constraint.limits))
+        kinds = ["element", *["scalar"] * len(scalars)]
+        return self.compiled("constraint", constraint.project, kinds, ["w"], ["w", *scalars])
 
     def noise(self) -> Compiled:
         """24 random bits for rows and groups of four units: (first, step, layer, seed, stream, a, b, c, d)."""

@@ -70,6 +70,7 @@ class FusedProgram(Program):
         self._update = self._optimizer()
         self._clip = self._kernels.compiled("clip", regularizers.clip_by_norm, ["element", "scalar"], ["g", "norm"])
         self._norm = np.empty(1, recipe.precision)
+        self._constraints = {n: self._kernels.constraint(c) for n, c in recipe.constraints.items()}
         self._batches = Batches(recipe, data) if data is not None else None
         self._inference = self._stages(CHUNK_ROWS, self._state)
         self._head = _Head(self._kernels, self._xp, recipe.head, CHUNK_ROWS) if recipe.head else None
@@ -129,6 +130,8 @@ class FusedProgram(Program):
         if optimizer.clipnorm is not None:
             self._clip(g[None, :], optimizer.clipnorm, self._norm)
         self._update(self.step, g)
+        for name, loop in self._constraints.items():
+            loop(self._params.view(self._theta, name).T, *self.recipe.constraints[name].limits)
         self._state[:] = gradients.state
         self.step += 1
 

@@ -42,16 +42,6 @@ def top_k_accuracy(xp: Namespace, p: Elements, d: Elements, index: Index, k: Sca
     return xp.astype(xp.sum(xp.astype(before, p.dtype), axis=-1, keepdims=True) < k, p.dtype)
 
 
-def mae(xp: Namespace, p: Elements, d: Elements) -> Rows:
-    """Mean absolute error, mean(|p - d|).
-
-    >>> import numpy as np
-    >>> mae(np, np.asarray([[1.0, -3.0]]), np.asarray([[0.0, 0.0]]))
-    array([[2.]])
-    """
-    return xp.mean(xp.abs(p - d), axis=-1, keepdims=True)
-
-
 def _first_largest(xp: Namespace, x: Elements, index: Index) -> Rows:
     place = xp.where(x == xp.max(x, axis=-1, keepdims=True), -index, -xp.inf)
     return -xp.max(place, axis=-1, keepdims=True)

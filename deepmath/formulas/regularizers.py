@@ -22,6 +22,34 @@ def l2_slope(xp: Namespace, w: Flat, strength: Scalar) -> Flat:
     return strength * w
 
 
+def l1_l2(xp: Namespace, w: Flat, first: Scalar, second: Scalar) -> Scalar:
+    """first times the sum of absolute values, plus second / 2 times the sum of squares.
+
+    >>> import numpy as np
+    >>> l1_l2(np, np.asarray([3.0, -4.0]), 0.1, 0.1).tolist()
+    [1.95]
+    """
+    return xp.sum(first * xp.abs(w) + 0.5 * second * (w * w), axis=-1, keepdims=True)
+
+
+def l1_l2_slope(xp: Namespace, w: Flat, first: Scalar, second: Scalar) -> Flat:
+    """first sign(w) + second w; the slope of |w| at its kink 0 is 0."""
+    return first * xp.sign(w) + second * w
+
+
+def max_norm(xp: Namespace, w: Flat, limit: Scalar) -> Flat:
+    """Each row of w, shortened to length `limit` where it is longer.
+
+    A row holds the weights that lead into one unit. Source: Srebro and Shraibman (2005); Srivastava et al. (2014).
+
+    >>> import numpy as np
+    >>> max_norm(np, np.asarray([[3.0, 4.0], [0.3, 0.4]]), 1.0)
+    array([[0.6, 0.8],
+           [0.3, 0.4]])
+    """
+    return clip_by_norm(xp, w, limit)[0]
+
+
 def clip_by_norm(xp: Namespace, g: Flat, limit: Scalar) -> tuple[Flat, Scalar]:
     """g, shortened to length `limit` where it is longer, and the length it had.
 

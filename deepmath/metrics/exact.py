@@ -14,7 +14,7 @@ SHIFT = 1074
 
 
 class ExactSums:
-    """Sums of float64 numbers by cell: `parts` maps a cell's number to its sum times 2^1074, a whole number.
+    """Sums of float64 numbers by cell (a whole number from 0 below 2^51): `parts` maps a cell to its sum times 2^1074, a whole number.
 
     Infinities are counted in `infinite`, by cell; there must be no NaN and no -inf.
 
@@ -38,13 +38,14 @@ class ExactSums:
         fractions, exponents = np.frexp(np.where(endless, 0.0, values))
         # value = whole 2^(exponent - 53); halves of 27 bits leave room for 2^36 of them in an int64
         whole = np.ldexp(fractions, 53).astype(np.int64)
-        keys, place = np.unique(np.stack([cells, exponents.astype(np.int64)]), axis=1, return_inverse=True)
-        sums = np.zeros((2, keys.shape[1]), np.int64)
+        keys, place = np.unique((cells << 12) + (exponents + 2048), return_inverse=True)
+        sums = np.zeros((2, len(keys)), np.int64)
         for half, part in enumerate((whole >> 27, whole & ((1 << 27) - 1))):
-            np.add.at(sums[half], place.reshape(-1), part)
-        for cell, exponent, high, low in zip(*keys.tolist(), *sums.tolist(), strict=True):
+            np.add.at(sums[half], place, part)
+        for key, high, low in zip(keys.tolist(), *sums.tolist(), strict=True):
+            cell, total = key >> 12, (high << 27) + low
             # below 2^-1021 the last bits of `whole` are zero, so nothing is lost to the right
-            shift, total = exponent - 53 + SHIFT, (high << 27) + low
+            shift = (key & 4095) - 2048 - 53 + SHIFT
             self.parts[cell] = self.parts.get(cell, 0) + (total << shift if shift >= 0 else total >> -shift)
 
     def merge(self, other: ExactSums) -> None:

@@ -82,10 +82,10 @@ def _area(score: Any, positive: Any, weight: Any) -> Fraction | None:
         return Fraction(twice_won, 2 * pairs) if pairs else None
     sums = ExactSums()
     sums.add(weight, 2 * place + positive)
-    below, won, all_positive = Fraction(0), Fraction(0), Fraction(0)
+    below = won = of_class = 0  # weights times 2^1074; won also times 2
     for tie in range(len(values)):
-        negative, positives = sums[2 * tie], sums[2 * tie + 1]
-        won += positives * (below + negative / 2)
-        below += negative
-        all_positive += positives
-    return won / (below * all_positive) if below and all_positive else None
+        rest, own = sums.parts.get(2 * tie, 0), sums.parts.get(2 * tie + 1, 0)
+        won += own * (2 * below + rest)
+        below += rest
+        of_class += own
+    return Fraction(won, 2 * below * of_class) if below and of_class else None

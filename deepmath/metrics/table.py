@@ -7,7 +7,7 @@ from typing import Any
 
 from deepmath.descriptions import Table
 from deepmath.errors import ConfigError
-from deepmath.formulas import losses, metrics
+from deepmath.formulas import losses, metrics, regression
 from deepmath.metrics.classes import F1, Precision, Recall
 from deepmath.metrics.measure import Measure
 from deepmath.metrics.ranking import AUC
@@ -25,7 +25,7 @@ register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
 register(of_rows("binary_accuracy", metrics.binary_accuracy))
 register(Metric("categorical_accuracy", metrics.categorical_accuracy))
 register(of_rows("mse", losses.mse))
-register(of_rows("mae", metrics.mae))
+register(of_rows("mae", regression.mae))
 register(of_rows("binary_crossentropy", losses.binary_crossentropy))
 register(of_rows("categorical_crossentropy", losses.categorical_crossentropy))
 register(TopKAccuracy(), "top_k_accuracy")

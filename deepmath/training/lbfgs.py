@@ -66,7 +66,6 @@ def fit_lbfgs(
     minimize = require("scipy.optimize", "fast", "L-BFGS steps").minimize
     objective = _Objective(program, data_rows_batch, weight)
     start = objective.point()
-    objective.check_repeatable(start)
     options = {
         "maxiter": optimizer.max_iter, "maxcor": optimizer.history, "gtol": optimizer.tolerance,
         "ftol": LAST_DIGITS, "maxls": LINE_SEARCH, "maxfun": optimizer.max_iter * (LINE_SEARCH + 1),
@@ -77,6 +76,7 @@ def fit_lbfgs(
             raise StopIteration
 
     try:
+        objective.check_repeatable(start)
         minimize(objective, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
     finally:
         objective.go_back()
