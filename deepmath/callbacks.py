@@ -7,5 +7,6 @@
 
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import Checkpoint
+from deepmath.training.monitors import EarlyStopping, ReduceLROnPlateau
 
-__all__ = ["Callback", "Checkpoint", "Run"]
+__all__ = ["Callback", "Checkpoint", "EarlyStopping", "ReduceLROnPlateau", "Run"]

@@ -27,7 +27,8 @@ class Loss(Parametrized):
     Without a slope the derivative is taken on the formula's graph. `targets` says what d is: "values" (any
     finite numbers), "counts" (numbers >= 0), "shares" (numbers from 0 to 1), or "labels" (whole numbers, turned
     into one-hot rows). `logits` names an output activation, and the same loss written in terms of the scores in
-    front of it, which is stable where the activation saturates: (name, value, slope).
+    front of it, which is stable where the activation saturates: (name, value, slope). A batch's loss is the
+    mean over its rows, or where `summed` the sum.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Loss(Parametrized):
     logits: tuple[str, Formula, Formula] | None = None
     constants: tuple[float, ...] = ()
     limits: tuple[tuple[str, float, float], ...] = ()
+    summed: bool = False
 
     def on_scores(self, activation: str | None) -> Loss | None:
         """This loss of the scores in front of the output activation, if it is written for that activation."""
@@ -73,7 +75,7 @@ def _row(name: str, value: Formula, slope: Formula, targets: str = "values", log
 
 
 _row("mse", formulas.mse, formulas.mse_slope)
-_row("sse", formulas.sse, formulas.sse_slope)
+_row("sse", formulas.sse, formulas.sse_slope, summed=True)
 _row("mae", regression.mae, regression.mae_slope)
 _row("huber", regression.huber, regression.huber_slope, constants=(1.0,), limits=(("delta", 1e-12, 1e12),))
 _row("log_cosh", regression.log_cosh, regression.log_cosh_slope)

@@ -21,7 +21,7 @@ from deepmath.summary import table
 from deepmath.training import door, loop, settings
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
-from deepmath.training.fingerprint import facts_of
+from deepmath.training.fingerprint import digest, facts_of
 from deepmath.training.history import History
 from deepmath.training.progress import progress
 from deepmath.training.weights import combined_weights, held_out
@@ -120,8 +120,15 @@ class Sequential:
         program = chosen.compile(recipe, self._values, data)
         history = History()
         facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
-        run = Run(program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, epoch=initial_epoch)
-        measured = [door.admit(chosen, recipe, *held)] if held else []
+        run = Run(
+            program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, callbacks, initial_epoch
+        )
+        measured = []
+        if held is not None:
+            measured = [
+                door.admit(chosen, recipe, held[0], held[1], held[2] if len(held) > 2 else None, "validation X")
+            ]
+            facts |= {"validation": digest(measured[0])} if "data" in facts else {}
         if resume is not None:
             resume_run(resume, run)
         try:
@@ -167,12 +174,12 @@ class Sequential:
         names = self._names()
         if len(weights) != len(names):
             raise ConfigError(f"set_weights: the model has {len(names)} arrays of weights; got {len(weights)}")
-        for name, given in zip(names, weights, strict=True):
-            value = np.array(to_numpy(given), np.float64)
+        values = {name: np.array(to_numpy(given), np.float64) for name, given in zip(names, weights, strict=True)}
+        for name, value in values.items():
             if value.shape != self._values[name].shape:
                 short = name.partition(".")[2]
                 raise ConfigError(f"set_weights: {short} has shape {self._values[name].shape}; got {value.shape}")
-            self._values[name] = value
+        self._values |= values
         self._program = None
 
     def summary(self) -> str:

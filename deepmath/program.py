@@ -10,8 +10,8 @@ from __future__ import annotations
 import abc
 import functools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from deepmath.losses import Loss
 from deepmath.metrics import Metric
 from deepmath.optimizers import Optimizer
 from deepmath.regularizers import Constraint, Regularizer
+from deepmath.schedules import Schedule
 from deepmath.trace import Formula
 
 RESULTS = ("loss", "cost", "weight", "rows")
@@ -60,8 +61,8 @@ class Head:
 class Batch:
     """Rows of the data that a step trains on.
 
-    `rows` are their numbers in the data, `weights` their shares of the loss (they sum to 1 over the logical
-    batch), `first` the place of the first in the logical batch.
+    `rows` are their numbers in the data, `weights` what their losses are multiplied by (shares that sum to 1 over
+    the logical batch, unless the loss is a sum), `first` the place of the first in the logical batch.
     """
 
     rows: Any
@@ -113,10 +114,45 @@ class Recipe:
         return (*RESULTS, *(m.name for m in self.head.metrics)) if self.head else RESULTS
 
 
+class Pace:
+    """An optimiser's coefficients with its learning rate multiplied by `factor`, which callbacks may change."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._plain = self._scaled = optimizer
+        self._factor = 1.0
+
+    @property
+    def factor(self) -> float:
+        """What the learning rate is multiplied by."""
+        return self._factor
+
+    @factor.setter
+    def factor(self, value: float) -> None:
+        self._factor = float(value)
+        rate = ScaledRate(self._plain.learning_rate, self._factor)
+        self._scaled = self._plain if value == 1.0 else replace(self._plain, learning_rate=rate)  # type: ignore[type-var]
+
+    def coefficients(self, step: int) -> tuple[float, ...]:
+        """What the update of number `step` takes."""
+        return self._scaled.coefficients(step)
+
+
+@dataclass(frozen=True)
+class ScaledRate(Schedule):
+    """A learning rate times a factor."""
+
+    law: Any
+    factor: float
+
+    def __call__(self, t: int) -> float:
+        return self.factor * float(self.law(t) if isinstance(self.law, Schedule) else self.law)
+
+
 class Program(abc.ABC):
     """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands."""
 
     step: int
+    pace: Pace
 
     @abc.abstractmethod
     def run(self, k: int) -> Any:
@@ -147,7 +183,10 @@ class Program(abc.ABC):
 
     @abc.abstractmethod
     def state(self) -> dict[str, Any]:
-        """Every visible value as a NumPy array: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", ..., "step"."""
+        """Every visible value as a NumPy array.
+
+        By name: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", ..., "step", and "rate", the pace's factor.
+        """
 
     @abc.abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:
@@ -167,6 +206,7 @@ class Batches:
         self.micro = min(recipe.batch_size, self.rows)
         self.logical = min(recipe.batch_size * recipe.accumulate, self.rows)
         self.weights = data.weights
+        self._summed = recipe.head is not None and recipe.head.loss.summed
         whole, rest = divmod(self.rows, self.logical)
         self.per_epoch = whole if recipe.drop_last or not rest else whole + 1
         self._order = functools.lru_cache(maxsize=2)(self._epoch)
@@ -186,7 +226,7 @@ class Batches:
     def at(self, step: int) -> list[Batch]:
         """The micro-batches of update number `step`."""
         rows = self._rows_of(step)
-        weights = row_weights(self.weights, rows)
+        weights = row_weights(self.weights, rows, self._summed)
         return [
             Batch(rows[i : i + self.micro], weights[i : i + self.micro], i) for i in range(0, len(rows), self.micro)
         ]
@@ -197,13 +237,20 @@ class Batches:
         return float(len(rows) if self.weights is None else math.fsum(self.weights[rows])), len(rows)
 
 
-def row_weights(weights: Any, rows: Any) -> Any:
-    """Each row's share of the loss; all zero where no row counts."""
+def row_weights(weights: Any, rows: Any, summed: bool = False) -> Any:
+    """What each row's loss is multiplied by: its share of the mean, or its weight in a sum; zero where none counts."""
     if weights is None:
-        return np.full(len(rows), 1.0 / len(rows))
+        return np.full(len(rows), 1.0 if summed else 1.0 / len(rows))
     chosen = weights[rows]
     total = math.fsum(chosen)
-    return chosen / total if total > 0.0 else chosen
+    return chosen if summed or total == 0.0 else chosen / total
+
+
+def weighted_sums(rows: Sequence[Any], weights: Any) -> Any:
+    """[sum of weights times loss, *metric sums] from host arrays [rows]; a row of weight 0 adds nothing, ever."""
+    loss, *metrics = (np.asarray(r, np.float64) for r in rows)
+    counted = weights > 0.0
+    return np.asarray([np.sum(weights[counted] * loss[counted]), *(np.sum(m) for m in metrics)])
 
 
 def finished(sums: Any, weight: float, rows: int) -> Any:
@@ -222,7 +269,9 @@ def head_formula(head: Head) -> Formula:
 
     def formula(xp: Any, z: Any, targets: Any, index: Any, weight: Any, *constants: Any) -> tuple[Any, ...]:
         d = _targets(head, xp, z, targets, index)
-        return (backward(xp, z, d, weight, *constants), *results(xp, z, targets, index, *constants))
+        dz = backward(xp, z, d, weight, *constants)
+        counted = xp.where(weight > 0.0, dz, 0.0)  # an infinite loss of a row that doesn't count is no NaN
+        return (counted, *results(xp, z, targets, index, *constants))
 
     return formula
 

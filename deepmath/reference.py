@@ -14,7 +14,18 @@ import numpy as np
 
 from deepmath.arrays import from_numpy, has_int64, to_numpy
 from deepmath.formulas import random, regularizers
-from deepmath.program import Batch, Batches, Data, Program, Recipe, finished, head_formula, results_formula
+from deepmath.program import (
+    Batch,
+    Batches,
+    Data,
+    Pace,
+    Program,
+    Recipe,
+    finished,
+    head_formula,
+    results_formula,
+    weighted_sums,
+)
 
 CHUNK = 1 << 22
 """How many numbers of the widest layer are predicted at a time."""
@@ -35,6 +46,7 @@ class ReferenceProgram(Program):
     def __init__(self, recipe: Recipe, values: Mapping[str, Any], xp: Any, device: Any, data: Data | None) -> None:
         self.recipe, self.xp, self.device, self.data = recipe, xp, device, data
         self._native_bits = has_int64(xp)
+        self.pace = Pace(recipe.optimizer)
         self._params: dict[str, Any] = {}
         self._state: dict[str, Any] = {}
         self._slots: dict[str, dict[str, Any]] = {}
@@ -69,12 +81,12 @@ class ReferenceProgram(Program):
             state.update({f"{part.number}.{name}": value for name, value in new_state.items()})
         weight = self._put(np.asarray(batch.weights)[:, None], self.recipe.precision)
         assert self._head is not None
-        dx, loss, *metrics = self._head(self.xp, x, targets, self._index, weight, *self._constants)
+        dx, *results = self._head(self.xp, x, targets, self._index, weight, *self._constants)
         values: dict[str, Any] = {}
         for number, pullback in reversed(pullbacks):
             dx, gradients = pullback(dx)
             values.update({f"{number}.{name}": gradient for name, gradient in gradients.items()})
-        sums = np.asarray([self._total(loss * weight), *(self._total(m) for m in metrics)])
+        sums = weighted_sums([to_numpy(r)[:, 0] for r in results], np.asarray(batch.weights))
         if previous is not None:
             values = {name: previous.values[name] + values[name] for name in values}
             return Gradients(values, state, previous.sums + np.concatenate([[0.0], sums]))
@@ -86,7 +98,7 @@ class ReferenceProgram(Program):
     def apply(self, gradients: Gradients) -> None:
         optimizer = self.recipe.optimizer
         clipped = self._clipped(gradients.values)
-        coefficients = optimizer.coefficients(self.step)
+        coefficients = self.pace.coefficients(self.step)
         params: dict[str, Any] = {}
         slots: dict[str, dict[str, Any]] = {s: {} for s in optimizer.slots}
         for name, w in self._params.items():
@@ -115,21 +127,21 @@ class ReferenceProgram(Program):
         total = np.zeros(1 + len(head.metrics))
         for start, stop in self._chunks(data.rows):
             z = self._scores(data.x[start:stop, ...])
-            loss, *metrics = formula(
-                self.xp, z, self._targets(data.targets[start:stop, ...]), self._index, *self._constants
-            )
+            rows = formula(self.xp, z, self._targets(data.targets[start:stop, ...]), self._index, *self._constants)
             weights = np.ones(stop - start) if data.weights is None else data.weights[start:stop]
-            weighted = np.where(weights > 0.0, weights, 0.0) @ to_numpy(loss)[:, 0].astype(np.float64)
-            total += np.asarray([weighted, *(self._total(m) for m in metrics)])
+            total += weighted_sums([to_numpy(r)[:, 0] for r in rows], weights)
         weight = float(data.rows if data.weights is None else math.fsum(data.weights))
-        total[0] /= weight or 1.0
+        total[0] /= 1.0 if head.loss.summed else weight or 1.0
         return finished(np.concatenate([[self._penalty()], total]), weight, data.rows)
 
     def state(self) -> dict[str, Any]:
         named = {f"params.{n}": v for n, v in self._params.items()} | {f"state.{n}": v for n, v in self._state.items()}
         for slot, values in self._slots.items():
             named |= {f"{slot}.{n}": v for n, v in values.items()}
-        return {n: np.array(to_numpy(v)) for n, v in named.items()} | {"step": np.asarray(self.step)}
+        return {n: np.array(to_numpy(v)) for n, v in named.items()} | {
+            "step": np.asarray(self.step),
+            "rate": np.asarray(self.pace.factor),
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         def put(prefix: str) -> dict[str, Any]:
@@ -147,6 +159,7 @@ class ReferenceProgram(Program):
             for s in self.recipe.optimizer.slots
         }
         self.step = int(state.get("step", 0))
+        self.pace.factor = float(state.get("rate", 1.0))
 
     def plan(self) -> list[tuple[str, str]]:
         name = getattr(self.xp, "__name__", str(self.xp)).removeprefix("array_api_compat.")

@@ -10,6 +10,12 @@ import deepmath.formulas
 from deepmath.testing import checks_shapes
 
 
+def pytest_addoption(parser) -> None:
+    parser.addoption(
+        "--data-dir", metavar="PATH", help="folder of data sets that don't lie in the package, such as mnist"
+    )
+
+
 def _check_every_formula() -> None:
     for found in pkgutil.iter_modules(deepmath.formulas.__path__, "deepmath.formulas."):
         module = importlib.import_module(found.name)

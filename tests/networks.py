@@ -10,7 +10,7 @@ import numpy as np
 from deepmath import activations, initializers, losses
 from deepmath.activations import ActivationFunction
 from deepmath.backend import load_backend
-from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, Layer
+from deepmath.layers import Activation, BatchNormalization, Dense, Layer
 from deepmath.optimizers import SGD, Adam, Optimizer
 from deepmath.program import Batch, Program, Recipe, row_weights
 from deepmath.recipes import first_values, parts_of, penalties_of, with_head
@@ -200,7 +200,3 @@ def _optimizer(rng: np.random.Generator, number: int, rate: float) -> Optimizer:
         law = ExponentialDecay(0.01, factor=0.7, steps=4) if isinstance(law, ExponentialDecay) else 0.01
         return Adam(law, **clips)
     return SGD(law, momentum=0.0 if kind == 0 else 0.9, nesterov=kind == 2, **clips)
-
-
-def has_dropout(case: Case) -> bool:
-    return any(isinstance(layer, Dropout) for layer in case.layers)

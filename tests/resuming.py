@@ -37,6 +37,7 @@ class Stop(callbacks.Callback):
     """Ends the run after a step, or the whole process, as a power cut would."""
 
     every = 1
+    last = True  # behind the checkpoint
 
     def __init__(self, step: int, kill: bool = False) -> None:
         self.step, self.kill = step, kill

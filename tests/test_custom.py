@@ -13,11 +13,13 @@ import torch
 from networks import Case, compiled
 from twin import Twin
 
-from deepmath import Dense, Sequential, load_model
+from deepmath import Dense, Sequential, initializers, load_model, schedules
 from deepmath.activations import ActivationFunction
+from deepmath.descriptions import config_of, from_config
 from deepmath.errors import ConfigError
 from deepmath.losses import Loss
 from deepmath.optimizers import SGD, Optimizer
+from deepmath.regularizers import L2
 
 TARGETS = ("reference", "numpy", "array_api_strict", "torch", "jax")
 RNG = np.random.default_rng(12)
@@ -134,3 +136,18 @@ def test_a_model_with_own_parts_is_loaded_with_them(tmp_path):
     assert other.predict(X, backend="reference").tobytes() == model.predict(X, backend="reference").tobytes()
     histories = [m.fit(X, Y, epochs=2, verbose=0, backend="reference").history for m in (model, other)]
     assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        schedules.Constant(0.1),
+        schedules.ExponentialDecay(0.1, 0.5, 7),
+        initializers.get("zeros"),
+        L2(0.3),
+        SGD(0.2, 0.9),
+    ],
+    ids=repr,
+)
+def test_a_description_comes_back_from_its_configuration(thing):
+    assert from_config(config_of(thing), {}) in (thing, getattr(thing, "name", thing))

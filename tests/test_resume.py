@@ -25,6 +25,7 @@ class Copy(Callback):
     """Copies the checkpoint of each step to its own folder: what a crash right after that step would leave."""
 
     every = 1
+    last = True  # as what it copies
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,7 +38,8 @@ class Copy(Callback):
 
 
 def fresh_process(*arguments: str) -> subprocess.CompletedProcess:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")} | {"PYTHONPATH": str(HERE)}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, sys.path)])  # the same deepmath as here
     command = [sys.executable, "-W", "error", resuming.__file__, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
 

@@ -148,9 +148,27 @@ def test_strange_headers_are_refused(header, refused):
     assert "is not a deepmath file: " in refused(len(header).to_bytes(8, "little") + header.encode())
 
 
-def test_another_safetensors_file_is_refused(refused):
-    text = refused(safetensors.numpy.save({"a": np.ones(2)}, {"format": "pt"}))
-    assert text.endswith(" is not a deepmath file of this version (format 'pt', expected 'deepmath-1')")
+def test_a_safetensors_file_of_another_program_is_refused(refused):
+    assert " is not a deepmath file: " in refused(safetensors.numpy.save({"a": np.ones(2)}, {"format": "pt"}))
+
+
+def test_a_file_of_another_version_is_refused(tmp_path, refused, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "FORMAT", "deepmath-0")
+        storage.save(tmp_path / "old", {"a": np.ones(2)}, {})
+    text = refused((tmp_path / "old").read_bytes())
+    assert text.endswith(" is not a deepmath file of this version (format 'deepmath-0', expected 'deepmath-1')")
+
+
+def test_a_file_is_read_whatever_its_header_s_length(tmp_path):
+    """A safetensors file begins with that length: its first byte may be a pickle's, or a zip archive's."""
+    first = set()
+    for length in range(0, 264, 8):
+        settings = {"text": "x" * length}
+        storage.save(tmp_path / "f", {"a": np.ones(1)}, settings)
+        first.add((tmp_path / "f").read_bytes()[0])
+        assert storage.load(tmp_path / "f").settings == settings
+    assert {0x50, 0x80} <= first
 
 
 def test_a_good_file_that_is_no_model_is_refused(tmp_path):

@@ -62,10 +62,10 @@ class Twin:
         return float(objective.detach())
 
     def objective(self) -> Any:
-        """The weighted mean of the losses over the step's rows, and the penalties."""
+        """The weighted mean of the losses over the step's rows (for sse their weighted sum), and the penalties."""
         rows = self._rows()
         weights = np.ones(len(self.X)) if self.case.weights is None else np.asarray(self.case.weights)
-        total = weights[rows].sum()
+        total = 1.0 if self.case.loss == "sse" else weights[rows].sum()
         share = torch.tensor(weights / total if total else weights * 0.0)
         size = min(self.case.batch_size, len(self.X))
         objective = self._penalty()

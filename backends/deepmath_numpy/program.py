@@ -22,6 +22,7 @@ from deepmath.program import (
     Batches,
     Data,
     Head,
+    Pace,
     Part,
     Program,
     Recipe,
@@ -29,6 +30,7 @@ from deepmath.program import (
     head_formula,
     head_kinds,
     results_formula,
+    weighted_sums,
 )  # fmt: skip
 from deepmath_numpy import stages
 from deepmath_numpy.kernels import Kernels, traceable
@@ -59,6 +61,7 @@ class FusedProgram(Program):
     def __init__(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None) -> None:
         self.recipe, self.data = recipe, data
         self._kernels = Kernels(recipe.precision)
+        self.pace = Pace(recipe.optimizer)
         self._xp = namespace_of(np.empty(0))
         self._params = Layout(_shapes(values, "params."))
         self._states = Layout(_shapes(values, "state."))
@@ -142,6 +145,8 @@ class FusedProgram(Program):
         return z if head is None or head.activation is None else head.activation.value(self._xp, z)
 
     def measure(self, data: Data) -> Any:
+        head = self.recipe.head
+        assert head is not None
         assert self._head is not None
         total = np.zeros(len(self.recipe.columns) - 3)
         for i in range(0, data.rows, CHUNK_ROWS):
@@ -149,7 +154,7 @@ class FusedProgram(Program):
             weights = np.ones(len(data.x[rows])) if data.weights is None else data.weights[rows]
             total += self._head.sums(self._scores(data.x[rows]), data.targets[rows], weights)
         weight = float(data.rows if data.weights is None else math.fsum(data.weights))
-        total[0] /= weight or 1.0
+        total[0] /= 1.0 if head.loss.summed else weight or 1.0
         return finished(np.concatenate([[self._penalty()], total]), weight, data.rows)
 
     def state(self) -> dict[str, Any]:
@@ -157,7 +162,7 @@ class FusedProgram(Program):
         named |= {f"state.{n}": v.copy() for n, v in self._states.views(self._state).items()}
         for slot, flat in self._slots.items():
             named |= {f"{slot}.{n}": v.copy() for n, v in self._params.views(flat).items()}
-        return named | {"step": np.asarray(self.step)}
+        return named | {"step": np.asarray(self.step), "rate": np.asarray(self.pace.factor)}
 
     def load(self, state: Mapping[str, Any]) -> None:
         def fill(layout: Layout, flat: Any, prefix: str) -> None:
@@ -169,6 +174,7 @@ class FusedProgram(Program):
         for slot, flat in self._slots.items():
             fill(self._params, flat, slot)
         self.step = int(state.get("step", 0))
+        self.pace.factor = float(state.get("rate", 1.0))
 
     def plan(self) -> list[tuple[str, str]]:
         return [(name, stage.how) for name, stage in zip(self._names, self._inference, strict=True)]
@@ -191,15 +197,15 @@ class FusedProgram(Program):
         own_state = _own(self._states.views(state), number)
         why = "no fused stage for this layer" if len(shape) == 1 else "inputs of more than one axis"
         if len(shape) == 1:
-            if isinstance(layer, Dense):
+            if type(layer) is Dense:
                 return stages.AffineStage(self._kernels, params, grads, joined, rows, first)
-            if isinstance(layer, Activation):
+            if type(layer) is Activation:
                 why = traceable(layer.activation) or ""
                 if not why:
                     return stages.ActivationStage(self._kernels, layer.activation, shape[0], rows)
-            if isinstance(layer, Dropout):
+            if type(layer) is Dropout:
                 return stages.DropoutStage(self._kernels, layer, number, shape[0], rows, self._moment)
-            if isinstance(layer, BatchNormalization):
+            if type(layer) is BatchNormalization:
                 return stages.BatchNormalizationStage(self._kernels, layer, params, grads, own_state, rows)
         return stages.ReferenceStage(self._xp, layer, number, params, grads, own_state, self._moment, why)
 
@@ -212,12 +218,12 @@ class FusedProgram(Program):
         except TraceError:
 
             def by_reference(step: int, g: Any) -> None:
-                new = optimizer.update(self._xp, flats[0], g[None, :], *flats[1:], *optimizer.coefficients(step))
+                new = optimizer.update(self._xp, flats[0], g[None, :], *flats[1:], *self.pace.coefficients(step))
                 for flat, value in zip(flats, new, strict=True):
                     flat[...] = value
 
             return by_reference
-        return lambda step, g: loop(flats[0], g[None, :], *flats[1:], *optimizer.coefficients(step))
+        return lambda step, g: loop(flats[0], g[None, :], *flats[1:], *self.pace.coefficients(step))
 
     def _scores(self, x: Any) -> Any:
         for stage in self._inference:
@@ -259,18 +265,13 @@ class _Head:
         weight[:] = weights
         dz, rows = self._dz[:n], [r[:n] for r in self._rows]
         self._both(z, targets, weight, *self._constants, dz, *rows)
-        return dz, _sums(rows, weights)
+        return dz, weighted_sums(rows, weights)
 
     def sums(self, z: Any, targets: Any, weights: Any) -> Any:
         """[sum of weights times loss, *metric sums]."""
         rows = [r[: len(z)] for r in self._rows]
         self._results(z, targets, *self._constants, *rows)
-        return _sums(rows, weights)
-
-
-def _sums(rows: Sequence[Any], weights: Any) -> Any:
-    loss, *metrics = (r.astype(np.float64) for r in rows)
-    return np.asarray([np.sum(np.where(weights > 0.0, weights * loss, 0.0)), *(np.sum(m) for m in metrics)])
+        return weighted_sums(rows, weights)
 
 
 def _by_reference(xp: Any, head: Head) -> tuple[Any, Any]:
@@ -292,9 +293,9 @@ def _by_reference(xp: Any, head: Head) -> tuple[Any, Any]:
 
 def _joined(parts: Sequence[Part], i: int) -> Any:
     """The activation that the dense layer at place i takes over, if the next part is one that can be compiled."""
-    if isinstance(parts[i].layer, Dense) and len(parts[i].shape) == 1 and i + 1 < len(parts):
+    if type(parts[i].layer) is Dense and len(parts[i].shape) == 1 and i + 1 < len(parts):
         following = parts[i + 1].layer
-        if isinstance(following, Activation) and traceable(following.activation) is None:
+        if type(following) is Activation and traceable(following.activation) is None:
             return following.activation
     return None
 

@@ -27,8 +27,10 @@ def evaluate(model: str, data: str | None, na: tuple[str, ...], header: bool | N
     are the test part of the run, if it had one; on any other data, all rows.
     """
     trained = read_run(model)
-    target = given.pop("target")
-    settings = data_settings(trained, data, {"target": target, "header": header, "na": na or None})
+    target, data_dir = given.pop("target"), given.pop("data_dir")
+    settings = data_settings(
+        trained, data, {"target": target, "header": header, "na": na or None, "data_dir": data_dir}
+    )
     source = tables.load(settings)
     which, part = _rows(trained, settings, source)
     X, y, unit = _scaled(trained, settings, source)

@@ -117,4 +117,6 @@ def data_settings(trained: Trained, data: str | None, given: Mapping[str, Any]) 
     base: dict[str, Any] = {"seed": known.seed, "test": known.test} if known else {}
     if known is not None and name.lower().endswith(".csv"):
         base |= {"target": known.target, "header": known.header, "na": known.na}
+    if known is not None and name == known.data:
+        base |= {"data_dir": known.data_dir}
     return resolve(name, base | {k: v for k, v in given.items() if v is not None})

@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
         "target": ("COLUMN", "Target column of a CSV file, by name or place from 0.  [default: the last]"),
+        "data_dir": ("DIR", "Folder of the IDX files of mnist."),
         "scale": ("HOW", "Inputs: none, standard (mean 0, deviation 1) or a divisor.  [CSV: standard]"),
         "test": ("SHARE", "Share of the rows kept for the test.  [default: 0.2; circles 0.1, xor 0]"),
         "validation_split": ("SHARE", "Share of the training rows that measure each epoch.  [default: 0]"),
@@ -102,8 +103,8 @@ _SECTIONS["Network"] |= {"batch_norm"}
 
 
 def from_csv(command: F) -> F:
-    """The options that say how to read a CSV file."""
-    for option in (na, header, setting("target")):
+    """The options that say how to read a file of data."""
+    for option in (setting("data_dir"), na, header, setting("target")):
         command = option(command)
     return command
 

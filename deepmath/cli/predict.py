@@ -34,8 +34,10 @@ def predict(
     the target column.
     """
     trained = read_run(model)
-    target = given.pop("target")
-    settings = data_settings(trained, data, {"target": target, "header": header, "na": na or None})
+    target, data_dir = given.pop("target"), given.pop("data_dir")
+    settings = data_settings(
+        trained, data, {"target": target, "header": header, "na": na or None, "data_dir": data_dir}
+    )
     fitted = trained.fitted
     X = tables.load_features(
         settings, fitted.features if fitted else None, target or (fitted.target if fitted else None)

@@ -25,6 +25,7 @@ class Settings:
     target: str | None = None
     header: bool = True
     na: tuple[str, ...] = ()
+    data_dir: str | None = None
     scale: str | float = "none"
     hidden: tuple[int, ...] = (32, 32)
     activation: str = "relu"
@@ -64,6 +65,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "test": 0.0,  # its four rows are all there is to learn
     },
     "digits": {"hidden": (64,), "epochs": 50, "learning_rate": 0.003, "scale": 16.0},
+    "mnist": {"hidden": (128,), "epochs": 10},
+    "spirals": {"epochs": 200, "learning_rate": 0.01},
+    "houses": {"hidden": (3, 3), "scale": "standard", "learning_rate": 0.01},
 }
 """Where a data set wants something other than the fields of `Settings` say."""
 
@@ -91,6 +95,10 @@ def resolve(data: str | None, given: Mapping[str, Any], file: str | Path | None 
     for name, only in (("target", settings.target), ("na", settings.na), ("no-header", not settings.header)):
         if only and not settings.is_file:
             raise ConfigError(f"train: --{name} is for CSV files, and '{settings.data}' is not one; leave it out")
+    if (settings.data == "mnist") != (settings.data_dir is not None):
+        lacks = "mnist needs --data-dir DIR, the folder of its files" if settings.data == "mnist" else ""
+        unused = f"--data-dir is for mnist, and the data are '{settings.data}'; leave it out"
+        raise ConfigError(f"train: {lacks or unused}")
     if settings.loss != "auto":
         losses.get(settings.loss)
     return settings

@@ -52,7 +52,10 @@ def load(settings: Settings) -> Source:
         table = _read(settings, settings.target)
         source = Source(settings.data, table.X, table.y, table.feature_names, table.target_name, table.classes)
     else:
-        d = datasets.load(settings.data, seed=settings.seed)
+        options = {} if settings.data_dir is None else {"data_dir": settings.data_dir}
+        d = datasets.load(settings.data, seed=settings.seed, **options)
+        if d.y.ndim != 1:
+            raise ConfigError(f"{settings.data} has {d.y.shape[1]} targets; the command learns one")
         source = Source(d.name, d.X, d.y, d.feature_names, None, d.classes)
     door.check_finite(source.X, f"X of {source.name}", "float64")
     if source.y.dtype.kind == "f":

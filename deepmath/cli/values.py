@@ -125,6 +125,7 @@ CHECKS: dict[str, Check] = {
     "target": text,
     "header": flag,
     "na": texts,
+    "data_dir": text,
     "scale": scale,
     "hidden": widths,
     "activation": text,

@@ -1,4 +1,4 @@
-"""Data sets: synthetic ones, handwritten digits, CSV files, and how to split them.
+"""Data sets: synthetic ones, handwritten digits, CSV, NPZ and IDX files, labels, and how to split them.
 
 >>> from deepmath import datasets
 >>> X, y = datasets.circles(n=1000, noise=0.1, factor=0.2)
@@ -7,22 +7,48 @@
 ((900, 2), (100, 2))
 """
 
-from deepmath.datasets.handwritten import digits
+from deepmath.datasets.handwritten import digits, mnist
+from deepmath.datasets.housing import HOUSE_FEATURES, HOUSE_TARGETS, houses
+from deepmath.datasets.idx import read_idx
+from deepmath.datasets.labels import balanced_class_weight, one_hot, to_labels
 from deepmath.datasets.loading import Dataset, load
-from deepmath.datasets.splits import split, stratified_split, train_test_split
-from deepmath.datasets.synthetic import circles, moons, xor
+from deepmath.datasets.npz import read_npz
+from deepmath.datasets.splits import (
+    Parts,
+    Sizes,
+    split,
+    split_sizes,
+    stratified_split,
+    train_dev_test_split,
+    train_test_split,
+)
+from deepmath.datasets.synthetic import circles, moons, spirals, xor
 from deepmath.datasets.tables import Table, read_csv
 
 __all__ = [
+    "HOUSE_FEATURES",
+    "HOUSE_TARGETS",
     "Dataset",
+    "Parts",
+    "Sizes",
     "Table",
+    "balanced_class_weight",
     "circles",
     "digits",
+    "houses",
     "load",
+    "mnist",
     "moons",
+    "one_hot",
     "read_csv",
+    "read_idx",
+    "read_npz",
+    "spirals",
     "split",
+    "split_sizes",
     "stratified_split",
+    "to_labels",
+    "train_dev_test_split",
     "train_test_split",
     "xor",
 ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-import stat
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO
 
+from deepmath.datasets.files import open_regular
 from deepmath.errors import FormatError
 
 LIMIT = 1_000_000
@@ -29,7 +28,7 @@ class Records(Iterator[list[str]]):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self.line = 0
-        self._file = _open(self.name)
+        self._file = open_regular(self.name, "a CSV file")
         self._read = 0
         self._length = 0
         self._reader = csv.reader(self._lines(), strict=True, skipinitialspace=True)
@@ -86,15 +85,3 @@ def _meaning(error: csv.Error) -> str:
     if text.startswith("new-line character"):
         return "a carriage return inside the line; save the file with ordinary line ends"
     return text
-
-
-def _open(name: str) -> BinaryIO:
-    """Open a regular file for reading. A pipe is opened without waiting for its writer, and then refused."""
-    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return open(descriptor, "rb")
-    os.close(descriptor)
-    kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-    msg = f"{name}: this is {kind}, not a CSV file"
-    raise FormatError(msg)

@@ -1,4 +1,4 @@
-"""Small two-dimensional data sets with two classes, made from a seed.
+"""Small two-dimensional data sets with classes, made from a seed.
 
 The numbers come from the counter-based generator of the initial weights, so that they don't depend on
 NumPy's version; what differs between machines is at most the last digit of a cosine or a logarithm.
@@ -24,7 +24,7 @@ LAYER = 0xDA7A
 EPOCH = 0xDA7A0000
 """The epoch number of the first shuffle here: no training reaches it, so that its orders are its own."""
 
-_CIRCLES, _MOONS, _XOR = 0, 1, 2
+_CIRCLES, _MOONS, _XOR, _SPIRALS = 0, 1, 2, 3
 
 
 def circles(n: int = 1000, noise: float = 0.1, factor: float = 0.2, seed: int = 0) -> tuple[Points, Labels]:
@@ -50,7 +50,7 @@ def circles(n: int = 1000, noise: float = 0.1, factor: float = 0.2, seed: int = 
     outer = _angles(n // 2, 2.0 * math.pi, endpoint=False)
     inner = _angles(n - n // 2, 2.0 * math.pi, endpoint=False)
     X = np.concatenate([outer, factor * inner])
-    return _finish("circles", X, len(outer), noise, seed, _CIRCLES)
+    return _finish("circles", X, _two(n), noise, seed, _CIRCLES)
 
 
 def moons(n: int = 1000, noise: float = 0.1, seed: int = 0) -> tuple[Points, Labels]:
@@ -72,7 +72,7 @@ def moons(n: int = 1000, noise: float = 0.1, seed: int = 0) -> tuple[Points, Lab
     n = arguments.rows("moons", n, 2)
     upper = _angles(n // 2, math.pi, endpoint=True)
     lower = np.array([1.0, 0.5]) - _angles(n - n // 2, math.pi, endpoint=True)
-    return _finish("moons", np.concatenate([upper, lower]), len(upper), noise, seed, _MOONS)
+    return _finish("moons", np.concatenate([upper, lower]), _two(n), noise, seed, _MOONS)
 
 
 def xor(n: int = 4, noise: float = 0.0, seed: int = 0) -> tuple[Points, Labels]:
@@ -97,10 +97,46 @@ def xor(n: int = 4, noise: float = 0.0, seed: int = 0) -> tuple[Points, Labels]:
     return table + _noise("xor", n, noise, seed, _XOR), table[:, 0] ^ table[:, 1]
 
 
+def spirals(
+    n: int = 1000, noise: float = 0.1, turns: float = 1.0, classes: int = 2, seed: int = 0
+) -> tuple[Points, Labels]:
+    """Spirals that wind round one centre, one for each class.
+
+    An arm of m points has them at radii 1/m, 2/m, ..., 1 and at angles 2 pi (turns radius + class / classes).
+    Where n is no multiple of `classes`, the last ones get a point more. `noise` is the standard deviation of
+    the Gaussian noise on each coordinate; along a radius neighbouring arms are 1 / (turns classes) apart.
+    Rows are shuffled.
+
+    Returns:
+        X float64 [n, 2] and y int64 [n] from 0 to classes - 1.
+
+    Raises:
+        ConfigError: an argument is outside its range.
+
+    >>> X, y = spirals(n=4, noise=0.0)
+    >>> sorted(zip(y.tolist(), (X.round(9) + 0.0).tolist()))
+    [(0, [-0.5, 0.0]), (0, [1.0, 0.0]), (1, [-1.0, 0.0]), (1, [0.5, 0.0])]
+    """
+    classes = arguments.whole("spirals", "classes", classes, 2, 1000)
+    n = arguments.rows("spirals", n, classes)
+    turns = arguments.number("spirals", "turns", turns, ">= 0")
+    counts = [(n + k) // classes for k in range(classes)]
+    radius = np.concatenate([np.arange(1, m + 1) / m for m in counts])
+    y = np.repeat(np.arange(classes, dtype=np.int64), counts)
+    angle = 2.0 * math.pi * (turns * radius + y / classes)
+    X = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return _finish("spirals", X, y, noise, seed, _SPIRALS)
+
+
 def _angles(count: int, end: float, *, endpoint: bool) -> Points:
     """`count` points of the unit circle at equal angles from 0 to `end`: [count, 2]."""
     angle = np.linspace(0.0, end, count, endpoint=endpoint)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _two(n: int) -> Labels:
+    """n // 2 zeros and ones behind them."""
+    return (np.arange(n) >= n // 2).astype(np.int64)
 
 
 def _noise(who: str, n: int, noise: float, seed: int, parameter: int) -> Points:
@@ -109,10 +145,8 @@ def _noise(who: str, n: int, noise: float, seed: int, parameter: int) -> Points:
     return noise * drawn
 
 
-def _finish(who: str, X: Points, zeros: int, noise: float, seed: int, parameter: int) -> tuple[Points, Labels]:
-    """Label the first `zeros` rows 0 and the others 1, add the noise and shuffle."""
-    n = len(X)
-    y = (np.arange(n) >= zeros).astype(np.int64)
-    X = X + _noise(who, n, noise, seed, parameter)
-    order = epoch_order(arguments.seed(who, seed), EPOCH + parameter, n)
+def _finish(who: str, X: Points, y: Labels, noise: float, seed: int, parameter: int) -> tuple[Points, Labels]:
+    """Add the noise to points of labels y, and shuffle."""
+    X = X + _noise(who, len(X), noise, seed, parameter)
+    order = epoch_order(arguments.seed(who, seed), EPOCH + parameter, len(X))
     return X[order], y[order]

@@ -11,6 +11,7 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,19 +30,24 @@ class Table:
     """The features [rows, features]."""
 
     y: NDArray[np.float64] | NDArray[np.int64]
-    """The target [rows]: float64 as written, or int64 places in `classes`."""
+    """The target [rows]: float64 as written, or int64 places in `classes`; float64 [rows, targets] for several."""
 
     feature_names: tuple[str, ...]
-    target_name: str
+    target_names: tuple[str, ...]
 
     classes: tuple[str, ...] | None
     """The labels in sorted order where the target is text, else None."""
+
+    @property
+    def target_name(self) -> str:
+        """The target's name, the first one's where there are several."""
+        return self.target_names[0]
 
 
 def read_csv(
     path: str | os.PathLike[str],
     *,
-    target: str | int | None = None,
+    target: str | int | Sequence[str | int] | None = None,
     header: bool = True,
     na: Collection[str] = (),
 ) -> Table:
@@ -53,13 +59,14 @@ def read_csv(
 
     Args:
         path: the file.
-        target: name or place (from 0; negative ones count from the end) of the target column, by default the last.
+        target: name or place (from 0; negative ones count from the end) of the target column, by default the last;
+            a list of them gives y [rows, targets].
         header: whether the first line holds names; without it the columns are called x0, x1, ...
         na: cells that mean "missing"; they become NaN. A missing label is an error.
 
     Raises:
         FormatError: the file is not such a table; the message names the file, the line and the column.
-        ConfigError: there is no such target column.
+        ConfigError: there is no such target column, it is named twice, or no column is left as a feature.
         OSError: the file is missing or can't be read.
 
     >>> import pathlib, tempfile
@@ -80,21 +87,29 @@ def read_csv(
         if len(names) < 2:
             msg = f"{records.where}: 1 column, expected at least a feature and a target{_separator(first[0])}"
             raise FormatError(msg)
-        place = _place(records.name, names, target)
-        rows = _Rows(records, names, place, missing)
+        several = isinstance(target, Sequence) and not isinstance(target, str)
+        places = _places(records.name, names, target)
+        rows = _Rows(records, names, None if several else places[0], missing)
         if not header:
             rows.add(first)
         for cells in records:
             rows.add(cells)
+        others = [i for i in range(len(names)) if i not in places]
         X = rows.features()
+        feature_names, target_names = (tuple(names[i] for i in chosen) for chosen in (others, places))
+        if several:
+            return Table(X[:, others], X[:, places], feature_names, target_names, None)
         y, classes = rows.targets()
-        return Table(X, y, names[:place] + names[place + 1 :], names[place], classes)
+        return Table(X, y, feature_names, target_names, classes)
 
 
 class _Rows:
-    """The rows read so far: features as numbers, targets as text until all of them are known."""
+    """The rows read so far: features as numbers, the target as text until all of it is known.
 
-    def __init__(self, records: Records, names: tuple[str, ...], place: int, missing: frozenset[str]) -> None:
+    `place` is the target's; without one all columns are numbers.
+    """
+
+    def __init__(self, records: Records, names: tuple[str, ...], place: int | None, missing: frozenset[str]) -> None:
         self.records, self.names, self.place, self.missing = records, names, place, missing
         self.values = array.array("d")
         self.labels: list[str] = []
@@ -105,17 +120,19 @@ class _Rows:
             fields = "1 field" if len(cells) == 1 else f"{len(cells)} fields"
             msg = f"{self.records.where}: {fields}, expected {len(self.names)}"
             raise FormatError(msg)
-        self.labels.append(cells.pop(self.place))
+        if self.place is not None:
+            self.labels.append(cells.pop(self.place))
         self.lines.append(self.records.line)
         self.values.extend(self._numbers(cells))
 
     def features(self) -> NDArray[np.float64]:
-        if not self.labels:
+        if not self.lines:
             msg = f"{self.records.name}: a header and no rows"
             raise FormatError(msg)
-        return np.array(self.values, dtype=np.float64).reshape(len(self.labels), len(self.names) - 1)
+        return np.array(self.values, dtype=np.float64).reshape(len(self.lines), -1)
 
     def targets(self) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...] | None]:
+        assert self.place is not None
         numbers = {label: _parse(label) for label in set(self.labels) - self.missing}
         text = {label for label, value in numbers.items() if value is None and label}
         fractions = any(value is not None and not value.is_integer() for value in numbers.values())
@@ -140,7 +157,7 @@ class _Rows:
             if math.isfinite(sum(values)) and not any("_" in cell for cell in cells):
                 return values
         columns = [i for i in range(len(self.names)) if i != self.place]
-        row = len(self.labels) - 1
+        row = len(self.lines) - 1
         return [self._number(cell, row, column) for column, cell in zip(columns, cells, strict=True)]
 
     def _number(self, cell: str, row: int, column: int) -> float:
@@ -180,6 +197,19 @@ def _header(records: Records, cells: list[str]) -> tuple[str, ...]:
             "%s: the first line holds only numbers and is taken as names (use --no-header if it is data)", records.name
         )
     return names
+
+
+def _places(file: str, names: Sequence[str], target: Any) -> list[int]:
+    """The places of the target columns from 0; at least one column is left."""
+    if isinstance(target, str) or not isinstance(target, Sequence):
+        return [_place(file, names, target)]
+    places = [_place(file, names, one) for one in target]
+    if not places or len(set(places)) < len(places) or len(places) == len(names):
+        fault = "names no column" if not places else "leaves no feature"
+        fault = "names a column twice" if len(set(places)) < len(places) else fault
+        msg = f"read_csv: target={list(target)!r} {fault}; {file} has {len(names)} columns"
+        raise ConfigError(msg)
+    return places
 
 
 def _place(file: str, names: Sequence[str], target: str | int | None) -> int:

@@ -23,6 +23,7 @@ def categorical_accuracy(xp: Namespace, p: Elements, d: Elements, index: Index) 
     >>> categorical_accuracy(np, np.asarray([[0.4, 0.4]]), np.asarray([[0.0, 1.0]]), np.asarray([[0.0, 1.0]]))
     array([[0.]])
     """
+    index = xp.astype(index, p.dtype)
     return xp.astype(_first_largest(xp, p, index) == _first_largest(xp, d, index), p.dtype)
 
 
@@ -36,6 +37,7 @@ def top_k_accuracy(xp: Namespace, p: Elements, d: Elements, index: Index, k: Sca
     >>> [float(top_k_accuracy(np, p, d, index, k)[0, 0]) for k in (1, 2)]
     [0.0, 1.0]
     """
+    index = xp.astype(index, p.dtype)
     label = _first_largest(xp, d, index)
     score = xp.max(xp.where(index == label, p, -xp.inf), axis=-1, keepdims=True)
     before = (p > score) | ((p == score) & (index < label))

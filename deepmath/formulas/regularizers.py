@@ -63,7 +63,7 @@ def clip_by_norm(xp: Namespace, g: Flat, limit: Scalar) -> tuple[Flat, Scalar]:
     largest = xp.max(xp.abs(g), axis=-1, keepdims=True)
     unit = xp.where(largest > 0.0, largest, 1.0)
     norm = unit * xp.sqrt(xp.sum((g / unit) * (g / unit), axis=-1, keepdims=True))
-    return g * xp.where(norm > limit, limit / norm, 1.0), norm
+    return g * (limit / xp.maximum(norm, limit)), norm
 
 
 def clip_by_value(xp: Namespace, g: Flat, limit: Scalar) -> Flat:

@@ -86,18 +86,10 @@ def cosine_restarts(t: float, rate: float, period: float, factor: float, end: fl
     """
     if factor == 1.0:
         return cosine(t % period / period, rate, end)
-    cycle = math.floor(math.log1p((factor - 1.0) * t / period) / math.log(factor))
-    # the logarithm may round across the start of a cycle
-    if t < _start(cycle, period, factor):
-        cycle -= 1
-    elif t >= _start(cycle + 1, period, factor):
-        cycle += 1
-    return cosine((t - _start(cycle, period, factor)) / (period * factor**cycle), rate, end)
-
-
-def _start(cycle: int, period: float, factor: float) -> float:
-    """The first update of a cycle: the sum of the lengths before it."""
-    return period * (factor**cycle - 1.0) / (factor - 1.0)
+    # without the small number, rounding would make a cycle that begins at a whole t begin one update late
+    cycle = math.floor(math.log1p((factor - 1.0) * t / period) / math.log(factor) + 1e-9)
+    begin = period * (factor**cycle - 1.0) / (factor - 1.0)
+    return cosine((t - begin) / (period * factor**cycle), rate, end)
 
 
 def one_cycle(t: float, low: float, high: float, end: float, steps: float, share: float) -> float:

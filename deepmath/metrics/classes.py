@@ -123,7 +123,6 @@ class ClassCounts(Accumulator):
     def __init__(self, measure: Share | ConfusionMatrix) -> None:
         self.measure: Share | ConfusionMatrix = measure
         self.counts = ExactSums()
-        self.outputs: int | None = None
 
     @property
     def classes(self) -> int:
@@ -143,11 +142,6 @@ class ClassCounts(Accumulator):
         self.counts.add(batch.weight, true * self.classes + predicted(batch.p))
 
     def joined(self, other: ClassCounts) -> None:
-        if other.outputs is None:
-            return
-        if self.outputs not in (None, other.outputs):
-            raise ConfigError(f"{self.measure.name}: merge of {self.outputs} and {other.outputs} outputs")
-        self.outputs = other.outputs
         self.counts.merge(other.counts)
 
     def result(self) -> Any:

@@ -14,7 +14,7 @@ SHIFT = 1074
 
 
 class ExactSums:
-    """Sums of float64 numbers by cell (a whole number from 0 below 2^51): `parts` maps a cell to its sum times 2^1074, a whole number.
+    """Sums of float64 numbers by cell, a number from 0 to 2^51: `parts` maps it to the sum times 2^1074, an int.
 
     Infinities are counted in `infinite`, by cell; there must be no NaN and no -inf.
 
@@ -74,11 +74,15 @@ def products(*factors: Any) -> list[Any]:
 def ratio(a: Fraction, b: Fraction) -> float:
     """a / b rounded once; NaN for 0 / 0."""
     if b == 0:
-        return math.nan if a == 0 else math.copysign(math.inf, a)
+        return math.nan if a == 0 else _endless(a)
     try:
         return float(a / b)
     except OverflowError:
-        return math.copysign(math.inf, a * b)
+        return _endless(a * b)
+
+
+def _endless(a: Fraction) -> float:
+    return math.inf if a > 0 else -math.inf
 
 
 def _two_product(a: Any, b: Any) -> tuple[Any, Any]:

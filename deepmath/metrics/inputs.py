@@ -27,13 +27,14 @@ def admit(who: str, p: Any, d: Any, weight: Any, outputs: int | None = None) -> 
         raise ConfigError(f"{who}: predictions must be [rows, outputs] or [rows]; got shape {p.shape}")
     if outputs is not None and p.shape[1] != outputs:
         raise ConfigError(f"{who}: predictions had {outputs} outputs in the batches before; got {p.shape[1]}")
+    given = d.shape
     if d.ndim == 2 and d.shape[1] == 1:
         d = d[:, 0]
     if d.ndim == 1 and p.shape[1] == 1:
         d = d[:, None]
     if d.shape[:1] != p.shape[:1] or d.shape not in (p.shape, p.shape[:1]):
         raise ConfigError(
-            f"{who}: targets must be [rows, outputs] or [rows] for predictions of shape {p.shape}; got shape {d.shape}"
+            f"{who}: targets must be [rows, outputs] or [rows] for predictions of shape {p.shape}; got shape {given}"
         )
     w = np.ones(len(p)) if weight is None else _numbers(who, "weights", weight)
     if w.shape != p.shape[:1] or np.any(w < 0.0):

@@ -15,6 +15,8 @@ class Accumulator(abc.ABC):
     """What a measure has seen so far. The result depends on the rows alone, to the last bit, not on the batches."""
 
     measure: Measure
+    outputs: int | None = None
+    """The number of outputs of the predictions seen, or None where none were."""
 
     @abc.abstractmethod
     def update(self, p: Any, d: Any, weight: Any = None) -> None:
@@ -40,7 +42,14 @@ class Accumulator(abc.ABC):
                 f"{self.measure.name}: merge takes an accumulator of the same metric; "
                 f"got {getattr(getattr(other, 'measure', None), 'name', type(other).__name__)}"
             )
+        if other.outputs is None:
+            return
+        if self.outputs not in (None, other.outputs):
+            raise ConfigError(
+                f"{self.measure.name}: merge of predictions of {self.outputs} and {other.outputs} outputs"
+            )
         self.joined(other)
+        self.outputs = other.outputs
 
 
 class Measure(abc.ABC):

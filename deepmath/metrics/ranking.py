@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from deepmath.descriptions import described
-from deepmath.errors import ConfigError
 from deepmath.metrics.exact import ExactSums, ratio
 from deepmath.metrics.inputs import admit, labels
 from deepmath.metrics.measure import Accumulator, Score
@@ -45,15 +44,13 @@ class Ranked(Accumulator):
 
     def update(self, p: Any, d: Any, weight: Any = None) -> None:
         name = self.measure.name
-        batch = admit(name, p, d, weight, self.scores[0].shape[1] if self.scores else None)
+        batch = admit(name, p, d, weight, self.outputs)
         self.labels.append(labels(name, batch))
         self.scores.append(batch.p)
         self.weights.append(batch.weight)
+        self.outputs = batch.p.shape[1]
 
     def joined(self, other: Ranked) -> None:
-        widths = {s.shape[1] for s in (*self.scores, *other.scores)}
-        if len(widths) > 1:
-            raise ConfigError(f"{self.measure.name}: merge of {' and '.join(map(str, sorted(widths)))} outputs")
         self.scores += other.scores
         self.labels += other.labels
         self.weights += other.weights

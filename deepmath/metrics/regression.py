@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Any
 
 from deepmath.descriptions import described
-from deepmath.errors import ConfigError
 from deepmath.metrics.exact import ExactSums, products, ratio
 from deepmath.metrics.inputs import admit, rows_of_targets
 from deepmath.metrics.measure import Accumulator, Score
@@ -40,7 +39,6 @@ class Residuals(Accumulator):
     def __init__(self, measure: R2) -> None:
         self.measure: R2 = measure
         self.sums = ExactSums()
-        self.outputs: int | None = None
         self.rows = 0
 
     def update(self, p: Any, d: Any, weight: Any = None) -> None:
@@ -57,11 +55,6 @@ class Residuals(Accumulator):
         self.rows += len(batch.p)
 
     def joined(self, other: Residuals) -> None:
-        if other.outputs is None:
-            return
-        if self.outputs not in (None, other.outputs):
-            raise ConfigError(f"{self.measure.name}: merge of {self.outputs} and {other.outputs} outputs")
-        self.outputs = other.outputs
         self.rows += other.rows
         self.sums.merge(other.sums)
 

@@ -10,6 +10,7 @@ import array_api_compat.numpy as xnp
 import numpy as np
 
 from deepmath.descriptions import check_number, described, set_field
+from deepmath.errors import NumericError
 from deepmath.formulas import metrics as formulas
 from deepmath.metrics.exact import ExactSums, ratio
 from deepmath.metrics.inputs import admit, rows_of_targets
@@ -43,22 +44,27 @@ class RowMean(Accumulator):
     def __init__(self, measure: Metric) -> None:
         self.measure: Metric = measure
         self.sums = ExactSums()
-        self.outputs: int | None = None
 
     def update(self, p: Any, d: Any, weight: Any = None) -> None:
         name = self.measure.name
         batch = admit(name, p, d, weight, self.outputs)
         index = np.arange(batch.p.shape[1], dtype=np.float64)[None, :]
         if len(batch.p):
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore"):
                 values = self.measure.value(xnp, batch.p, rows_of_targets(name, batch), index)
-            self.sums.add(batch.weight * np.broadcast_to(values, (len(batch.p), 1))[:, 0], 0)
+            column = np.broadcast_to(values, (len(batch.p), 1))[:, 0]
+            bad = np.flatnonzero(~(column > -np.inf))
+            if len(bad):
+                raise NumericError(
+                    f"{name} gave {column[bad[0]]} for prediction {batch.p[bad[0]].tolist()}; "
+                    "choose a metric that fits such predictions"
+                )
+            self.sums.add(batch.weight * column, 0)
             self.sums.add(batch.weight, 1)
         self.outputs = batch.p.shape[1]
 
     def joined(self, other: RowMean) -> None:
         self.sums.merge(other.sums)
-        self.outputs = self.outputs or other.outputs
 
     def result(self) -> float:
         return float("inf") if self.sums.infinite else ratio(self.sums[0], self.sums[1])
@@ -82,6 +88,29 @@ class TopKAccuracy(Metric):
         k = float(self.k)
         set_field(self, "name", f"top_{self.k}_accuracy")
         set_field(self, "value", lambda xp, p, d, index: formulas.top_k_accuracy(xp, p, d, index, k))
+
+
+@dataclass(frozen=True)
+class ByOutputs(Metric):
+    """One metric for a single output, another for several; a training step takes the one that `fitting` names.
+
+    >>> from deepmath import metrics
+    >>> metrics.get("accuracy").of([0.9, 0.2], [1, 1]), metrics.get("accuracy").of([[0.4, 0.6]], [1])
+    (0.5, 1.0)
+    """
+
+    name: str
+    value: Formula = field(init=False, compare=False, repr=False)
+    one: Metric
+    several: Metric
+
+    def __post_init__(self) -> None:
+        one, several = self.one.value, self.several.value
+        set_field(self, "value", lambda xp, p, d, index: (one if p.shape[-1] == 1 else several)(xp, p, d, index))
+
+    def fitting(self, outputs: int, loss: str) -> Metric:
+        """The metric for so many outputs; several under "binary_crossentropy" are so many questions of yes or no."""
+        return Metric(self.name, (self.one if outputs == 1 or loss == "binary_crossentropy" else self.several).value)
 
 
 def of_rows(name: str, formula: Callable[..., Any]) -> Metric:

@@ -12,7 +12,7 @@ from deepmath.metrics.classes import F1, Precision, Recall
 from deepmath.metrics.measure import Measure
 from deepmath.metrics.ranking import AUC
 from deepmath.metrics.regression import R2
-from deepmath.metrics.rows import Metric, TopKAccuracy, of_rows
+from deepmath.metrics.rows import ByOutputs, Metric, TopKAccuracy, of_rows
 
 
 def _wrap(function: Callable[..., Any]) -> Metric:
@@ -22,12 +22,19 @@ def _wrap(function: Callable[..., Any]) -> Metric:
 _TABLE: Table[Measure] = Table("metric", Measure, _wrap)  # type: ignore[type-abstract]
 register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
 
-register(of_rows("binary_accuracy", metrics.binary_accuracy))
-register(Metric("categorical_accuracy", metrics.categorical_accuracy))
+_HITS = (
+    of_rows("binary_accuracy", metrics.binary_accuracy),
+    Metric("categorical_accuracy", metrics.categorical_accuracy),
+)
+_LOG_LOSSES = (
+    of_rows("binary_crossentropy", losses.binary_crossentropy),
+    of_rows("categorical_crossentropy", losses.categorical_crossentropy),
+)
+for _metric in (*_HITS, *_LOG_LOSSES, ByOutputs("accuracy", *_HITS), ByOutputs("log_loss", *_LOG_LOSSES)):
+    register(_metric)
+register(get("accuracy"), "acc")
 register(of_rows("mse", losses.mse))
 register(of_rows("mae", regression.mae))
-register(of_rows("binary_crossentropy", losses.binary_crossentropy))
-register(of_rows("categorical_crossentropy", losses.categorical_crossentropy))
 register(TopKAccuracy(), "top_k_accuracy")
 register(TopKAccuracy())
 register(AUC())
@@ -43,16 +50,12 @@ def resolve(given: Any, outputs: int, loss: str) -> Metric:
     "accuracy" and "log_loss" mean those that fit the outputs. Raises ConfigError for a score of a whole data set,
     which no training step can compute.
     """
-    if given in ("accuracy", "acc", "log_loss"):
-        binary = outputs == 1 or loss == "binary_crossentropy"
-        kind = "crossentropy" if given == "log_loss" else "accuracy"
-        found = get(f"{'binary' if binary else 'categorical'}_{kind}")
-        assert isinstance(found, Metric)
-        return Metric("log_loss" if given == "log_loss" else "accuracy", found.value)
     measure = get(given)
+    if isinstance(measure, ByOutputs):
+        return measure.fitting(outputs, loss)
     if not isinstance(measure, Metric):
         raise ConfigError(
             f"metric '{measure.name}' is a score of a whole data set, not a mean over rows: "
-            "measure it on predictions, metrics.get(name).of(model.predict(X), y)"
+            f"measure it on predictions, metrics.get('{measure.name}').of(model.predict(X), y)"
         )
     return measure

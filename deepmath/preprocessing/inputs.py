@@ -66,7 +66,7 @@ class Input:
         # NumPy has no bfloat16, and nothing is lost on the way to float32.
         short = xp.isdtype(self.x.dtype, "real floating") and xp.finfo(self.x.dtype).bits < 32
         for start in range(0, max(self.rows, at_least), size):
-            block = self.x[start : start + size, ...]
+            block = self.x[start : min(start + size, self.rows), ...]
             yield xp.astype(block, xp.float32) if short else block
 
 

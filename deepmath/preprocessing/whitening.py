@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import abc
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import array_api_compat.numpy as xnp
 import numpy as np
 
 from deepmath.descriptions import check_number, described
-from deepmath.errors import ConfigError, FormatError
-from deepmath.formulas.preprocessing import EPS, principal_axes, unwhiten, whiten
-from deepmath.preprocessing.inputs import Input
-from deepmath.preprocessing.moments import Moments, check_range
-from deepmath.preprocessing.transform import Fitted, Transform, taken
+from deepmath.errors import ConfigError
+from deepmath.formulas.preprocessing import unwhiten, whiten
+from deepmath.preprocessing.inputs import Input, admit
+from deepmath.preprocessing.scatter import Factor, Scatter, factor_of
+from deepmath.preprocessing.transform import Fitted, Transform
+
+
+class Whitening(Transform):
+    """What the two whitenings share: what they learn, and how."""
+
+    def fitted_to(self, given: Input) -> Fitted:
+        return self.from_scatter(factor_of(self.who, given).scatter(given.eps))
+
+    def fit_batches(self, batches: Iterable[Any]) -> Fitted:
+        """As `fit` on all the batches' rows together; one decomposition at the end, so rounding doesn't pile up."""
+        total: Factor | None = None
+        eps = 0.0
+        for X in batches:
+            given = admit(self.who, X, None if total is None else len(total.moments.mean), rows=1)
+            one = factor_of(self.who, given)
+            total, eps = one if total is None else total.merge(one), max(eps, given.eps)
+        if total is None:
+            return super().fit_batches(())
+        return self.from_scatter(total.scatter(eps))
+
+    def from_values(self, values: Mapping[str, Any]) -> Fitted:
+        return self.from_scatter(Scatter.read(self.who, values))
+
+    @abc.abstractmethod
+    def from_scatter(self, scatter: Scatter) -> Fitted:
+        """The fitted value for data that scatter so."""
 
 
 @described
 @dataclass(frozen=True)
-class PCAWhitening(Transform):
+class PCAWhitening(Whitening):
     """Coordinates along the principal axes, from the largest variance, each divided by its standard deviation.
 
     Gives [rows, kept]. Kept are the first `components` axes (all, if None), without those that rounding alone may
@@ -41,20 +67,16 @@ class PCAWhitening(Transform):
         if self.components is not None:
             check_number("PCAWhitening", "components", self.components, low=1, whole=True)
 
-    def fitted_to(self, given: Input) -> PCAWhitened:
-        if self.components is not None and self.components > given.columns:
-            raise ConfigError(
-                f"{self.who}: components must be <= the {given.columns} features of X; got {self.components}"
-            )
-        return PCAWhitened(self, _scatter_of(self.who, given))
-
-    def from_values(self, values: Mapping[str, Any]) -> PCAWhitened:
-        return PCAWhitened(self, Scatter.read(self.who, values))
+    def from_scatter(self, scatter: Scatter) -> PCAWhitened:
+        features = len(scatter.mean)
+        if self.components is not None and self.components > features:
+            raise ConfigError(f"{self.who}: components must be <= the {features} features of X; got {self.components}")
+        return PCAWhitened(self, scatter)
 
 
 @described
 @dataclass(frozen=True)
-class ZCAWhitening(Transform):
+class ZCAWhitening(Whitening):
     """PCA whitening turned back into the features' own axes: of all whitenings the one nearest to the data.
 
     Gives [rows, features]. Directions that `PCAWhitening` would drop become 0, so the covariance of the result is
@@ -65,97 +87,8 @@ class ZCAWhitening(Transform):
     [[1.414214, 1.414214]]
     """
 
-    def fitted_to(self, given: Input) -> ZCAWhitened:
-        return ZCAWhitened(self, _scatter_of(self.who, given))
-
-    def from_values(self, values: Mapping[str, Any]) -> ZCAWhitened:
-        return ZCAWhitened(self, Scatter.read(self.who, values))
-
-
-class Scatter(NamedTuple):
-    """How data scatter: rows, mean + rest [features], principal axes in the columns of `basis` [features, axes], the
-    standard deviations along them, and the eps of the data's dtype."""
-
-    rows: float
-    mean: Any
-    rest: Any
-    basis: Any
-    deviations: Any
-    eps: float
-
-    @property
-    def kept(self) -> int:
-        """How many axes hold more than rounding."""
-        if not len(self.deviations):
-            return 0
-        s = self.deviations * self.rows**0.5
-        entries = np.hypot(np.linalg.norm(s), self.rows**0.5 * np.linalg.norm(self.mean))
-        least = max(max(self.rows, len(self.mean)) * EPS * s[0], self.eps * entries)
-        return int(np.sum((s > 0.0) & (s >= least)))
-
-    @property
-    def factor(self) -> Any:
-        """A matrix [axes, features] with the singular values and axes of the centred data."""
-        return (self.deviations * self.rows**0.5)[:, None] * self.basis.T
-
-    def merge(self, other: Scatter) -> Scatter:
-        """Of both parts' rows."""
-        a, b = (_Factor(Moments(p.rows, p.mean, p.rest, np.zeros(len(p.mean))), p.factor) for p in (self, other))
-        return a.merge(b).scatter(max(self.eps, other.eps))
-
-    @staticmethod
-    def read(who: str, values: Mapping[str, Any]) -> Scatter:
-        v = taken(who, values, {"rows": 0, "mean": 1, "rest": 1, "basis": 2, "deviations": 1, "eps": 0})
-        if v["basis"].shape[1] != len(v["deviations"]):
-            raise FormatError(
-                f"{who}: value 'basis' has {v['basis'].shape[1]} axes, 'deviations' has {len(v['deviations'])}"
-            )
-        if np.any(np.diff(v["deviations"]) > 0.0):
-            raise FormatError(f"{who}: value 'deviations' must fall")
-        return Scatter(float(v["rows"]), v["mean"], v["rest"], v["basis"], v["deviations"], float(v["eps"]))
-
-    def values(self) -> dict[str, Any]:
-        return {name: np.asarray(value, np.float64) for name, value in self._asdict().items()}
-
-
-class _Factor(NamedTuple):
-    """Moments, and a matrix F [at most features, features] with F^T F = sum of (x - mean)^T (x - mean)."""
-
-    moments: Moments
-    factor: Any
-
-    @staticmethod
-    def of(x: Any) -> _Factor:
-        moments = Moments.of(x)
-        return _Factor(moments, _reduced((x - moments.mean) - moments.rest))
-
-    def merge(self, other: _Factor) -> _Factor:
-        a, b = self.moments, other.moments
-        gap = (b.mean - a.mean) + (b.rest - a.rest)
-        between = gap * (a.rows * (b.rows / (a.rows + b.rows))) ** 0.5
-        return _Factor(a.merge(b), _reduced(np.concatenate([self.factor, other.factor, between[None, :]])))
-
-    def scatter(self, eps: float) -> Scatter:
-        m = self.moments
-        values, basis = principal_axes(xnp, self.factor)
-        return Scatter(m.rows, m.mean, m.rest, np.ascontiguousarray(basis), values / m.rows**0.5, eps)
-
-
-def _reduced(x: Any) -> Any:
-    """The triangle of x's QR decomposition where that is smaller than x: the same scatter, at no loss of digits."""
-    return x if x.shape[0] <= x.shape[1] else np.linalg.qr(x, mode="r")
-
-
-def _scatter_of(who: str, given: Input) -> Scatter:
-    total: _Factor | None = None
-    with np.errstate(over="ignore", invalid="ignore"):
-        for block in given.host_blocks():
-            one = _Factor.of(block)
-            check_range(who, one.moments.spread, one.moments.mean)
-            total = one if total is None else total.merge(one)
-    assert total is not None
-    check_range(who, total.moments.spread)
-    return total.scatter(given.eps)
+    def from_scatter(self, scatter: Scatter) -> ZCAWhitened:
+        return ZCAWhitened(self, scatter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,18 +138,29 @@ class ZCAWhitened(Fitted):
     def outputs(self) -> int:
         return self.features
 
+    # Two products with axes, not one with the symmetric matrix: the way back would magnify the rounding of that
+    # matrix by the condition number.
     def mapped(self, given: Input) -> Any:
         s, k = self.scatter, self.scatter.kept
         basis = s.basis[:, :k]
-        return given.mapped(whiten, (s.mean, s.rest), (basis / s.deviations[:k]) @ basis.T)
+        return given.mapped(_there_and_back, (s.mean, s.rest), basis / s.deviations[:k], basis.T)
 
     def unmapped(self, given: Input) -> Any:
         s, k = self.scatter, self.scatter.kept
         basis = s.basis[:, :k]
-        return given.mapped(unwhiten, (s.mean, s.rest), (basis * s.deviations[:k]) @ basis.T)
+        return given.mapped(
+            lambda xp, y, mean, rest, axes, back: unwhiten(xp, xp.matmul(y, axes), mean, rest, back),
+            (s.mean, s.rest),
+            basis,
+            (basis * s.deviations[:k]).T,
+        )
 
     def joined(self, other: ZCAWhitened) -> ZCAWhitened:
         return ZCAWhitened(self.transform, self.scatter.merge(other.scatter))
 
     def values(self) -> dict[str, Any]:
         return self.scatter.values()
+
+
+def _there_and_back(xp: Any, x: Any, mean: Any, rest: Any, matrix: Any, back: Any) -> Any:
+    return xp.matmul(whiten(xp, x, mean, rest, matrix), back)

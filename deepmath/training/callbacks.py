@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +20,17 @@ class Run:
     steps_per_epoch: int
     columns: tuple[str, ...]
     facts: dict[str, Any]
+    callbacks: Sequence[Callback] = ()
     epoch: int = 0
     step_in_epoch: int = 0
     results: list[Any] = field(default_factory=list)
     stop: bool = False
     failed: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether training ended by itself: all epochs done, or stopped by a callback."""
+        return not self.failed and (self.stop or self.epoch >= self.epochs)
 
     @property
     def step(self) -> int:
@@ -35,10 +42,12 @@ class Callback:
     """A hook for each event; the ones you don't need do nothing.
 
     `every` is how many steps may pass between calls of `on_steps_end`; None means that the callback needs no
-    steps, so that many can run in one call.
+    steps, so that many can run in one call. Callbacks with `last` see an event after all others: what saves
+    must see what the others remember.
     """
 
     every: int | None = None
+    last: bool = False
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first step."""
@@ -54,3 +63,10 @@ class Callback:
 
     def on_train_end(self, run: Run) -> None:
         """After the last step, also when training was interrupted."""
+
+    def remember(self) -> dict[str, Any]:
+        """What the callback must remember over a stop, as arrays and numbers by name; checkpoints hold it."""
+        return {}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Take over what `remember` gave."""

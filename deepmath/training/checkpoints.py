@@ -30,7 +30,8 @@ def save_run(path: Path, run: Run) -> None:
         "facts": run.facts,
     }
     results = np.asarray(run.results, np.float64).reshape(len(run.results), len(run.columns))
-    storage.save(path, run.program.state() | {"results": results}, _readable(settings))
+    remembered = {f"callback.{i}.{n}": v for i, c in enumerate(run.callbacks) for n, v in c.remember().items()}
+    storage.save(path, run.program.state() | remembered | {"results": results}, _readable(settings))
 
 
 def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
@@ -48,6 +49,9 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
         _compare(path, settings["facts"], run.facts)
         values = dict(stored.values)
         run.results = list(values.pop("results"))
+        for i, callback in enumerate(run.callbacks):
+            start = f"callback.{i}."
+            callback.recall({n.removeprefix(start): v for n, v in values.items() if n.startswith(start)})
         run.program.load(values)
         run.epoch, run.step_in_epoch = settings["epoch"], settings["step_in_epoch"]
         run.history.history, run.history.epoch = settings["history"], settings["epochs"]
@@ -65,11 +69,13 @@ class Checkpoint(Callback):
     folder: str | os.PathLike[str]
     every: int | None = None
     keep: int = 2
+    last = True
 
     def __post_init__(self) -> None:
         if self.every is not None:
             check_number("Checkpoint", "every", self.every, low=1, whole=True)
         check_number("Checkpoint", "keep", self.keep, low=1, whole=True)
+        self._saved = -1
 
     def on_steps_end(self, run: Run) -> None:
         if self.every is not None and run.step % self.every == 0:
@@ -83,6 +89,9 @@ class Checkpoint(Callback):
             self._save(run)
 
     def _save(self, run: Run) -> None:
+        if self._saved == run.step:  # the end of training may have put back the best weights: go on from the last
+            return
+        self._saved = run.step
         folder = Path(self.folder)
         save_run(folder / f"step-{run.step}.safetensors", run)
         for old in sorted(_checkpoints(folder), key=_step_of)[: -self.keep]:

@@ -24,7 +24,7 @@ def admit(backend: Backend, recipe: Recipe, X: Any, y: Any, sample_weight: Any =
     head, precision = recipe.head, recipe.precision
     assert head is not None
     x = admit_inputs(backend, precision, X, recipe.parts[0].shape, name)
-    y = y if is_array(y) else _plain(y, "y")
+    y = _plain(y, "y")
     if y.shape[:1] != x.shape[:1]:
         counts = [int(x.shape[0]), int(y.shape[0]) if y.ndim else 0]
         raise ConfigError(f"Found input variables with inconsistent numbers of samples: {counts}")
@@ -35,7 +35,7 @@ def admit(backend: Backend, recipe: Recipe, X: Any, y: Any, sample_weight: Any =
 
 def admit_inputs(backend: Backend, precision: str, X: Any, shape: tuple[int, ...] | None, name: str = "X") -> Any:
     """Checked inputs in the backend's library; `shape` is what a row must have."""
-    x = X if is_array(X) else _plain(X, name)
+    x = _plain(X, name)
     if x.ndim < 2:
         hint = "Reshape your data using X.reshape(-1, 1) (one feature) or X.reshape(1, -1) (one sample)."
         raise ConfigError(f"Expected 2D array, got {x.ndim}D array instead: {name} has shape={tuple(x.shape)}. {hint}")
@@ -76,6 +76,9 @@ def check_finite(x: Any, name: str, precision: str) -> None:
 
 
 def _plain(values: Any, name: str) -> Any:
+    """An array of numbers: that of a library as it is, anything else as NumPy takes it."""
+    if is_array(values) and not isinstance(values, np.ndarray):
+        return values
     array = np.asarray(values)
     if array.dtype == object or array.dtype.kind in "USV":
         flat = array.reshape(-1)

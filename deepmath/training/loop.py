@@ -28,6 +28,7 @@ def train(run: Run, callbacks: Sequence[Callback], validate: Callable[[], dict[s
     Ctrl-C finishes the step at hand and then raises KeyboardInterrupt; a second one interrupts at once.
     """
     pace = _Pace()
+    callbacks = sorted(callbacks, key=lambda c: c.last)
     with _interrupts() as interrupted:
         _each(callbacks, "on_train_begin", run)
         try:

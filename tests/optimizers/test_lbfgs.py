@@ -128,6 +128,20 @@ def test_the_program_stands_at_the_last_iteration(backend):
     assert float(gradients.sums[0] + gradients.sums[1]) == pytest.approx(seen[-1][0], rel=1e-12)
 
 
+def test_a_point_before_the_last_one_tried_is_evaluated_again(monkeypatch):
+    program, batches = prepared(LAYERS)
+    kept = {}
+
+    def minimize(f, x, callback, **_):
+        kept["wanted"], _slope = f(x + 0.5)
+        f(x - 3.0)
+        callback(intermediate_result=scipy.optimize.OptimizeResult(x=x + 0.5))
+
+    monkeypatch.setattr(scipy.optimize, "minimize", minimize)
+    fit_lbfgs(program, LBFGS(), batches, lambda results: kept.update(found=results[0]))
+    assert kept["found"] == kept["wanted"]
+
+
 def test_an_exception_leaves_the_last_point():
     program, batches = prepared(LAYERS)
     seen = []

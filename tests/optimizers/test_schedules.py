@@ -109,6 +109,17 @@ def test_restarts_by_counting(factor):
         assert found == pytest.approx(wanted, rel=1e-6) or (found > 0.0999 and t == pytest.approx(begin + length))
 
 
+@pytest.mark.parametrize(("period", "factor", "starts"), [
+    (8, 1.5, [8, 20, 38, 65]), (1000, 1.1, [1000, 2100, 3310, 4641]), (10, 10.0, [10, 110, 1110, 11110]),
+    (1, 3.0, [1, 4, 13, 40, 121, 364, 1093, 3280]), (7, 1.0, [7, 14, 700]),
+])  # fmt: skip
+def test_cycles_begin_where_they_should(period, factor, starts):
+    law = CosineRestarts(0.1, period, factor)
+    for t in starts:
+        assert law(t) == pytest.approx(0.1, rel=1e-12)
+        assert law(t - 1) < 0.05 or period == 1
+
+
 def test_a_late_update_costs_no_more_than_an_early_one():
     laws = [CosineRestarts(0.1, 10), CosineRestarts(0.1, 10, 1.0), SqrtDecay(0.1), OneCycle(0.1), CosineDecay(0.1)]
     for law in laws:

@@ -1,0 +1,165 @@
+"""Callbacks that watch one number of each epoch: early stopping, and a lower rate on a plateau."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from deepmath.descriptions import check_number
+from deepmath.errors import ConfigError
+from deepmath.training.callbacks import Callback, Run
+
+logger = logging.getLogger("deepmath")
+_GROWING = ("accuracy", "auc", "f1", "precision", "recall", "r2")
+
+
+@dataclass
+class Monitor:
+    """Watches a number and counts the epochs since it was best by more than `min_delta`.
+
+    `mode` is "min", "max", or "auto", which takes "max" for accuracies and scores. NaN is never best.
+    """
+
+    name: str
+    min_delta: float = 0.0
+    mode: str = "auto"
+    best: float = math.nan
+    best_epoch: int = -1
+    waited: int = 0
+
+    def __post_init__(self) -> None:
+        check_number("monitor", "min_delta", self.min_delta, low=0.0)
+        if self.mode not in ("min", "max", "auto"):
+            raise ConfigError(f"mode must be 'min', 'max' or 'auto'; got {self.mode!r}")
+
+    @property
+    def sign(self) -> float:
+        """1 where smaller is better, -1 where larger is."""
+        growing = any(word in self.name for word in _GROWING) if self.mode == "auto" else self.mode == "max"
+        return -1.0 if growing else 1.0
+
+    def improved(self, epoch: int, logs: dict[str, float]) -> bool:
+        """Take in one epoch; whether it is the best so far."""
+        if self.name not in logs:
+            hint = " Give validation_data or validation_split." if self.name.startswith("val_") else ""
+            raise ConfigError(f"nothing called '{self.name}' to monitor; there are {', '.join(logs)}.{hint}")
+        value = logs[self.name]
+        better = not math.isnan(value)
+        if better and not math.isnan(self.best):
+            better = self.sign * (self.best - value) > self.min_delta
+        if better:
+            self.best, self.best_epoch, self.waited = value, epoch, 0
+        else:
+            self.waited += 1
+        return better
+
+    def state(self) -> dict[str, Any]:
+        """What must be remembered over a stop."""
+        return {
+            "best": np.asarray(self.best),
+            "best_epoch": np.asarray(self.best_epoch),
+            "waited": np.asarray(self.waited),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self.waited = int(state["waited"])
+
+
+@dataclass
+class EarlyStopping(Callback):
+    """Stops when `monitor` has not become better for `patience` epochs, and restores the values of the best epoch.
+
+    The best values are a copy, and they are restored whether or not training stopped early. A stop and its
+    memory survive a resume. Source: article 3, "early stopping"; Prechelt (1998).
+    """
+
+    monitor: str = "val_loss"
+    patience: int = 5
+    min_delta: float = 0.0
+    mode: str = "auto"
+    restore_best_weights: bool = True
+    _best: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_number("EarlyStopping", "patience", self.patience, low=0, whole=True)
+        self._watch = Monitor(self.monitor, self.min_delta, self.mode)
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the best epoch, from 0; -1 before the first."""
+        return self._watch.best_epoch
+
+    def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
+        if self._watch.improved(run.epoch - 1, logs):
+            if self.restore_best_weights:
+                self._best = run.program.state()
+        elif self._watch.waited >= self.patience:
+            run.stop = True
+            logger.info(
+                "stopped early: %s was best (%g) in epoch %d", self.monitor, self._watch.best, self.best_epoch + 1
+            )
+
+    def on_train_begin(self, run: Run) -> None:
+        run.stop = self._watch.best_epoch >= 0 and self._watch.waited >= max(self.patience, 1)
+
+    def on_train_end(self, run: Run) -> None:
+        if self._best and run.finished:
+            values = {n: v for n, v in self._best.items() if n.startswith(("params.", "state."))}
+            run.program.load(run.program.state() | values)
+
+    def remember(self) -> dict[str, Any]:
+        return self._watch.state() | {f"kept.{n}": v for n, v in self._best.items()}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        self._watch.load(memory)
+        self._best = {n.removeprefix("kept."): v for n, v in memory.items() if n.startswith("kept.")}
+
+
+@dataclass
+class ReduceLROnPlateau(Callback):
+    """Multiplies the learning rate by `factor` when `monitor` has not become better for `patience` epochs.
+
+    After that it waits `cooldown` epochs before it counts again; the rate's factor never falls below `min_factor`.
+    """
+
+    monitor: str = "val_loss"
+    factor: float = 0.1
+    patience: int = 10
+    min_delta: float = 1e-4
+    mode: str = "auto"
+    cooldown: int = 0
+    min_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        owner = "ReduceLROnPlateau"
+        check_number(owner, "factor", self.factor, low=0.0, high=1.0, open_low=True, open_high=True)
+        check_number(owner, "patience", self.patience, low=0, whole=True)
+        check_number(owner, "cooldown", self.cooldown, low=0, whole=True)
+        check_number(owner, "min_factor", self.min_factor, low=0.0, high=1.0)
+        self._watch = Monitor(self.monitor, self.min_delta, self.mode)
+        self._cooling = 0
+
+    def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
+        if self._watch.improved(run.epoch - 1, logs):
+            return
+        if self._cooling:
+            self._cooling -= 1
+            self._watch.waited = 0
+        elif self._watch.waited >= self.patience:
+            pace = run.program.pace
+            pace.factor = max(pace.factor * self.factor, self.min_factor)
+            self._cooling, self._watch.waited = self.cooldown, 0
+            logger.info("epoch %d: the learning rate is now %g of what it was set to", run.epoch, pace.factor)
+
+    def remember(self) -> dict[str, Any]:
+        return self._watch.state() | {"cooling": np.asarray(self._cooling)}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        self._watch.load(memory)
+        self._cooling = int(memory["cooling"])
