@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     """Load the modules that hang beside the model when they are first asked for."""
-    if name in ("datasets", "plots"):
+    if name in ("datasets", "plots", "preprocessing"):
         return importlib.import_module(f"deepmath.{name}")
     raise AttributeError(f"module 'deepmath' has no attribute '{name}'")
 
@@ -33,6 +33,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "schedules",
 ]

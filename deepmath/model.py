@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import descriptions, losses, optimizers, storage
+from deepmath import descriptions, losses, optimizers, saving
 from deepmath import metrics as metric_table
 from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
-from deepmath.errors import ConfigError, FormatError
+from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Batches, Data, Program, Recipe
 from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.summary import table
-from deepmath.training import door, loop, settings
+from deepmath.training import door, lbfgs, loop, settings
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
 from deepmath.training.fingerprint import digest, facts_of
@@ -117,7 +117,8 @@ class Sequential:
         recipe = self._recipe(precision, shuffle, drop_last, accumulate)
         data = door.admit(chosen, recipe, X, y, sample_weight)
         recipe = replace(recipe, batch_size=settings.batch_size(batch_size, data.rows, drop_last, accumulate))
-        program = chosen.compile(recipe, self._values, data)
+        whole = isinstance(self._optimizer, optimizers.LBFGS)
+        program = chosen.compile(lbfgs.standing(recipe) if whole else recipe, self._values, data)
         history = History()
         facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
         run = Run(
@@ -132,7 +133,8 @@ class Sequential:
         if resume is not None:
             resume_run(resume, run)
         try:
-            loop.train(run, [*callbacks, *progress(verbose)], self._validator(program, recipe, measured))
+            minimize = lbfgs.on_all_rows(program, self._optimizer, recipe, data) if whole else None
+            loop.train(run, [*callbacks, *progress(verbose)], self._validator(program, recipe, measured), minimize)
         finally:
             self._values = program.state()
             self._epochs_trained += run.epoch - initial_epoch
@@ -154,7 +156,8 @@ class Sequential:
         self._ensure_built(X)
         recipe = self._recipe(precision)
         data = door.admit(chosen, recipe, X, y, sample_weight)
-        return _named(recipe, self._compiled(chosen, recipe).measure(data))
+        with np.errstate(all="ignore"):  # an infinite loss is a result, not a warning
+            return _named(recipe, self._compiled(chosen, recipe).measure(data))
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in."""
@@ -198,7 +201,7 @@ class Sequential:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
         self._need_weights()
         values = self._values if include_optimizer else {n: v for n, v in self._values.items() if n in self._names()}
-        storage.save(path, values, {"model": self._config(), "epochs_trained": self._epochs_trained})
+        saving.write_model(path, values, self._config(), self._epochs_trained)
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -271,27 +274,13 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] |
     `custom_objects` maps names of your own layers, losses and formulas to the objects. Raises FormatError for a
     file that is damaged or not a model, ConfigError for a name that is not known.
     """
-    values, stored = storage.load(path)
-    custom = custom_objects or {}
-    try:
-        config = stored["model"]
-        model = Sequential([descriptions.from_config(c, custom) for c in config["layers"]], seed=config["seed"])
-        shape = tuple(config["input_shape"])
-        chosen = {k: descriptions.from_config(config[k], custom) for k in ("optimizer", "loss", "metrics")}
-        expected = {f"{n}": v.shape for n, v in first_values(model.layers, shape, model.seed).items()}
-    except (KeyError, TypeError) as error:
-        raise FormatError(f"{path}: its settings don't describe a model ({error!r})") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}. deepmath never imports code from a model file.") from error
-    for name, wanted in expected.items():
-        if name not in values or values[name].shape != wanted:
-            have = values[name].shape if name in values else "missing"
-            raise FormatError(f"{path}: array '{name}' is {have}; the model needs shape {wanted}")
-    if chosen["loss"] is not None:
-        model.compile(chosen["optimizer"], chosen["loss"], chosen["metrics"])
-    model._build(shape)
-    model._values = {n: values[n] for n in [*expected, *(n for n in values if n not in expected)]}
-    model._epochs_trained = int(stored.get("epochs_trained", 0))
+    found = saving.read_model(path, custom_objects or {})
+    model = Sequential(found.layers, seed=found.seed)
+    if found.loss is not None:
+        model.compile(found.optimizer, found.loss, found.metrics)
+    model._build(found.shape)
+    model._values = found.values
+    model._epochs_trained = found.epochs_trained
     return model
 
 

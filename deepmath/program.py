@@ -237,7 +237,7 @@ class Batches:
         return float(len(rows) if self.weights is None else math.fsum(self.weights[rows])), len(rows)
 
 
-def row_weights(weights: Any, rows: Any, summed: bool = False) -> Any:
+def row_weights(weights: Any, rows: Any, summed: bool) -> Any:
     """What each row's loss is multiplied by: its share of the mean, or its weight in a sum; zero where none counts."""
     if weights is None:
         return np.full(len(rows), 1.0 if summed else 1.0 / len(rows))

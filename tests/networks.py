@@ -121,7 +121,8 @@ class Probe:
 def whole_batch(case: Case) -> list[Batch]:
     """All rows in one batch, in their order."""
     rows = np.arange(len(case.X))
-    return [Batch(rows, row_weights(None if case.weights is None else np.asarray(case.weights), rows))]
+    weights = None if case.weights is None else np.asarray(case.weights)
+    return [Batch(rows, row_weights(weights, rows, losses.get(case.loss).summed))]
 
 
 def random_case(seed: int, redraw: int = 0) -> Case:

@@ -141,7 +141,7 @@ def test_a_model_with_own_parts_is_loaded_with_them(tmp_path):
 @pytest.mark.parametrize(
     "thing",
     [
-        schedules.Constant(0.1),
+        SGD(schedules.Constant(0.1)),
         schedules.ExponentialDecay(0.1, 0.5, 7),
         initializers.get("zeros"),
         L2(0.3),

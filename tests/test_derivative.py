@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005 -- every formula takes xp, also one that needs no function
 """Derivatives against five-point differences: of graphs, of hand-written slopes, and of slopes that are wrong."""
 
 import array_api_compat.numpy as xp

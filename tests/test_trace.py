@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005 -- every formula takes xp, also one that needs no function
 """Tracing: a graph computes what the formula computes, holds equal things once, and refuses what it can't hold."""
 
 import array_api_compat.numpy as xp

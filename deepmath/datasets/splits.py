@@ -86,8 +86,8 @@ def train_test_split(
     >>> X_train.shape, sorted(y_train.tolist()), sorted(y_test.tolist())
     ((2, 1), [0, 1], [0, 1])
     """
-    X, y = _pair("train_test_split", X, y)
-    train, held = stratified_split(y, test, seed) if stratify else split(int(X.shape[0]), test, seed)
+    X, y, n = _pair("train_test_split", X, y)
+    train, held = stratified_split(y, test, seed) if stratify else split(n, test, seed)
     return _rows(X, train), _rows(X, held), _rows(y, train), _rows(y, held)
 
 
@@ -145,8 +145,8 @@ def train_dev_test_split(X: Any, y: Any, seed: int = 0, stratify: bool = True) -
     ((6, 1), [0, 1], [0, 1])
     """
     who = "train_dev_test_split"
-    X, y = _pair(who, X, y)
-    n, seed = arguments.rows(who, int(X.shape[0]), 3), arguments.seed(who, seed)
+    X, y, n = _pair(who, X, y)
+    n, seed = arguments.rows(who, n, 3), arguments.seed(who, seed)
     sizes = split_sizes(n)
     if stratify:
         codes = _codes(who, y)
@@ -184,14 +184,14 @@ def _by_class(codes: Indices, size: int, seed: int, epoch: int) -> tuple[Indices
     return order[~chosen], order[chosen]
 
 
-def _pair(who: str, X: Any, y: Any) -> tuple[Any, Any]:
-    """X and y as arrays with one row for each sample."""
+def _pair(who: str, X: Any, y: Any) -> tuple[Any, Any, int]:
+    """X and y as arrays with one row for each sample, and the number of rows."""
     X, y = _array(X), _array(y)
     lengths = [a.shape[0] if a.ndim else 0 for a in (X, y)]
     if lengths[0] != lengths[1]:
         msg = f"{who}: X and y must have one row for each sample, got {lengths[0]} and {lengths[1]} rows"
         raise ConfigError(msg)
-    return X, y
+    return X, y, lengths[0]
 
 
 def _arguments(who: str, n: int, test: float, seed: int) -> tuple[int, int, int]:

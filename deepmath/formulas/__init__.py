@@ -1,0 +1,1 @@
+"""The mathematics: plain functions of a namespace and values, each formula once, value and slope side by side."""

@@ -1,0 +1,1 @@
+"""Printers: a traced formula as text in another language."""

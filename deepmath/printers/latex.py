@@ -130,7 +130,7 @@ class _Writer:
     def operation(self, op: str, node: Node, args: list[Text]) -> Text:
         first, last = args[0], args[-1]
         if op in ("+", "-", "neg"):
-            return added(first, last, op == "-") if len(args) == 2 else negative(first)
+            return added(first, last, op == "-") if len(args) == 2 else _negative(first)
         if op == "*":
             return product(first, last)
         if op in OVER:
@@ -159,7 +159,7 @@ def added(a: Text, b: Text, minus: bool) -> Text:
     return Text(f"{left} - {right[1:]}" if right.startswith("-") else f"{left} + {right}", SUM)
 
 
-def negative(a: Text) -> Text:
+def _negative(a: Text) -> Text:
     return Text(f"-{a.at_least(OPEN)}", SUM)
 
 

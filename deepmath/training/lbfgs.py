@@ -12,7 +12,7 @@ import numpy as np
 from deepmath.arrays import to_numpy
 from deepmath.errors import ConfigError, NonFiniteError, require
 from deepmath.optimizers.lbfgs import LBFGS, Standing
-from deepmath.program import Batch, Program, Recipe, finished, row_weights
+from deepmath.program import Batch, Data, Program, Recipe, finished, row_weights
 
 LAST_DIGITS = 64 * float(np.finfo(np.float64).eps)
 """An iteration that lowers the objective by less than this share of it is the last (scikit-learn's choice)."""
@@ -37,9 +37,19 @@ def all_rows(recipe: Recipe, rows: int, weights: Any = None) -> list[Batch]:
     [(0, 4), (4, 4), (8, 2)]
     """
     order = np.arange(rows, dtype=np.int64)
-    shares = row_weights(weights, order)
+    summed = recipe.head is not None and recipe.head.loss.summed
+    shares = row_weights(weights, order, summed)
     size = recipe.batch_size
     return [Batch(order[i : i + size], shares[i : i + size], i) for i in range(0, rows, size)]
+
+
+def on_all_rows(
+    program: Program, optimizer: Any, recipe: Recipe, data: Data
+) -> Callable[[Callable[[Any], bool | None]], None]:
+    """`fit_lbfgs` on a program's data, waiting for the function to call after each iteration."""
+    weight = None if data.weights is None else math.fsum(data.weights)
+    batches = all_rows(recipe, data.rows, data.weights)
+    return lambda on_iteration: fit_lbfgs(program, optimizer, batches, on_iteration, weight)
 
 
 def fit_lbfgs(

@@ -18,21 +18,31 @@ from deepmath.errors import NonFiniteError
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.history import summarize
 
+Validate = Callable[[], dict[str, float]]
+
 CALL_SECONDS = 0.05
 """About how long one call of a program lasts, so that signals, callbacks and progress have their turn."""
 
 
-def train(run: Run, callbacks: Sequence[Callback], validate: Callable[[], dict[str, float]] | None = None) -> None:
+def train(
+    run: Run,
+    callbacks: Sequence[Callback],
+    validate: Validate | None = None,
+    minimize: Callable[[Callable[[Any], bool]], None] | None = None,
+) -> None:
     """Train until `run.epochs` epochs are complete, a callback stops, or the user interrupts.
 
-    Ctrl-C finishes the step at hand and then raises KeyboardInterrupt; a second one interrupts at once.
+    `minimize` makes the steps itself, on all rows (L-BFGS): it calls its argument with the results of each step,
+    which is an epoch, and ends when that gives True. Ctrl-C finishes the step at hand and then raises KeyboardInterrupt; a second one interrupts at once.
     """
     pace = _Pace()
     callbacks = sorted(callbacks, key=lambda c: c.last)
     with _interrupts() as interrupted:
         _each(callbacks, "on_train_begin", run)
         try:
-            while run.epoch < run.epochs and not run.stop:
+            if minimize is not None and run.epochs > run.epoch and not run.stop:
+                minimize(functools.partial(_whole_epoch, run, callbacks, validate, interrupted))
+            while minimize is None and run.epoch < run.epochs and not run.stop:
                 _epoch(run, callbacks, validate, pace, interrupted)
         finally:
             _each(callbacks, "on_train_end", run)
@@ -41,7 +51,7 @@ def train(run: Run, callbacks: Sequence[Callback], validate: Callable[[], dict[s
 def _epoch(
     run: Run,
     callbacks: Sequence[Callback],
-    validate: Callable[[], dict[str, float]] | None,
+    validate: Validate | None,
     pace: _Pace,
     interrupted: Callable[[], None],
 ) -> None:
@@ -58,6 +68,25 @@ def _epoch(
         interrupted()
         if run.stop:
             return
+    _end_epoch(run, callbacks, validate)
+
+
+def _whole_epoch(
+    run: Run,
+    callbacks: Sequence[Callback],
+    validate: Validate | None,
+    interrupted: Callable[[], None],
+    results: Any,
+) -> bool:
+    """Take in one step on all rows; whether training ends here."""
+    run.results = [np.asarray(results)]
+    _each(callbacks, "on_steps_end", run)
+    _end_epoch(run, callbacks, validate)
+    interrupted()
+    return run.stop or run.epoch >= run.epochs
+
+
+def _end_epoch(run: Run, callbacks: Sequence[Callback], validate: Validate | None) -> None:
     logs = summarize(run.columns, run.results)
     if validate is not None:
         logs |= {f"val_{name}": value for name, value in validate().items()}

@@ -7,7 +7,7 @@ from deepmath import datasets
 from deepmath.errors import ConfigError, FormatError
 
 
-@pytest.mark.parametrize("name", ["circles", "moons", "xor", "digits"])
+@pytest.mark.parametrize("name", ["circles", "moons", "spirals", "xor", "digits"])
 def test_a_name_gives_what_its_function_gives(name):
     data = datasets.load(name)
     X, y = getattr(datasets, name)()
@@ -16,6 +16,24 @@ def test_a_name_gives_what_its_function_gives(name):
     assert data.name == name
     assert len(data.classes) == y.max() + 1
     assert len(data.feature_names) == X.shape[1]
+
+
+def test_houses_have_names_for_features_and_targets():
+    data = datasets.load("houses", seed=2, n=20, targets=2)
+    np.testing.assert_array_equal(data.y, datasets.houses(n=20, seed=2, targets=2)[1])
+    assert (data.feature_names, data.target_names) == (datasets.HOUSE_FEATURES, ("price", "rent"))
+    assert data.classes is None
+    assert datasets.load("houses", n=3).target_names == ("price",)
+
+
+def test_every_arm_of_the_spirals_has_a_name():
+    assert datasets.load("spirals", n=30, classes=3).classes == ("arm 0", "arm 1", "arm 2")
+
+
+def test_several_targets_of_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b,c\n1,2,3\n")
+    data = datasets.load(tmp_path / "a.csv", target=["c", "a"])
+    assert (data.y.tolist(), data.target_names, data.feature_names) == ([[3.0, 1.0]], ("c", "a"), ("b",))
 
 
 def test_seed_and_options_go_through():
@@ -41,15 +59,19 @@ def test_a_path_gives_the_table(tmp_path, suffix):
             "circels",
             {},
             "load: no data set 'circels'; did you mean 'circles'? "
-            "Known: circles, moons, xor, digits, or a path that ends in .csv",
+            "Known: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv or .npz",
         ),
         (
             "data.txt",
             {},
-            "load: no data set 'data.txt'. Known: circles, moons, xor, digits, or a path that ends in .csv",
+            "load: no data set 'data.txt'. "
+            "Known: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv or .npz",
         ),
         ("circles", {"nosie": 1}, "load: 'circles' has no option 'nosie'; its options: n, noise, factor"),
         ("digits", {"n": 1}, "load: 'digits' has no option 'n'; its options: none"),
+        ("spirals", {"arms": 3}, "load: 'spirals' has no option 'arms'; its options: n, noise, turns, classes"),
+        ("mnist", {"n": 1}, "load: 'mnist' has no option 'n'; its options: data_dir, part"),
+        ("a.npz", {"X": "x"}, "load: 'a.npz' has no option 'X'; its options: x, y"),
         ("a.csv", {"path": 1}, "load: 'a.csv' has no option 'path'; its options: target, header, na"),
     ],
 )

@@ -5,6 +5,7 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,9 +75,9 @@ def archive(put, zipped):
             bytes(8),
             "array 'y' has dtype '<M8[s]'; booleans, integers and floats of at most 64 bits are read",
         ),
-        (("<f8", (2**50,)), b"", "'y' declares 8.0 PiB but the file is 456 bytes; refused."),
-        (("<f8", (2**32, 2**32)), b"", "'y' declares 128.0 EiB but the file is 466 bytes; refused."),
-        (("<f8", (10**20,) * 32), b"", "'y' declares more than 2^80 bytes but the file is 1.1 KiB; refused."),
+        (("<f8", (2**50,)), b"", "'y' declares 8.0 PiB but the file is {size}; refused."),
+        (("<f8", (2**32, 2**32)), b"", "'y' declares 128.0 EiB but the file is {size}; refused."),
+        (("<f8", (10**19,) * 32), b"", "'y' declares more than 2^80 bytes but the file is {size}; refused."),
         (("<f8", (10**21,)), b"", "array 'y' has an axis longer than 2^64; refused"),
         (("<f8", (2**31, 0)), b"", "array 'y' is 2147483648×0, which holds no values"),
         (("<f8", (1,) * 33), bytes(8), "array 'y' is 33 axes; at most 32 are read"),
@@ -107,8 +108,12 @@ def archive(put, zipped):
     ids=lambda value: value[:60] if isinstance(value, str) else "",
 )
 def test_headers(refused, header, data, message):
-    start = "d.npz: "
-    assert refused(header, data) == start + message
+    said = refused(header, data)
+    assert said == f"d.npz: {message.replace('{size}', told(Path('d.npz').stat().st_size))}"
+
+
+def told(count):
+    return f"{count} bytes" if count < 1024 else f"{count / 1024:.1f} KiB"
 
 
 def test_what_numpy_itself_writes_for_objects_text_and_fields(tmp_path):
@@ -150,9 +155,7 @@ def test_other_files(put, content, message):
 def test_arrays_that_are_not_there(archive, put, zipped):
     message = "d.npz: there is no array 'Z'; the file holds: 'X', 'y'. Name the arrays by x= and y="
     assert refusal(archive(), x="Z") == message
-    assert "; the file holds: nothing." in refusal(
-        put("e.npz", zipped([]) + b"")[:0] or put("e.npz", b"PK" + zipped([]))
-    )
+    assert "; the file holds: nothing." in refusal(put("e.npz", zipped([])))
     many = zipped([(f"a{i}.npy", b"") for i in range(12)])
     assert "'a9', ... (12 in all)" in refusal(put("m.npz", many))
 
@@ -181,13 +184,14 @@ def test_encrypted_and_unknown_compression(archive):
 
 
 def test_a_member_that_is_not_in_the_file(archive):
-    message = "d.npz: 'X' declares 2.0 GiB but the file is 510 bytes; refused."
-    assert refusal(archive(lambda c: in_directory(c, 24, 2**31, 4)), x="X") == message
+    path = archive(lambda c: in_directory(c, 24, 2**31, 4))
+    message = f"d.npz: 'X' declares 2.0 GiB but the file is {Path(path).stat().st_size} bytes; refused."
+    assert refusal(path) == message
     assert "the archive is cut or damaged" in refusal(archive(lambda c: in_directory(c, 42, 2**30, 4)))
 
 
 def test_every_truncation_is_refused(archive):
-    whole = open(archive(method=zipfile.ZIP_DEFLATED), "rb").read()
+    whole = Path(archive(method=zipfile.ZIP_DEFLATED)).read_bytes()
     for length in range(len(whole)):
         assert refusal(archive(lambda _, n=length: whole[:n])).startswith("d.npz: ")
 
@@ -201,18 +205,18 @@ def test_a_changed_value_fails_the_sum(archive):
     assert refusal(archive(change)) == message
 
 
-def bomb(npy, promised, size):
-    """An archive whose X says `promised` numbers and unpacks to `size` bytes of zeros."""
+def bomb(npy, promised, zeros, padding=0):
+    """An archive whose X says `promised` bytes, as does its entry in the directory; `zeros` of them come.
+
+    `padding` is behind the packed bytes, and counted as packed bytes too.
+    """
     head = npy(("|u1", (promised,)), b"")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    body = packer.compress(head + bytes(size)) + packer.flush()
-    check = zlib.crc32(head + bytes(size))
-    local = struct.pack("<4s5HIIIHH", b"PK\3\4", 20, 0, 8, 0, 33, check, len(body), len(head) + size, 5, 0) + b"X.npy"
-    central = struct.pack(
-        "<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 33, check, len(body), len(head) + size, 5, 0, 0, 0, 0, 0, 0
-    )
-    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, 51, len(local) + len(body), 0)
-    return local + body + central + b"X.npy" + end
+    body = packer.compress(head + bytes(zeros)) + packer.flush() + bytes(padding)
+    sizes = zlib.crc32(head + bytes(zeros)), len(body), len(head) + max(promised, zeros)
+    local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 33, *sizes, 5, 0) + b"X.npy" + body
+    central = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 33, *sizes, 5, 0, 0, 0, 0, 0, 0) + b"X.npy"
+    return local + central + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local), 0)
 
 
 def test_a_bomb_is_unpacked_only_as_far_as_its_header_says(put, npy):
@@ -226,13 +230,11 @@ def test_a_bomb_is_unpacked_only_as_far_as_its_header_says(put, npy):
 
 
 def test_a_bomb_whose_headers_agree_is_refused_unread(put, npy):
-    path = put("bomb.npz", bomb(npy, (1 << 30) + 1, (1 << 30) - 200 if False else 1 << 20))
-    assert refusal(path).startswith("bomb.npz: 'X' declares 1.0 GiB but the file is 1.2 KiB; refused.")
-    content = put("large.npz", in_directory(bomb(npy, 2**31 - 128, 1 << 20) + b"", 24, 2**31, 4))
-    padded = open(content, "rb").read()
-    padded = padded[: padded.index(b"PK\1\2")] + bytes(1 << 22) + padded[padded.index(b"PK\1\2") :]
-    moved = padded[:-6] + (int.from_bytes(padded[-6:-2], "little") + (1 << 22)).to_bytes(4, "little") + padded[-2:]
-    assert refusal(put("large.npz", moved)) == "large.npz: 'X' declares 2.0 GiB but the file is 4.0 MiB; refused."
+    content = bomb(npy, 2**30, 1000)
+    message = f"bomb.npz: 'X' declares 1.0 GiB but the file is {len(content)} bytes; refused."
+    assert refusal(put("bomb.npz", content)) == message
+    content = bomb(npy, 2**31, 1000, padding=1 << 22)
+    assert refusal(put("bomb.npz", content)) == "bomb.npz: 'X' declares 2.0 GiB but the file is 4.0 MiB; refused."
 
 
 def test_a_directory_and_a_missing_file(tmp_path):

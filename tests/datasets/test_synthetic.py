@@ -1,15 +1,15 @@
-"""circles, moons and xor: where the points lie, and what a seed fixes."""
+"""circles, moons, spirals and xor: where the points lie, and what a seed fixes."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmath.datasets import circles, moons, xor
+from deepmath.datasets import circles, moons, spirals, xor
 from deepmath.errors import ConfigError
 from deepmath.formulas.random import normals
 
-MAKERS = pytest.mark.parametrize("make", [circles, moons, xor])
+MAKERS = pytest.mark.parametrize("make", [circles, moons, spirals, xor])
 
 
 def by_rows(a):
@@ -65,6 +65,19 @@ def test_moons_without_noise_lie_on_their_half_circle(n, seed):
     assert (y == 0).sum() == n // 2
 
 
+@given(n=st.integers(9, 80), turns=st.floats(0.0, 3.0), classes=st.integers(2, 9), seed=st.integers(0, 2**32 - 1))
+def test_spirals_without_noise_turn_with_their_radius(n, turns, classes, seed):
+    X, y = spirals(n=n, noise=0.0, turns=turns, classes=classes, seed=seed)
+    assert np.bincount(y).tolist() == [n // classes + (k >= classes - n % classes) for k in range(classes)]
+    radius = np.hypot(*X.T)
+    for k in range(classes):
+        of_arm = np.sort(radius[y == k])
+        np.testing.assert_allclose(of_arm, np.arange(1, len(of_arm) + 1) / len(of_arm), rtol=1e-14)
+    # Turned back by its radius, each arm is a ray.
+    straight = (X[:, 0] + 1j * X[:, 1]) * np.exp(-2j * np.pi * (turns * radius + y / classes))
+    np.testing.assert_allclose(straight, radius, atol=1e-13)
+
+
 @pytest.mark.parametrize("n", [2, 7, 100])
 def test_points_are_those_of_scikit_learn(n):
     reference = pytest.importorskip("sklearn.datasets")
@@ -78,7 +91,7 @@ def test_points_are_those_of_scikit_learn(n):
             )
 
 
-@pytest.mark.parametrize("make", [circles, moons])
+@pytest.mark.parametrize("make", [circles, moons, spirals])
 def test_rows_are_shuffled(make):
     _, y = make(n=1000)
     runs = 1 + np.count_nonzero(np.diff(y))
@@ -115,6 +128,9 @@ def test_noise_is_not_made_of_the_numbers_of_initial_weights():
         (moons, {"noise": "0.1"}, "moons: noise must be a number >= 0, got '0.1'"),
         (moons, {"noise": None}, "moons: noise must be a number >= 0, got None"),
         (circles, {"factor": 1.0}, "circles: factor must be a number in [0, 1), got 1.0"),
+        (spirals, {"turns": -1}, "spirals: turns must be a number >= 0, got -1"),
+        (spirals, {"classes": 1}, "spirals: classes must be a whole number from 2 to 1000, got 1"),
+        (spirals, {"n": 2, "classes": 3}, "spirals: n must be a whole number from 3 to 2147483647, got 2"),
         (circles, {"seed": -1}, "circles: seed must be a whole number from 0 to 4294967295, got -1"),
         (moons, {"seed": 2**32}, "moons: seed must be a whole number from 0 to 4294967295, got 4294967296"),
     ],

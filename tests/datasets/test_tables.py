@@ -29,6 +29,21 @@ def test_target_by_name_and_place(write, target):
     assert (table.feature_names, table.target_name) == (("a", "c"), "b")
 
 
+@pytest.mark.parametrize("target", [["c", "a"], [2, 0], ("c", -3)])
+def test_several_targets(write, target):
+    table = read_csv(write("a,b,c\n1,2,3\n4,?,6\n"), target=target, na=["?"])
+    np.testing.assert_array_equal(table.X, [[2.0], [np.nan]])
+    assert table.y.tolist() == [[3.0, 1.0], [6.0, 4.0]]
+    assert (table.feature_names, table.target_names, table.target_name) == (("b",), ("c", "a"), "c")
+    assert table.classes is None
+
+
+def test_a_list_of_one_target_keeps_its_axis(write):
+    table = read_csv(write("1,2,3\n4,5,6\n"), target=[1], header=False)
+    assert (table.X.tolist(), table.y.tolist()) == ([[1.0, 3.0], [4.0, 6.0]], [[2.0], [5.0]])
+    assert table.target_names == ("x1",)
+
+
 def test_text_labels_are_numbered_in_sorted_order(write):
     table = read_csv(write("a,kind\n1,pear\n2,apple\n3,7\n4,pear\n"))
     assert table.classes == ("7", "apple", "pear")

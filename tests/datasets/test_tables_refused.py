@@ -137,6 +137,10 @@ def test_a_pipe_without_a_writer_is_refused_at_once(tmp_path):
         ("zzz", "read_csv: target='zzz' is not a column of data.csv. Columns: age, size, price"),
         (3, "read_csv: target=3 is not a column of data.csv. Columns: age, size, price"),
         (-4, "read_csv: target=-4 is not a column of data.csv. Columns: age, size, price"),
+        (["age", 7], "read_csv: target=7 is not a column of data.csv. Columns: age, size, price"),
+        (["age", 0], "read_csv: target=['age', 0] names a column twice; data.csv has 3 columns"),
+        ([], "read_csv: target=[] names no column; data.csv has 3 columns"),
+        ([0, 1, 2], "read_csv: target=[0, 1, 2] leaves no feature; data.csv has 3 columns"),
         (True, "read_csv: target=True is not a column of data.csv. Columns: age, size, price"),
     ],
 )
@@ -144,6 +148,12 @@ def test_an_unknown_target_is_refused(write, target, message):
     with pytest.raises(ConfigError) as caught:
         read_csv(write("age,size,price\n1,2,3\n"), target=target)
     assert str(caught.value) == message
+
+
+def test_text_in_one_of_several_targets_is_refused(write):
+    message = "data.csv line 3, column 'b': 'x' is not a number (use --na x to treat it as missing)"
+    assert refusal(write("a,b,c\n1,2,3\n4,x,6\n"), target=["b", "c"]) == message
+    assert refusal(write("a,b,c\n"), target=["b", "c"]) == "data.csv: a header and no rows"
 
 
 def test_many_columns_are_listed_in_part(write):

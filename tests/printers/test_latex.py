@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005 -- every formula takes xp, also one that needs no function
 """LaTeX of formulas: exact strings, and matplotlib's parser as a judge of what is well formed."""
 
 import pytest
