@@ -4,7 +4,16 @@ import importlib
 
 from deepmath import activations, callbacks, initializers, losses, metrics, optimizers, regularizers, schedules
 from deepmath.backend import backends, load_backend
-from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, Layer
+from deepmath.layers import (
+    Activation,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Layer,
+    LayerNormalization,
+    PReLU,
+)
 from deepmath.model import Sequential, load_model
 
 __version__ = "0.1.0"
@@ -22,7 +31,10 @@ __all__ = [
     "BatchNormalization",
     "Dense",
     "Dropout",
+    "GaussianNoise",
     "Layer",
+    "LayerNormalization",
+    "PReLU",
     "Sequential",
     "activations",
     "backends",

@@ -23,6 +23,8 @@ RULES: dict[str, Rule] = {
     "log": lambda xp, y, c, a: (c / a,),
     "log1p": lambda xp, y, c, a: (c / (1.0 + a),),
     "sqrt": lambda xp, y, c, a: (c / (2.0 * y),),
+    "cos": lambda xp, y, c, a: (-(c * xp.sin(a)),),
+    "sin": lambda xp, y, c, a: (c * xp.cos(a),),
     "tanh": lambda xp, y, c, a: (c * _tanh_slope(xp, a),),
     "maximum": lambda xp, y, c, a, b: _larger(xp, c, a > b, a < b),
     "minimum": lambda xp, y, c, a, b: _larger(xp, c, a < b, a > b),

@@ -20,7 +20,8 @@ COMPARISONS = {"<", "<=", ">", ">=", "==", "!="}
 INTEGER = {"&", "|", "^", "<<", ">>"}
 LOGICAL = {"logical_and", "logical_or", "logical_not", "isnan", "isinf", "isfinite"}
 FUNCTIONS = {
-    "abs": 1, "exp": 1, "expm1": 1, "log": 1, "log1p": 1, "sqrt": 1, "tanh": 1, "sign": 1, "floor": 1,
+    "abs": 1, "exp": 1, "expm1": 1, "log": 1, "log1p": 1, "sqrt": 1, "tanh": 1, "cos": 1, "sin": 1,
+    "sign": 1, "floor": 1,
     "isnan": 1, "isinf": 1, "isfinite": 1, "logical_not": 1,
     "maximum": 2, "minimum": 2, "logical_and": 2, "logical_or": 2, "pow": 2,
 }  # fmt: skip

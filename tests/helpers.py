@@ -39,6 +39,8 @@ _SLOPES: dict[str, Callable[[Any, Any], Any]] = {
     "exp": lambda y, _: y,
     "expm1": lambda y, _: y + 1.0,
     "tanh": lambda y, _: 1.0 - y * y,
+    "cos": lambda _, a: np.sin(a),
+    "sin": lambda _, a: np.cos(a),
     "log": lambda _, a: 1.0 / a,
     "log1p": lambda _, a: 1.0 / (1.0 + a),
     "sqrt": lambda y, _: 0.5 / y,

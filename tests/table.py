@@ -124,6 +124,7 @@ TABLE = [
     Row("clip_by_value", regularizers.clip_by_value, ("element", "scalar"), (wide, scalar(0.7)), (0, 1)),
     Row("dropout", dropout.dropout, ("element", "element:int", "scalar:int", "scalar"),
         (wide, bits, scalar(5_000_000), scalar(1.25)), (0, 3)),
+    elements(dropout.gaussian, bits, bits),
     Row("philox", random.philox, _PHILOX, (word,) * 2 + tuple(map(scalar, (7, 3, 2**32 - 1, 2))), (), 4),
     Row("philox_counters", random.philox, ("index", "row_index", *["scalar:int"] * 4),
         (columns, rows, *map(scalar, (7, 3, 12345, 2))), (), 4),

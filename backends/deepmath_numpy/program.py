@@ -15,7 +15,7 @@ import numpy as np
 from deepmath.arrays import namespace_of
 from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
-from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
+from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, PReLU
 from deepmath.parameters import Layout
 from deepmath.program import (
     Batch,
@@ -205,6 +205,10 @@ class FusedProgram(Program):
                     return stages.ActivationStage(self._kernels, layer.activation, shape[0], rows)
             if type(layer) is Dropout:
                 return stages.DropoutStage(self._kernels, layer, number, shape[0], rows, self._moment)
+            if type(layer) is LayerNormalization:
+                return stages.LayerNormalizationStage(self._kernels, layer, params, grads, rows)
+            if type(layer) is PReLU:
+                return stages.PReLUStage(self._kernels, params, grads, rows)
             if type(layer) is BatchNormalization:
                 return stages.BatchNormalizationStage(self._kernels, layer, params, grads, own_state, rows)
         return stages.ReferenceStage(self._xp, layer, number, params, grads, own_state, self._moment, why)

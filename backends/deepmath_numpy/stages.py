@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from deepmath.activations import ActivationFunction
-from deepmath.formulas import dropout, normalization, random
-from deepmath.layers import BatchNormalization, Dropout, Layer
+from deepmath.formulas import dropout, normalization, random, rectifiers
+from deepmath.layers import BatchNormalization, Dropout, Layer, LayerNormalization
 from deepmath_numpy.kernels import Kernels
 
 Views = Mapping[str, Any]
@@ -174,6 +174,70 @@ class BatchNormalizationStage:
 def _back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, eps: Any) -> tuple[Any, Any, Any]:
     dx, share = normalization.normalize_pullback(xp, x, mean, variance, gamma, dy, eps)
     return dx, xp.sum(share, axis=-1, keepdims=True), xp.sum(dy, axis=-1, keepdims=True)
+
+
+class LayerNormalizationStage:
+    """Moments and normalisation of each row, and their derivative, in fused loops."""
+
+    def __init__(self, kernels: Kernels, layer: LayerNormalization, params: Views, grads: Views, rows: int) -> None:
+        self._eps, self._params, self._grads = layer.epsilon, params, grads
+        units = params["gamma"].shape[0]
+        self._normalize = kernels.compiled(
+            "normalize_rows",
+            normalization.normalize,
+            ["element", "column", "column", "scalar"],
+            ["y", "mean", "variance"],
+        )
+        kinds = ["element", "row", "row", "column", "element", "scalar"]
+        self._back = kernels.compiled("normalize_rows_back", _rows_back, kinds, ["dy", "dgamma", "dbeta"])
+        self._y = buffer(rows, units, dtype=kernels.precision)
+        self._mean, self._variance = (np.empty(rows, kernels.precision) for _ in range(2))
+        self.how = "fused: moments and normalisation"
+
+    def forward(self, x: Any, training: bool) -> Any:
+        n = len(x)
+        self._x, y = x, self._y[:n]
+        moments = self._mean[:n], self._variance[:n]
+        self._normalize(x, self._params["gamma"], self._params["beta"], self._eps, y, *moments)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        n = len(dy)
+        moments = self._mean[:n], self._variance[:n]
+        gradients = self._grads["gamma"], self._grads["beta"]
+        self._back(self._x, *moments, self._params["gamma"], dy, self._eps, *gradients)
+        return dy
+
+
+def _rows_back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, eps: Any) -> tuple[Any, Any, Any]:
+    dx, share = normalization.normalize_pullback(xp, x, mean, variance, gamma, dy, eps)
+    return dx, xp.batch_sum(share), xp.batch_sum(dy)
+
+
+class PReLUStage:
+    """The learnt rectifier and its derivative in fused loops."""
+
+    def __init__(self, kernels: Kernels, params: Views, grads: Views, rows: int) -> None:
+        self._alpha, self._dalpha = params["alpha"], grads["alpha"]
+        self._forward = kernels.compiled("prelu", rectifiers.prelu, ["element", "column"], ["y"])
+        kinds = ["element", "column", "element"]
+        self._back = kernels.compiled("prelu_back", _prelu_back, kinds, ["dy", "dalpha"])
+        self._y = buffer(rows, self._alpha.shape[0], dtype=kernels.precision)
+        self.how = "fused: PReLU"
+
+    def forward(self, x: Any, training: bool) -> Any:
+        self._x, y = x, self._y[: len(x)]
+        self._forward(x, self._alpha, y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        self._back(self._x, self._alpha, dy, self._dalpha)
+        return dy
+
+
+def _prelu_back(xp: Any, z: Any, alpha: Any, dy: Any) -> tuple[Any, Any]:
+    dz, share = rectifiers.prelu_pullback(xp, z, alpha, dy)
+    return dz, xp.batch_sum(share)
 
 
 class ReferenceStage:

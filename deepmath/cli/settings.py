@@ -95,10 +95,8 @@ def resolve(data: str | None, given: Mapping[str, Any], file: str | Path | None 
     for name, only in (("target", settings.target), ("na", settings.na), ("no-header", not settings.header)):
         if only and not settings.is_file:
             raise ConfigError(f"train: --{name} is for CSV files, and '{settings.data}' is not one; leave it out")
-    if (settings.data == "mnist") != (settings.data_dir is not None):
-        lacks = "mnist needs --data-dir DIR, the folder of its files" if settings.data == "mnist" else ""
-        unused = f"--data-dir is for mnist, and the data are '{settings.data}'; leave it out"
-        raise ConfigError(f"train: {lacks or unused}")
+    if settings.data_dir is not None and settings.data != "mnist":
+        raise ConfigError(f"train: --data-dir is for mnist, and the data are '{settings.data}'; leave it out")
     if settings.loss != "auto":
         losses.get(settings.loss)
     return settings

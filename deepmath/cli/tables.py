@@ -52,6 +52,8 @@ def load(settings: Settings) -> Source:
         table = _read(settings, settings.target)
         source = Source(settings.data, table.X, table.y, table.feature_names, table.target_name, table.classes)
     else:
+        if settings.data == "mnist" and settings.data_dir is None:
+            raise ConfigError("mnist needs --data-dir DIR, the folder of its files")
         options = {} if settings.data_dir is None else {"data_dir": settings.data_dir}
         d = datasets.load(settings.data, seed=settings.seed, **options)
         if d.y.ndim != 1:

@@ -68,7 +68,7 @@ class Precision(Share):
 
     average: str = "auto"
 
-    def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:  # noqa: ARG002
+    def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:
         return hits, said
 
 
@@ -83,7 +83,7 @@ class Recall(Share):
 
     average: str = "auto"
 
-    def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:  # noqa: ARG002
+    def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:
         return hits, are
 
 

@@ -1,7 +1,5 @@
 """L-BFGS: a method that needs all rows and several evaluations for each step."""
 
-# ruff: noqa: ARG002 - one signature for all optimisers
-
 from __future__ import annotations
 
 from dataclasses import dataclass

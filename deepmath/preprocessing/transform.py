@@ -30,7 +30,7 @@ class Transform(abc.ABC):
             raise ConfigError(f"{self.who}: fit_batches needs at least one batch; got none")
         return fitted
 
-    def apply(self, X: Any) -> NoReturn:  # noqa: ARG002 - called by mistake as a fitted value would be
+    def apply(self, X: Any) -> NoReturn:
         """Raises ConfigError: a description has seen no data."""
         raise ConfigError(
             f"{self.who} is not fitted, so it can't be applied. "

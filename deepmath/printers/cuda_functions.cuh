@@ -9,6 +9,7 @@ DEVICE double not_a_number() { return __longlong_as_double(0x7ff8000000000000LL)
 #define DEVICE inline
 #define __global__
 using std::abs;
+using std::cos;
 using std::exp;
 using std::expm1;
 using std::floor;
@@ -16,6 +17,7 @@ using std::fmod;
 using std::log;
 using std::log1p;
 using std::pow;
+using std::sin;
 using std::sqrt;
 using std::tanh;
 namespace {

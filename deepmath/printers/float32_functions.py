@@ -4,6 +4,8 @@ Polynomials are weighted least-squares fits in 40 digits, rounded to float32; th
 them.
 """
 
+import math
+
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -147,3 +149,13 @@ def tanh(x):
     y = e / (e + T(2.0))
     y = y if x == x else x
     return -y if x < T(0.0) else y
+
+
+@njit(error_model="numpy")
+def cos(x):
+    return T(math.cos(x))
+
+
+@njit(error_model="numpy")
+def sin(x):
+    return T(math.sin(x))

@@ -33,7 +33,8 @@ def train(
     """Train until `run.epochs` epochs are complete, a callback stops, or the user interrupts.
 
     `minimize` makes the steps itself, on all rows (L-BFGS): it calls its argument with the results of each step,
-    which is an epoch, and ends when that gives True. Ctrl-C finishes the step at hand and then raises KeyboardInterrupt; a second one interrupts at once.
+    which is an epoch, and ends when that gives True. Ctrl-C finishes the step at hand and then raises
+    KeyboardInterrupt; a second one interrupts at once.
     """
     pace = _Pace()
     callbacks = sorted(callbacks, key=lambda c: c.last)

@@ -53,6 +53,22 @@ def mutated(content, random):
     return bytes(data)
 
 
+def test_random_changes_of_an_array_in_an_archive(put, npy, zipped):
+    """The archive is whole and its sums are right, so that the array's own header is what is read."""
+    random, refusals = np.random.default_rng(6), []
+    good = npy(("<i2", (2, 3)), bytes(range(12)))
+    for _ in range(MUTATIONS):
+        put("data", zipped([("X.npy", mutated(good, random)), ("y.npy", good)]))
+        try:
+            X, _ = read_npz("data")
+        except FormatError as error:
+            refusals.append(str(error))
+        else:
+            assert len(X) == 2
+    assert MUTATIONS // 2 < len(refusals) < MUTATIONS
+    assert all(message.startswith("data: ") and "\n" not in message for message in refusals)
+
+
 @pytest.mark.parametrize(
     ("read", "content", "seed"),
     [

@@ -137,7 +137,7 @@ def test_the_command_finds_the_files_again(files):
     assert "the test part" in run("evaluate", "run", "mnist", "--data-dir", ".").stdout
     assert run("predict", "run").stdout.count("\n") == 31
     for arguments, code, line in (
-        (("train", "mnist"), 2, "train: mnist needs --data-dir DIR, the folder of its files"),
+        (("train", "mnist"), 2, "mnist needs --data-dir DIR, the folder of its files"),
         (
             ("train", "xor", "--data-dir", "."),
             2,

@@ -1,0 +1,140 @@
+"""Dense layers and activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepmath import activations, initializers, regularizers
+from deepmath.activations import ActivationFunction
+from deepmath.descriptions import check_number, described, set_field
+from deepmath.errors import ConfigError
+from deepmath.formulas import rectifiers
+from deepmath.formulas.affine import affine
+from deepmath.initializers import Draws, Initializer
+from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.regularizers import Constraint, Regularizer
+from deepmath.typing import Namespace
+
+MAX_UNITS = 1 << 24
+
+
+@described
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = activation(x W + b) for inputs [batch, ..., features]: W [features, units], b [units].
+
+    `input_dim` says the number of features, for the first layer of a model that should be built at once.
+    """
+
+    units: int
+    activation: Any = None
+    use_bias: bool = True
+    kernel_initializer: Any = "glorot_uniform"
+    bias_initializer: Any = "zeros"
+    kernel_regularizer: Any = None
+    kernel_constraint: Constraint | None = None
+    input_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        check_number("Dense", "units", self.units, low=1, high=MAX_UNITS, whole=True)
+        if self.input_dim is not None:
+            check_number("Dense", "input_dim", self.input_dim, low=1, high=MAX_UNITS, whole=True)
+        set_field(self, "activation", None if self.activation is None else activations.get(self.activation))
+        set_field(self, "kernel_initializer", initializers.get(self.kernel_initializer))
+        set_field(self, "bias_initializer", initializers.get(self.bias_initializer))
+        if self.kernel_regularizer is not None:
+            set_field(self, "kernel_regularizer", regularizers.get(self.kernel_regularizer))
+
+    def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
+        if not shape:
+            raise ConfigError("Dense: inputs must have a feature axis; got one number for each row")
+        kernel: Initializer = self.kernel_initializer
+        params = {"kernel": kernel.draw(draws(0), (shape[-1], self.units))}
+        if self.use_bias:
+            params["bias"] = self.bias_initializer.draw(draws(1), (self.units,))
+        return params, {}
+
+    def apply(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
+    ) -> tuple[Any, Pullback, Values]:
+        bias = params.get("bias")
+        z, affine_pullback = affine(xp, x, params["kernel"], bias)
+        activation = Activation(self.activation or "linear")
+        y, activation_pullback, _ = activation.apply(xp, {}, {}, z, bits, training)
+
+        def pullback(dy: Any) -> tuple[Any, Values]:
+            dx, dw, db = affine_pullback(activation_pullback(dy)[0])
+            return dx, {"kernel": dw} if bias is None else {"kernel": dw, "bias": db}
+
+        return y, pullback, {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.units)
+
+    def parts(self) -> tuple[Layer, ...]:
+        if self.activation is None:
+            return (self,)
+        linear = Dense(
+            self.units, None, self.use_bias, self.kernel_initializer, self.bias_initializer, self.kernel_regularizer,
+            self.kernel_constraint,
+        )  # fmt: skip
+        return linear, Activation(self.activation)
+
+    def penalties(self) -> Mapping[str, Regularizer]:
+        return {} if self.kernel_regularizer is None else {"kernel": self.kernel_regularizer}
+
+    def constraints(self) -> Mapping[str, Constraint]:
+        return {} if self.kernel_constraint is None else {"kernel": self.kernel_constraint}
+
+
+@described
+@dataclass(frozen=True)
+class Activation(Layer):
+    """y = f(x), element by element, or along the last axis for softmax."""
+
+    activation: Any
+
+    def __post_init__(self) -> None:
+        set_field(self, "activation", activations.get(self.activation))
+
+    def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
+        return {}, {}
+
+    def apply(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
+    ) -> tuple[Any, Pullback, Values]:
+        function: ActivationFunction = self.activation
+        y = function.value(xp, x, *function.constants)
+        return y, lambda dy: (function.backward()(xp, x, y, dy, *function.constants), {}), {}
+
+
+@described
+@dataclass(frozen=True)
+class PReLU(Layer):
+    """y = x where x > 0, else alpha x, with an alpha for each unit that is learnt; at the kink the slope is alpha.
+
+    Source: He et al., "Delving deep into rectifiers" (2015); alpha begins at 0.25, as there.
+    """
+
+    alpha: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_number("PReLU", "alpha", self.alpha)
+
+    def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
+        return {"alpha": np.full(shape[-1:], float(self.alpha))}, {}
+
+    def apply(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
+    ) -> tuple[Any, Pullback, Values]:
+        alpha = params["alpha"]
+
+        def pullback(dy: Any) -> tuple[Any, Values]:
+            dx, share = rectifiers.prelu_pullback(xp, x, alpha, dy)
+            return dx, {"alpha": xp.sum(xp.reshape(share, (-1, alpha.shape[0])), axis=0)}
+
+        return rectifiers.prelu(xp, x, alpha), pullback, {}

@@ -1,0 +1,73 @@
+"""Layers that add noise in training and do nothing in prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deepmath.descriptions import check_number, described
+from deepmath.formulas import dropout as formulas
+from deepmath.initializers import Draws
+from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.typing import Array, Namespace
+
+
+@described
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """In training, each value becomes 0 with probability `rate` and the others grow by 1 / (1 - rate).
+
+    Article 3's p is the chance to keep: rate = 1 - p.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        check_number("Dropout", "rate", self.rate, low=0.0, high=1.0, open_high=True)
+
+    @property
+    def coefficients(self) -> tuple[int, float]:
+        """Threshold of the 24 random bits, and growth of what is kept."""
+        return round(self.rate * 2**24), 1.0 / (1.0 - self.rate)
+
+    def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
+        return {}, {}
+
+    def apply(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
+    ) -> tuple[Any, Pullback, Values]:
+        if not training or self.rate == 0.0:
+            return x, lambda dy: (dy, {}), {}
+        noise = xp.reshape(bits(x.shape[0], math.prod(x.shape[1:])), x.shape)
+
+        def drop(v: Array) -> Any:
+            return formulas.dropout(xp, v, noise, *self.coefficients)
+
+        return drop(x), lambda dy: (drop(dy), {}), {}
+
+
+@described
+@dataclass(frozen=True)
+class GaussianNoise(Layer):
+    """In training, adds to each value a normal number of standard deviation `stddev`."""
+
+    stddev: float
+
+    def __post_init__(self) -> None:
+        check_number("GaussianNoise", "stddev", self.stddev, low=0.0)
+
+    def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
+        return {}, {}
+
+    def apply(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
+    ) -> tuple[Any, Pullback, Values]:
+        if not training:
+            return x, lambda dy: (dy, {}), {}
+        units = math.prod(x.shape[1:])
+        both = bits(x.shape[0], 2 * units)
+        first, second = both[:, :units], both[:, units:]
+        noise = formulas.gaussian(xp, xp.astype(first, x.dtype), xp.astype(second, x.dtype))
+        return x + self.stddev * xp.reshape(noise, x.shape), lambda dy: (dy, {}), {}
