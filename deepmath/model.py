@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,10 +16,10 @@ from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
-from deepmath.program import Batches, Data, Program, Recipe
+from deepmath.program import Batches, Program, Recipe
 from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.summary import table
-from deepmath.training import door, lbfgs, loop, settings
+from deepmath.training import door, evaluation, lbfgs, loop, settings
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
 from deepmath.training.fingerprint import digest, facts_of
@@ -39,12 +40,14 @@ class Sequential:
 
     `seed` decides initial weights, order and dropout, the same on every backend. A model is built, that is,
     gets its first weights, as soon as the number of inputs is known: from the first layer's `input_dim`, or
-    from the first data.
+    from the first data. `preprocessing`, such as `Standardize()`, is fitted by the first call of `fit` on the
+    rows that train, applied to all data that come in, and saved with the model.
     """
 
-    def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0) -> None:
+    def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0, preprocessing: Any = None) -> None:
         descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
         self.seed = int(seed)
+        self.preprocessing = preprocessing
         self.layers: list[Layer] = []
         self._values: dict[str, Any] = {}
         self._shape: tuple[int, ...] | None = None
@@ -74,7 +77,7 @@ class Sequential:
         """
         self._optimizer = optimizers.get(optimizer)
         self._loss = None if loss is None else losses.get(loss)
-        self._metrics = tuple(m if m in ("accuracy", "acc") else metric_table.get(m) for m in metrics)
+        self._metrics = tuple(metric_table.get(m) for m in metrics)
         self._values = {n: v for n, v in self._values.items() if n.startswith(("params.", "state."))}
         self._program = None
 
@@ -110,6 +113,9 @@ class Sequential:
         stops being a number.
         """
         X, y, sample_weight, held = held_out(X, y, sample_weight, validation_data, validation_split)
+        if hasattr(self.preprocessing, "fit"):
+            self.preprocessing = self.preprocessing.fit(X)
+        X = self._prepared(X)
         chosen = load_backend(backend, device, X)
         settings.check(chosen, precision, epochs, accumulate, initial_epoch)
         self._ensure_built(X)
@@ -124,17 +130,17 @@ class Sequential:
         run = Run(
             program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, callbacks, initial_epoch
         )
-        measured = []
+        validate = None
         if held is not None:
-            measured = [
-                door.admit(chosen, recipe, held[0], held[1], held[2] if len(held) > 2 else None, "validation X")
-            ]
-            facts |= {"validation": digest(measured[0])} if "data" in facts else {}
+            weights = held[2] if len(held) > 2 else None
+            measured = door.admit(chosen, recipe, self._prepared(held[0]), held[1], weights, "validation X")
+            facts |= {"validation": digest(measured)} if "data" in facts else {}
+            validate = functools.partial(evaluation.evaluate, program, recipe, measured, self._scores)
         if resume is not None:
             resume_run(resume, run)
         try:
             minimize = lbfgs.on_all_rows(program, self._optimizer, recipe, data) if whole else None
-            loop.train(run, [*callbacks, *progress(verbose)], self._validator(program, recipe, measured), minimize)
+            loop.train(run, [*callbacks, *progress(verbose)], validate, minimize)
         finally:
             self._values = program.state()
             self._epochs_trained += run.epoch - initial_epoch
@@ -152,15 +158,16 @@ class Sequential:
         precision: str = "float32",
     ) -> dict[str, float]:
         """Loss, cost and metrics over a data set, by name, in prediction mode."""
+        X = self._prepared(X)
         chosen = load_backend(backend, device, X)
         self._ensure_built(X)
         recipe = self._recipe(precision)
         data = door.admit(chosen, recipe, X, y, sample_weight)
-        with np.errstate(all="ignore"):  # an infinite loss is a result, not a warning
-            return _named(recipe, self._compiled(chosen, recipe).measure(data))
+        return evaluation.evaluate(self._compiled(chosen, recipe), recipe, data, self._scores)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in."""
+        X = self._prepared(X)
         chosen = load_backend(backend, device, X)
         self._ensure_built(X)
         x = door.admit_inputs(chosen, precision, X, self._shape)
@@ -201,7 +208,7 @@ class Sequential:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
         self._need_weights()
         values = self._values if include_optimizer else {n: v for n, v in self._values.items() if n in self._names()}
-        saving.write_model(path, values, self._config(), self._epochs_trained)
+        saving.write_model(path, values, self._config(), self._epochs_trained, self.preprocessing)
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -227,6 +234,14 @@ class Sequential:
             if shape:
                 self._build(shape)
 
+    @property
+    def _scores(self) -> list[metric_table.Score]:
+        return [m for m in self._metrics if isinstance(m, metric_table.Score)]
+
+    def _prepared(self, X: Any) -> Any:
+        """X as the first layer takes it."""
+        return X if self.preprocessing is None else self.preprocessing.apply(X)
+
     def _need_weights(self) -> None:
         if self._shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
@@ -249,7 +264,8 @@ class Sequential:
         parts = parts_of(self.layers, self._shape)
         head = None
         if self._loss is not None:
-            parts, head = with_head(parts, self._loss, self._metrics)
+            rows = [m for m in self._metrics if not isinstance(m, metric_table.Score)]
+            parts, head = with_head(parts, self._loss, rows)
         return Recipe(
             parts, head, self._optimizer, precision, self.seed, accumulate=accumulate, shuffle=shuffle,
             drop_last=drop_last, penalties=penalties_of(self.layers),
@@ -263,9 +279,6 @@ class Sequential:
         if self._program is None or self._program[0] != key:
             self._program = key, backend.compile(recipe, self._values)
         return self._program[1]
-
-    def _validator(self, program: Program, recipe: Recipe, held: Sequence[Data]) -> Any:
-        return (lambda: _named(recipe, program.measure(held[0]))) if held else None
 
 
 def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
@@ -281,9 +294,5 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] |
     model._build(found.shape)
     model._values = found.values
     model._epochs_trained = found.epochs_trained
+    model.preprocessing = found.preprocessing
     return model
-
-
-def _named(recipe: Recipe, results: Any) -> dict[str, float]:
-    named = dict(zip(recipe.columns, map(float, results), strict=True))
-    return {n: v for n, v in named.items() if n not in ("weight", "rows")}

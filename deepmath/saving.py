@@ -24,13 +24,30 @@ class Found(NamedTuple):
     metrics: Any
     values: dict[str, Any]
     epochs_trained: int
+    preprocessing: Any
 
 
 def write_model(
-    path: str | os.PathLike[str], values: Mapping[str, Any], config: Mapping[str, Any], epochs_trained: int
+    path: str | os.PathLike[str],
+    values: Mapping[str, Any],
+    config: Mapping[str, Any],
+    epochs_trained: int,
+    preprocessing: Any = None,
 ) -> None:
-    """Write a model's configuration and values. Raises OSError where the folder can't be written."""
-    storage.save(path, values, {"model": config, "epochs_trained": epochs_trained})
+    """Write a model's configuration and values, and its fitted preprocessing.
+
+    Raises OSError where the folder can't be written, ConfigError for a preprocessing that was never fitted.
+    """
+    settings: dict[str, Any] = {"model": config, "epochs_trained": epochs_trained}
+    values = dict(values)
+    if preprocessing is not None:
+        from deepmath.preprocessing import Fitted, pack  # only models that use it pay for it
+
+        if not isinstance(preprocessing, Fitted):
+            raise ConfigError(f"save: {preprocessing!r} is not fitted yet; call fit first, or set preprocessing=None")
+        settings["preprocessing"], learnt = pack(preprocessing)
+        values |= learnt
+    storage.save(path, values, settings)
 
 
 def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) -> Found:
@@ -46,6 +63,7 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
         shape, seed = tuple(config["input_shape"]), config["seed"]
         optimizer, loss, metrics = (from_config(config[k], custom_objects) for k in ("optimizer", "loss", "metrics"))
         wanted = {name: v.shape for name, v in first_values(layers, shape, seed).items()}
+        preprocessing = _preprocessing(stored, values, custom_objects)
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: its settings don't describe a model ({error!r})") from error
     except ConfigError as error:
@@ -54,5 +72,15 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
         if name not in values or values[name].shape != expected:
             have = values[name].shape if name in values else "missing"
             raise FormatError(f"{path}: array '{name}' is {have}; the model needs shape {expected}")
-    ordered = {n: values[n] for n in [*wanted, *(n for n in values if n not in wanted)]}
-    return Found(layers, seed, shape, optimizer, loss, metrics, ordered, int(stored.get("epochs_trained", 0)))
+    others = [n for n in values if n not in wanted and not n.startswith("preprocessing.")]
+    ordered = {n: values[n] for n in [*wanted, *others]}
+    trained = int(stored.get("epochs_trained", 0))
+    return Found(layers, seed, shape, optimizer, loss, metrics, ordered, trained, preprocessing)
+
+
+def _preprocessing(stored: Mapping[str, Any], values: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:
+    if "preprocessing" not in stored:
+        return None
+    from deepmath.preprocessing import unpack
+
+    return unpack(stored["preprocessing"], values, custom_objects)

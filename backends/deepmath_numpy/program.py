@@ -6,7 +6,7 @@ All work arrays are allocated once. What has no fused stage runs by the referenc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,25 +15,19 @@ import numpy as np
 from deepmath.arrays import namespace_of
 from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
-from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, PReLU
 from deepmath.parameters import Layout
 from deepmath.program import (
     Batch,
     Batches,
     Data,
-    Head,
     Pace,
-    Part,
     Program,
     Recipe,
     finished,
-    head_formula,
-    head_kinds,
-    results_formula,
-    weighted_sums,
 )  # fmt: skip
-from deepmath_numpy import stages
-from deepmath_numpy.kernels import Kernels, traceable
+from deepmath_numpy.chain import Own, chain
+from deepmath_numpy.head import FusedHead
+from deepmath_numpy.kernels import Kernels
 from deepmath_numpy.stages import Moment, Stage
 
 CHUNK_ROWS = 1024
@@ -75,12 +69,12 @@ class FusedProgram(Program):
         self._norm = np.empty(1, recipe.precision)
         self._constraints = {n: self._kernels.constraint(c) for n, c in recipe.constraints.items()}
         self._batches = Batches(recipe, data) if data is not None else None
-        self._inference = self._stages(CHUNK_ROWS, self._state)
-        self._head = _Head(self._kernels, self._xp, recipe.head, CHUNK_ROWS) if recipe.head else None
+        self._inference = self._chain(CHUNK_ROWS, self._state)
+        self._head = FusedHead(self._kernels, self._xp, recipe.head, CHUNK_ROWS) if recipe.head else None
         if self._batches is not None and data is not None and recipe.head is not None:
             rows = self._batches.micro
-            self._training = self._stages(rows, self._next_state)
-            self._training_head = _Head(self._kernels, self._xp, recipe.head, rows)
+            self._training = self._chain(rows, self._next_state)
+            self._training_head = FusedHead(self._kernels, self._xp, recipe.head, rows)
             self._x = np.empty((rows, *data.x.shape[1:]), recipe.precision)
             self._targets = np.empty((rows, *data.targets.shape[1:]), data.targets.dtype)
             self._penalties = {n: self._kernels.regularizer(r) for n, r in recipe.penalties.items()}
@@ -177,41 +171,11 @@ class FusedProgram(Program):
         self.pace.factor = float(state.get("rate", 1.0))
 
     def plan(self) -> list[tuple[str, str]]:
-        return [(name, stage.how) for name, stage in zip(self._names, self._inference, strict=True)]
+        return [(stage.name, stage.how) for stage in self._inference]
 
-    def _stages(self, rows: int, state: Any) -> list[Stage]:
-        """The chain as stages; an activation joins the dense layer in front of it."""
-        parts, built, names = self.recipe.parts, [], []
-        i = 0
-        while i < len(parts):
-            joined = _joined(parts, i)
-            built.append(self._stage(parts[i], joined, rows, state, first=i == 0))
-            names.append(type(parts[i].layer).__name__)
-            i += 2 if joined is not None else 1
-        self._names = names
-        return built
-
-    def _stage(self, part: Part, joined: Any, rows: int, state: Any, first: bool) -> Stage:
-        layer, number, shape = part
-        params, grads = (_own(self._params.views(flat), number) for flat in (self._theta, self._g))
-        own_state = _own(self._states.views(state), number)
-        why = "no fused stage for this layer" if len(shape) == 1 else "inputs of more than one axis"
-        if len(shape) == 1:
-            if type(layer) is Dense:
-                return stages.AffineStage(self._kernels, params, grads, joined, rows, first)
-            if type(layer) is Activation:
-                why = traceable(layer.activation) or ""
-                if not why:
-                    return stages.ActivationStage(self._kernels, layer.activation, shape[0], rows)
-            if type(layer) is Dropout:
-                return stages.DropoutStage(self._kernels, layer, number, shape[0], rows, self._moment)
-            if type(layer) is LayerNormalization:
-                return stages.LayerNormalizationStage(self._kernels, layer, params, grads, rows)
-            if type(layer) is PReLU:
-                return stages.PReLUStage(self._kernels, params, grads, rows)
-            if type(layer) is BatchNormalization:
-                return stages.BatchNormalizationStage(self._kernels, layer, params, grads, own_state, rows)
-        return stages.ReferenceStage(self._xp, layer, number, params, grads, own_state, self._moment, why)
+    def _chain(self, rows: int, state: Any) -> list[Stage]:
+        own = Own(self._params.views(self._theta), self._params.views(self._g), self._states.views(state))
+        return chain(self._kernels, self.recipe.parts, own, rows, self._moment)
 
     def _optimizer(self) -> Any:
         """A function (step, g) that updates parameters and slots; the reference where the formula can't be traced."""
@@ -242,72 +206,5 @@ class FusedProgram(Program):
         return total
 
 
-class _Head:
-    """Loss, its gradient and metrics in one fused loop; by the reference where a formula can't be traced."""
-
-    def __init__(self, kernels: Kernels, xp: Any, head: Head, rows: int) -> None:
-        dtype = kernels.precision
-        names = [f"m{i}" for i in range(len(head.metrics))]
-        self._labelled = head.labelled
-        self._dz = np.empty((rows, head.outputs), dtype)
-        self._rows = [np.empty(rows, dtype) for _ in range(1 + len(names))]
-        self._weight = np.empty(rows, dtype)
-        kinds = head_kinds(head)
-        constants = ["scalar"] * len(head.loss.constants)
-        self._constants = head.loss.constants
-        try:
-            both = kernels.compiled("head", head_formula(head), [*kinds, *constants], ["dz", "loss", *names])
-            results = kernels.compiled("results", results_formula(head), [*kinds[:-1], *constants], ["loss", *names])
-        except TraceError:
-            both, results = _by_reference(xp, head)
-        self._both, self._results = both, results
-
-    def backward(self, z: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
-        """(dz, [weighted loss, *metric sums]) for a micro-batch whose weights are shares of the loss."""
-        n = len(z)
-        weight = self._weight[:n]
-        weight[:] = weights
-        dz, rows = self._dz[:n], [r[:n] for r in self._rows]
-        self._both(z, targets, weight, *self._constants, dz, *rows)
-        return dz, weighted_sums(rows, weights)
-
-    def sums(self, z: Any, targets: Any, weights: Any) -> Any:
-        """[sum of weights times loss, *metric sums]."""
-        rows = [r[: len(z)] for r in self._rows]
-        self._results(z, targets, *self._constants, *rows)
-        return weighted_sums(rows, weights)
-
-
-def _by_reference(xp: Any, head: Head) -> tuple[Any, Any]:
-    formula, results = head_formula(head), results_formula(head)
-    index, count = np.arange(head.outputs)[None, :], len(head.loss.constants)
-
-    def store(values: Sequence[Any], arrays: Sequence[Any]) -> None:
-        for array, value in zip(arrays, values, strict=True):
-            array[...] = value.reshape(array.shape)
-
-    def targets_of(targets: Any) -> Any:
-        return targets[:, None] if head.labelled else targets
-
-    return (
-        lambda z, t, w, *rest: store(formula(xp, z, targets_of(t), index, w[:, None], *rest[:count]), rest[count:]),
-        lambda z, t, *rest: store(results(xp, z, targets_of(t), index, *rest[:count]), rest[count:]),
-    )
-
-
-def _joined(parts: Sequence[Part], i: int) -> Any:
-    """The activation that the dense layer at place i takes over, if the next part is one that can be compiled."""
-    if type(parts[i].layer) is Dense and len(parts[i].shape) == 1 and i + 1 < len(parts):
-        following = parts[i + 1].layer
-        if type(following) is Activation and traceable(following.activation) is None:
-            return following.activation
-    return None
-
-
 def _shapes(values: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
     return {n.removeprefix(prefix): np.shape(v) for n, v in values.items() if n.startswith(prefix)}
-
-
-def _own(views: Mapping[str, Any], number: int) -> dict[str, Any]:
-    start = f"{number}."
-    return {n.removeprefix(start): v for n, v in views.items() if n.startswith(start)}

@@ -31,8 +31,9 @@ class Moment:
 
 
 class Stage(Protocol):
-    """What the program asks of a stage."""
+    """What the program asks of a stage; `name` is the layer's, `how` says how it runs."""
 
+    name: str
     how: str
 
     def forward(self, x: Any, training: bool) -> Any: ...
@@ -46,6 +47,8 @@ def buffer(rows: int, *shape: int, dtype: str) -> Any:
 
 class AffineStage:
     """x W, then bias and activation in one loop; backward the slope and the bias's gradient in one loop."""
+
+    name = "Dense"
 
     def __init__(
         self, kernels: Kernels, params: Views, grads: Views, function: ActivationFunction | None, rows: int, first: bool
@@ -80,6 +83,8 @@ class AffineStage:
 class ActivationStage:
     """An activation on its own."""
 
+    name = "Activation"
+
     def __init__(self, kernels: Kernels, function: ActivationFunction, units: int, rows: int) -> None:
         self._loops = kernels.activation(function, bias=False)
         self._z = buffer(rows, units, dtype=kernels.precision)
@@ -101,6 +106,8 @@ class ActivationStage:
 
 class DropoutStage:
     """Random bits and the choice in fused loops; the same numbers as everywhere."""
+
+    name = "Dropout"
 
     def __init__(self, kernels: Kernels, layer: Dropout, number: int, units: int, rows: int, moment: Moment) -> None:
         self._layer, self._number, self._moment = layer, number, moment
@@ -133,6 +140,8 @@ class DropoutStage:
 
 class BatchNormalizationStage:
     """Moments, normalisation and its derivative in fused loops over features."""
+
+    name = "BatchNormalization"
 
     def __init__(
         self, kernels: Kernels, layer: BatchNormalization, params: Views, grads: Views, state: Views, rows: int
@@ -179,6 +188,8 @@ def _back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, eps: A
 class LayerNormalizationStage:
     """Moments and normalisation of each row, and their derivative, in fused loops."""
 
+    name = "LayerNormalization"
+
     def __init__(self, kernels: Kernels, layer: LayerNormalization, params: Views, grads: Views, rows: int) -> None:
         self._eps, self._params, self._grads = layer.epsilon, params, grads
         units = params["gamma"].shape[0]
@@ -217,6 +228,8 @@ def _rows_back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, e
 class PReLUStage:
     """The learnt rectifier and its derivative in fused loops."""
 
+    name = "PReLU"
+
     def __init__(self, kernels: Kernels, params: Views, grads: Views, rows: int) -> None:
         self._alpha, self._dalpha = params["alpha"], grads["alpha"]
         self._forward = kernels.compiled("prelu", rectifiers.prelu, ["element", "column"], ["y"])
@@ -244,10 +257,11 @@ class ReferenceStage:
     """Any other layer: its own `apply`, on NumPy."""
 
     def __init__(
-        self, xp: Any, layer: Layer, number: int, params: Views, grads: Views, state: Views, moment: Moment, why: str
+        self, xp: Any, layer: Layer, number: int, own: tuple[Views, Views, Views], moment: Moment, why: str
     ) -> None:
         self._xp, self._layer, self._number, self._moment = xp, layer, number, moment
-        self._params, self._grads, self._state = params, grads, state
+        self._params, self._grads, self._state = own
+        self.name = type(layer).__name__
         self.how = f"reference on numpy: {why}"
 
     def forward(self, x: Any, training: bool) -> Any:

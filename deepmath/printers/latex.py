@@ -26,7 +26,8 @@ RELATIONS = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"
 LOGICAL = {"logical_and": r"\wedge", "logical_or": r"\vee", "&": r"\wedge", "|": r"\vee", "^": r"\oplus"}
 SHIFTS = {"<<": r"\ll", ">>": r"\gg", "%": r"\bmod"}
 CALLS = {
-    "maximum": r"\max", "minimum": r"\min", "tanh": r"\tanh", "cos": r"\cos", "sin": r"\sin", "log": r"\ln", "sign": r"\mathrm{sign}",
+    "maximum": r"\max", "minimum": r"\min", "tanh": r"\tanh", "cos": r"\cos",
+    "sin": r"\sin", "log": r"\ln", "sign": r"\mathrm{sign}",
     "isnan": r"\mathrm{isnan}", "isinf": r"\mathrm{isinf}", "isfinite": r"\mathrm{isfinite}",
 }  # fmt: skip
 OVER = {"row_sum": r"\sum_{j}", "row_max": r"\max_{j}", BATCH_SUM: r"\sum_{i}"}
