@@ -26,7 +26,7 @@ def l1_l2(xp: Namespace, w: Flat, first: Scalar, second: Scalar) -> Scalar:
     """first times the sum of absolute values, plus second / 2 times the sum of squares.
 
     >>> import numpy as np
-    >>> l1_l2(np, np.asarray([3.0, -4.0]), 0.1, 0.1).tolist()
+    >>> l1_l2(np, np.asarray([3.0, -4.0]), 0.1, 0.1).round(6).tolist()
     [1.95]
     """
     return xp.sum(first * xp.abs(w) + 0.5 * second * (w * w), axis=-1, keepdims=True)

@@ -98,7 +98,9 @@ def test_by_chunks_as_at_once(name, kind):
     parts = kind().fit_batches(X[i : i + 7] for i in range(0, len(X), 7))
     cut = max(1, len(X) // 3)
     merged = kind().fit(X[:cut]).merge(kind().fit(X[cut:])) if len(X) > 1 else whole
-    bound = {"float32": 1e-6}.get(str(X.dtype), 1e-8 if name.endswith("far away") else 1e-12)
+    condition = float(name.split()[1]) if name.startswith("condition") else 1.0
+    whitened = max(1e-12, 1e-14 * condition)  # whitening magnifies the rounding of its input by the condition number
+    bound = {"float32": 1e-6}.get(str(X.dtype), 1e-8 if name.endswith("far away") else whitened)
     for other in (parts, merged):
         assert other.outputs == whole.outputs
         np.testing.assert_allclose(other.apply(X), whole.apply(X), rtol=0, atol=bound)
