@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+import torch_rules
 from networks import Case, first_values_of
 from torch_table import ACTIVATIONS, KINKS, LOSS_KINKS, LOSSES
 
 from deepmath import losses as loss_table
+from deepmath import regularizers
 from deepmath.formulas.random import NOISE, epoch_order, host_words
-from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
-from deepmath.optimizers import SGD
-from deepmath.schedules import ExponentialDecay
+from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, GaussianNoise, LayerNormalization, PReLU
 
 torch.set_num_threads(1)  # small matrices, and several test processes on a few cores
 
@@ -23,28 +24,26 @@ class Twin:
     """Trains a case in float64 with autograd and torch.optim, in deepmath's order of rows and with its noise.
 
     `kink` is the least distance from a jump of any derivative seen so far (standing right on one is no matter of
-    rounding), `smallest` the least root of Adam's second moment: below about 1e-6 either would turn rounding
-    errors into other numbers, and comparing would mean nothing.
+    rounding), `smallest` the least magnitude of a gradient's component: below about 1e-6 either would turn
+    rounding errors into other numbers, and comparing would mean nothing.
     """
 
     def __init__(
         self,
         case: Case,
         values: Mapping[str, Any] | None = None,
-        activations: Mapping[str, Callable[[Any], Any]] | None = None,
-        losses: Mapping[str, Callable[[Any, Any], Any]] | None = None,
+        activations: Mapping[str, Callable[..., Any]] | None = None,
+        losses: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        self.case, self.functions, self.losses = (
-            case,
-            ACTIVATIONS | dict(activations or {}),
-            LOSSES | dict(losses or {}),
-        )
+        self.case = case
+        self.functions, self.losses = ACTIVATIONS | dict(activations or {}), LOSSES | dict(losses or {})
         values = first_values_of(case) if values is None else values
         tensors = {n: torch.tensor(np.asarray(v), dtype=torch.float64) for n, v in values.items()}
         self.params = {n.removeprefix("params."): t.requires_grad_() for n, t in tensors.items() if n[:7] == "params."}
         self.moving = {n.removeprefix("state."): t for n, t in tensors.items() if n[:6] == "state."}
         self.X = torch.tensor(np.asarray(case.X), dtype=torch.float64)
         self.y = torch.tensor(np.asarray(case.y))
+        self.loss = loss_table.get(case.loss)
         self.step_number, self.kink, self.smallest = 0, float("inf"), float("inf")
         self.optimizer = self._optimizer()
 
@@ -52,12 +51,17 @@ class Twin:
         """One update; gives the objective before it."""
         objective = self.objective()
         gradients = torch.autograd.grad(objective, list(self.params.values()), allow_unused=True)
+        self.smallest = min([self.smallest, *(least(g) for g in gradients if g is not None)])
         for p, g in zip(self.params.values(), self._clipped(gradients), strict=True):
             p.grad = g
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        self.optimizer.step()
-        self._watch_adam()
+        torch.set_default_dtype(torch.float64)  # NAdam keeps a running product in it, whatever the parameters'
+        try:
+            self.optimizer.step()
+        finally:
+            torch.set_default_dtype(torch.float32)
+        self._constrain()
         self.step_number += 1
         return float(objective.detach())
 
@@ -65,45 +69,48 @@ class Twin:
         """The weighted mean of the losses over the step's rows (for sse their weighted sum), and the penalties."""
         rows = self._rows()
         weights = np.ones(len(self.X)) if self.case.weights is None else np.asarray(self.case.weights)
-        total = 1.0 if self.case.loss == "sse" else weights[rows].sum()
+        total = 1.0 if self.loss.name == "sse" else weights[rows].sum()
         share = torch.tensor(weights / total if total else weights * 0.0)
         size = min(self.case.batch_size, len(self.X))
         objective = self._penalty()
         for first in range(0, len(rows), size):
             micro = torch.tensor(rows[first : first + size])
-            z, last = self.forward(self.X[micro], first, training=True)
-            objective = objective + (self._loss(z, last, self.y[micro]) * share[micro]).sum()
+            p = self.forward(self.X[micro], first, training=True)
+            objective = objective + (self._loss(p, self.y[micro]) * share[micro]).sum()
         return objective
 
     def predict(self, X: Any) -> Any:
         """Predictions as a NumPy array."""
         with torch.no_grad():
-            z, last = self.forward(torch.tensor(np.asarray(X), dtype=torch.float64), 0, training=False)
-            return self.functions[last](z).numpy()
+            return self.forward(torch.tensor(np.asarray(X), dtype=torch.float64), 0, training=False).numpy()
 
-    def forward(self, x: Any, first: int, training: bool) -> tuple[Any, str]:
-        """The scores of the last layer, and the name of the activation that still has to be applied to them."""
-        pending = "linear"
+    def forward(self, x: Any, first: int, training: bool) -> Any:
+        """Predictions [rows, outputs]; the rows are number `first` and the following of the logical batch."""
         for number, layer in enumerate(self.case.layers):
-            x = self._activate(x, pending)
-            pending = "linear"
             if isinstance(layer, Dense):
                 x = x @ self.params[f"{number}.kernel"]
                 x = x + self.params[f"{number}.bias"] if layer.use_bias else x
-                pending = "linear" if layer.activation is None else layer.activation.name
+                x = x if layer.activation is None else self._activate(x, layer.activation)
             elif isinstance(layer, Activation):
-                pending = layer.activation.name
+                x = self._activate(x, layer.activation)
+            elif isinstance(layer, PReLU):
+                self._watch(x, "prelu")
+                x = torch.where(x > 0.0, x, self.params[f"{number}.alpha"] * x)
             elif isinstance(layer, BatchNormalization):
                 x = self._normalize(x, layer, number, training)
-            elif isinstance(layer, Dropout) and training:
-                x = x * torch.tensor(self._mask(layer, number, first, tuple(x.shape)))
-        if training:
-            self._watch(x, pending)
-        return x, pending
+            elif isinstance(layer, LayerNormalization):
+                gamma, beta = self.params[f"{number}.gamma"], self.params[f"{number}.beta"]
+                x = torch.nn.functional.layer_norm(x, x.shape[-1:], gamma, beta, layer.epsilon)
+            elif isinstance(layer, Dropout):
+                x = x * torch.tensor(self._mask(layer, number, first, tuple(x.shape))) if training else x
+            else:
+                assert isinstance(layer, GaussianNoise), f"no twin of {layer}"
+                x = x + layer.stddev * torch.tensor(self._normals(number, first, tuple(x.shape))) if training else x
+        return x
 
-    def _activate(self, z: Any, name: str) -> Any:
-        self._watch(z, name)
-        return self.functions[name](z)
+    def _activate(self, z: Any, function: Any) -> Any:
+        self._watch(z, base(function))
+        return self.functions[base(function)](z, *function.constants)
 
     def _normalize(self, x: Any, layer: BatchNormalization, number: int, training: bool) -> Any:
         mean, variance = self.moving[f"{number}.moving_mean"], self.moving[f"{number}.moving_variance"]
@@ -116,23 +123,43 @@ class Twin:
         y = (x - mean) / torch.sqrt(variance + layer.epsilon)
         return y * self.params[f"{number}.gamma"] + self.params[f"{number}.beta"]
 
-    def _mask(self, layer: Dropout, number: int, first: int, shape: tuple[int, ...]) -> Any:
-        words = host_words(self.case.seed, NOISE, *shape, step=self.step_number, layer=number, first=first)
-        return ((words >> 8) >= round(layer.rate * 2**24)) / (1.0 - layer.rate)
+    def _bits(self, number: int, first: int, rows: int, units: int) -> Any:
+        words = host_words(self.case.seed, NOISE, rows, units, step=self.step_number, layer=number, first=first)
+        return words >> 8
 
-    def _loss(self, z: Any, last: str, y: Any) -> Any:
-        """The loss of each row, from the scores."""
-        name, p = loss_table.get(self.case.loss).name, self.functions[last](z)
+    def _mask(self, layer: Dropout, number: int, first: int, shape: tuple[int, ...]) -> Any:
+        return (self._bits(number, first, *shape) >= round(layer.rate * 2**24)) / (1.0 - layer.rate)
+
+    def _normals(self, number: int, first: int, shape: tuple[int, ...]) -> Any:
+        """Box and Muller's: the first half of a row's bits gives the lengths, the second the angles."""
+        bits = self._bits(number, first, shape[0], 2 * shape[1])
+        lengths, angles = (bits[:, : shape[1]] + 0.5) / 2**24, bits[:, shape[1] :] / 2**24
+        return np.sqrt(-2.0 * np.log(lengths)) * np.cos(2.0 * math.pi * angles)
+
+    def _loss(self, p: Any, y: Any) -> Any:
+        """The loss of each row."""
+        name, constants = base(self.loss), self.loss.constants
         if name in LOSS_KINKS:
-            self.kink = min(self.kink, _least(LOSS_KINKS[name](p, y)))
-        return self.losses[name](p, y)
+            self.kink = min(self.kink, least(LOSS_KINKS[name](p, y, *constants)))
+        return self.losses[name](p, y, *constants)
 
     def _penalty(self) -> Any:
         total = torch.zeros((), dtype=torch.float64)
         for number, layer in enumerate(self.case.layers):
-            for name, regularizer in layer.penalties().items():
-                total = total + 0.5 * regularizer.l * (self.params[f"{number}.{name}"] ** 2).sum()
+            for name, rule in layer.penalties().items():
+                w = self.params[f"{number}.{name}"]
+                one, two = _strengths(rule)
+                if one:
+                    self.kink = min(self.kink, least(w))
+                total = total + one * w.abs().sum() + 0.5 * two * (w**2).sum()
         return total
+
+    @torch.no_grad()
+    def _constrain(self) -> None:
+        for number, layer in enumerate(self.case.layers):
+            for name, rule in layer.constraints().items():
+                w = self.params[f"{number}.{name}"]
+                w *= torch.clamp(rule.max_value / torch.linalg.vector_norm(w, dim=0, keepdim=True), max=1.0)
 
     def _rows(self) -> Any:
         """The rows of the step: the epoch's order, cut into logical batches."""
@@ -154,29 +181,29 @@ class Twin:
         return found
 
     def _rate(self) -> float:
-        law = self.case.optimizer.learning_rate
-        if isinstance(law, ExponentialDecay):
-            return law.rate * law.factor ** (self.step_number / law.steps)
-        return float(law)
+        return torch_rules.rate(self.case.optimizer, self.step_number)
 
     def _optimizer(self) -> Any:
-        rule, params = self.case.optimizer, list(self.params.values())
-        if isinstance(rule, SGD):
-            return torch.optim.SGD(params, lr=1.0, momentum=rule.momentum, nesterov=rule.nesterov)
-        return torch.optim.Adam(params, lr=1.0, betas=(rule.beta_1, rule.beta_2), eps=rule.epsilon)
+        rule = self.case.optimizer
+        return torch_rules.OPTIMIZERS[type(rule)](list(self.params.values()), rule)
 
     def _watch(self, z: Any, name: str) -> None:
-        self.kink = min([self.kink, *(_least(z - place) for place in KINKS.get(name, ()))])
-
-    def _watch_adam(self) -> None:
-        for p in self.params.values():
-            second = self.optimizer.state[p].get("exp_avg_sq") if p in self.optimizer.state else None
-            if second is not None:
-                correction = 1.0 - self.case.optimizer.beta_2 ** (self.step_number + 1)
-                self.smallest = min(self.smallest, _least(torch.sqrt(second / correction)))
+        self.kink = min([self.kink, *(least(z - place) for place in KINKS.get(name, ()))])
 
 
-def _least(x: Any) -> float:
+def base(description: Any) -> str:
+    """The name of an activation or a loss without its constants."""
+    return description.name.partition("(")[0]
+
+
+def _strengths(rule: Any) -> tuple[float, float]:
+    """What |w| and w^2 / 2 are multiplied by."""
+    if isinstance(rule, regularizers.L1L2):
+        return rule.l1, rule.l2
+    return (rule.l, 0.0) if isinstance(rule, regularizers.L1) else (0.0, rule.l)
+
+
+def least(x: Any) -> float:
     """The least magnitude other than zero."""
     sizes = x.detach().abs()
     sizes = sizes[sizes > 0.0]

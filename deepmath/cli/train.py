@@ -62,7 +62,7 @@ class Job:
 @click.option("--resume", metavar="DIR", help="Go on with the run in this folder, with its settings.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def train(data: str | None, config: str | None, out: str | None, resume: str | None, quiet: bool, **given: Any) -> None:
-    """Train a network on DATA: circles, moons, xor, digits, or a path that ends in .csv.
+    """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv or .npz.
 
     The folder of the run gets the model, the history, the settings as config.toml (which repeats the run), and
     pictures. Ctrl-C keeps what was learned so far.

@@ -15,13 +15,13 @@ TRAIN_HELP = "See 'deepmath train --help'"
         (
             ("train", "circlez"),
             2,
-            "load: no data set 'circlez'; did you mean 'circles'? Known: circles, moons, xor, digits, "
-            "or a path that ends in .csv",
+            "load: no data set 'circlez'; did you mean 'circles'? Known: circles, moons, spirals, xor, houses, digits, "
+            "mnist, or a path that ends in .csv or .npz",
         ),
         (
             ("train",),
             2,
-            "train: DATA is missing: give a data set (circles, moons, xor, digits), a path that ends in .csv, "
+            "train: DATA is missing: give a data set (circles, moons, spirals, xor, houses, digits, mnist), a path that ends in .csv or .npz, "
             "or --config FILE with a file that names one",
         ),
         (("train", "none.csv"), 66, "none.csv: no such file; check the path"),
