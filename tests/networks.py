@@ -1,4 +1,4 @@
-"""Random networks from a seed, and programs of them on any backend: what the tests of whole networks share."""
+"""Networks with their data as cases, and programs of them on any backend: what the tests of whole networks share."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import activations, initializers, losses
+from deepmath import activations, losses
 from deepmath.activations import ActivationFunction
 from deepmath.backend import load_backend
-from deepmath.layers import Activation, BatchNormalization, Dense, Layer
-from deepmath.optimizers import SGD, Adam, Optimizer
+from deepmath.layers import Layer
+from deepmath.optimizers import SGD, Optimizer
 from deepmath.program import Batch, Program, Recipe, row_weights
-from deepmath.recipes import first_values, parts_of, penalties_of, with_head
-from deepmath.regularizers import L2
-from deepmath.schedules import ExponentialDecay
+from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.training import door
 
 PROGRAMS = ("reference", "numpy")
@@ -33,9 +31,6 @@ OUTPUTS: dict[str, tuple[str | None, ...]] = {
     "poisson": ("softplus", "sigmoid"),
 }
 """Last activations under which a loss is finite; any does for the others."""
-
-RATES = {"sse": 0.002, "binary_crossentropy": 0.1, "categorical_crossentropy": 0.1, "focal": 0.1}
-"""Rates at which descent on the generator's data stays tame; 0.03 for the others."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ def recipe_of(case: Case, precision: str = "float64") -> Recipe:
     parts, head = with_head(parts_of(case.layers, case.shape), losses.get(case.loss), case.metrics)
     return Recipe(
         parts, head, case.optimizer, precision, case.seed, case.batch_size, case.accumulate, case.shuffle,
-        case.drop_last, penalties_of(case.layers),
+        case.drop_last, penalties_of(case.layers), constraints_of(case.layers),
     )  # fmt: skip
 
 
@@ -125,32 +120,9 @@ def whole_batch(case: Case) -> list[Batch]:
     return [Batch(rows, row_weights(weights, rows, losses.get(case.loss).summed))]
 
 
-def random_case(seed: int, redraw: int = 0) -> Case:
-    """Network number `seed`, without dropout; `redraw` counts others with its loss and its kind of optimiser."""
-    rng = np.random.default_rng([seed, redraw, 1])
-    loss = LOSSES[seed % len(LOSSES)]
-    optimizer = _optimizer(rng, seed // len(LOSSES), RATES.get(loss, 0.03))
-    layers: list[Layer] = []
-    features = int(rng.integers(1, 9))
-    for _ in range(int(rng.integers(0, 4))):
-        layers += _block(rng)
-    layers.append(_output(rng, loss))
-    data = np.random.default_rng([seed, redraw, 2])
-    rows = int(data.integers(5, 41))
-    batch_size, accumulate = int(data.integers(3, 14)), int(data.choice([1, 1, 2, 3]))
-    drop_last = bool(data.random() < 0.2) and rows >= batch_size * accumulate
-    weights = data.choice([0.0, 0.5, 1.0, 2.5], rows) if data.random() < 0.4 else None
-    if weights is not None:
-        weights[0] = 1.0
-    case = Case(
-        tuple(layers), loss, optimizer, data.standard_normal((rows, features)), None, weights, batch_size, accumulate,
-        drop_last, bool(rng.random() < 0.8), seed,
-    )  # fmt: skip
-    return replace(case, y=targets(data, loss, rows, layers[-1].units))
-
-
 def targets(rng: np.random.Generator, loss: str, rows: int, outputs: int) -> Any:
     """Targets that fit the loss: [rows, outputs], or labels [rows]."""
+    loss = loss.partition("(")[0]
     if loss == "binary_crossentropy":
         return rng.choice([0.0, 1.0, 0.25], (rows, outputs))
     if loss == "sparse_categorical_crossentropy":
@@ -164,40 +136,3 @@ def targets(rng: np.random.Generator, loss: str, rows: int, outputs: int) -> Any
     if loss == "poisson":
         return rng.poisson(1.5, (rows, outputs)) * 1.0
     return rng.standard_normal((rows, outputs))
-
-
-def _block(rng: np.random.Generator) -> list[Layer]:
-    """A hidden layer, with or without batch normalisation between the map and the activation."""
-    units, name = int(rng.integers(1, 18)), str(rng.choice(ACTIVATIONS))
-    drawn = [n for n in initializers.names() if n not in ("zeros", "ones", "random_uniform")]
-    kernel = str(rng.choice(drawn))
-    bias = "random_uniform" if rng.random() < 0.5 else "zeros"
-    penalty = L2(float(rng.uniform(0.001, 0.1))) if rng.random() < 0.3 else None
-    if rng.random() < 0.3:  # a bias before normalisation has no effect, and a gradient that is nothing but rounding
-        return [Dense(units, None, False, kernel, kernel_regularizer=penalty), BatchNormalization(), Activation(name)]
-    return [Dense(units, name, bool(rng.random() < 0.8), kernel, bias, penalty)]
-
-
-def _output(rng: np.random.Generator, loss: str) -> Dense:
-    """A last layer that gives what the loss can take."""
-    units = int(rng.integers(1, 6))
-    if loss in ("categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence"):
-        units += 1
-    smooth = [None, *(n for n in ACTIVATIONS if "softmax" not in n)]
-    name = rng.choice(np.array(OUTPUTS.get(loss, smooth), object))
-    penalty = L2(0.02) if rng.random() < 0.3 else None
-    return Dense(units, name, bool(rng.random() < 0.8), kernel_regularizer=penalty)
-
-
-def _optimizer(rng: np.random.Generator, number: int, rate: float) -> Optimizer:
-    law: Any = rate if rng.random() < 0.5 else ExponentialDecay(rate, factor=0.7, steps=4)
-    clips: dict[str, float] = {}
-    if rng.random() < 0.3:
-        clips["clipnorm"] = float(rng.uniform(0.05, 1.0))
-    if rng.random() < 0.3:
-        clips["clipvalue"] = float(rng.uniform(0.02, 0.2))
-    kind = number % 4
-    if kind == 3:
-        law = ExponentialDecay(0.01, factor=0.7, steps=4) if isinstance(law, ExponentialDecay) else 0.01
-        return Adam(law, **clips)
-    return SGD(law, momentum=0.0 if kind == 0 else 0.9, nesterov=kind == 2, **clips)

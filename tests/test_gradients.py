@@ -15,10 +15,10 @@ from networks import (
     Case,
     Probe,
     first_values_of,
-    random_case,
     targets,
     whole_batch,
 )
+from random_networks import random_case
 from torch_table import ACTIVATIONS as TORCH_ACTIVATIONS
 from torch_table import LOSSES as TORCH_LOSSES
 from twin import Twin

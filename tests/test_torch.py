@@ -6,37 +6,49 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch_rules
 import torch_table
-from networks import ACTIVATIONS, LOSSES, PROGRAMS, Case, compiled, random_case
-from twin import Twin
+from networks import ACTIVATIONS, LOSSES, PROGRAMS, Case, compiled
+from random_networks import LAWS, RULES, random_case
+from twin import Twin, base
 
-from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
+from deepmath.layers import (
+    Activation,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    LayerNormalization,
+    PReLU,
+)
 from deepmath.optimizers import SGD, Adam
-from deepmath.regularizers import L2
-from deepmath.schedules import ExponentialDecay
+from deepmath.regularizers import L1, L1L2, L2, MaxNorm
 
-NETWORKS, STEPS, REDRAWS = 100, 20, 5
+NETWORKS, BLOCK, STEPS, REDRAWS = 200, 5, 20, 200
 TOLERANCE = 1e-10
 NEAR = 1e-6
-"""A network is drawn again where an activation's input, or the root of Adam's second moment, comes closer to zero."""
+"""A network is drawn again where a kink, or zero for a gradient's component, comes closer than this but isn't hit."""
 
 
 @cache
 def trained(seed: int) -> tuple[Case, list[dict[str, np.ndarray]], list[float]]:
-    """A random network away from kinks: PyTorch's parameters and objective at each step."""
+    """A random network away from kinks and rounding: PyTorch's parameters and objective at each step."""
     for redraw in range(REDRAWS):
         case = random_case(seed, redraw)
-        found, objectives, twin = follow(case)
+        found, objectives, twin = follow(case, NEAR)
         if min(twin.kink, twin.smallest) > NEAR:
             return case, found, objectives
     raise AssertionError(f"network {seed}: every draw comes near a kink")
 
 
-def follow(case: Case) -> tuple[list[dict[str, np.ndarray]], list[float], Twin]:
+def follow(case: Case, near: float = 0.0) -> tuple[list[dict[str, np.ndarray]], list[float], Twin]:
+    """PyTorch's way, as far as it keeps this distance from kinks and vanishing gradients."""
     twin = Twin(case)
     found, objectives = [], []
     for _ in range(STEPS):
         objectives.append(twin.step())
+        if min(twin.kink, twin.smallest) < near:
+            break
         named = {f"params.{n}": p for n, p in twin.params.items()} | {f"state.{n}": v for n, v in twin.moving.items()}
         found.append({n: v.detach().numpy().copy() for n, v in named.items()})
     return found, objectives, twin
@@ -56,13 +68,17 @@ def worst_difference(case: Case, backend: str, expected: list[dict[str, np.ndarr
     return worst
 
 
-@pytest.mark.parametrize("backend", PROGRAMS)
-@pytest.mark.parametrize("seed", range(NETWORKS))
-def test_a_random_network_follows_pytorch(seed, backend, record_property):
-    case, expected, objectives = trained(seed)
-    worst = worst_difference(case, backend, expected, objectives)
-    record_property("worst", float(worst))
-    assert worst < TOLERANCE, case
+@pytest.mark.parametrize("block", range(0, NETWORKS, BLOCK))
+def test_random_networks_follow_pytorch(block, record_property):
+    """The reference and the fused program; the networks of a block share PyTorch's run."""
+    found = {}
+    for seed in range(block, block + BLOCK):
+        case, expected, objectives = trained(seed)
+        for backend in PROGRAMS:
+            found[seed, backend] = worst_difference(case, backend, expected, objectives)
+    record_property("worst", max(found.values()))
+    off = {key: worst for key, worst in found.items() if not worst < TOLERANCE}
+    assert not off, "\n".join(f"{key} differs by {worst}: {trained(key[0])[0]}" for key, worst in off.items())
 
 
 def test_pytorch_has_a_row_for_every_activation_and_loss():
@@ -70,26 +86,39 @@ def test_pytorch_has_a_row_for_every_activation_and_loss():
     assert set(torch_table.LOSSES) == set(LOSSES), "add rows to tests/torch_table.py"
 
 
-def test_the_random_networks_cover_everything():
-    cases = [random_case(seed) for seed in range(NETWORKS)]
-    layers = [layer for case in cases for layer in case.layers]
-    used = {layer.activation.name for layer in layers if getattr(layer, "activation", None) is not None}
-    assert used == set(ACTIVATIONS)
-    assert {case.loss for case in cases} == set(LOSSES)
-    assert {type(layer) for layer in layers} == {Dense, Activation, BatchNormalization}
-    assert {layer.use_bias for layer in layers if isinstance(layer, Dense)} == {True, False}
-    assert any(isinstance(layer.kernel_regularizer, L2) for layer in layers if isinstance(layer, Dense))
-    rules = [case.optimizer for case in cases]
-    kinds = {(type(r), bool(getattr(r, "momentum", 0.0)), getattr(r, "nesterov", False)) for r in rules}
-    assert kinds == {(SGD, False, False), (SGD, True, False), (SGD, True, True), (Adam, False, False)}
-    assert {isinstance(r.learning_rate, ExponentialDecay) for r in rules} == {True, False}
-    assert any(r.clipnorm for r in rules)
-    assert any(r.clipvalue for r in rules)
-    assert any(c.weights is not None and not np.all(c.weights) for c in cases)
-    assert {c.accumulate for c in cases} == {1, 2, 3}
-    assert any(len(c.X) % (c.batch_size * c.accumulate) and not c.drop_last for c in cases)
-    assert {c.drop_last for c in cases} == {c.shuffle for c in cases} == {True, False}
-    assert {len([x for x in c.layers if isinstance(x, Dense)]) for c in cases} == {1, 2, 3, 4}
+@cache
+def cases() -> list[Case]:
+    return [trained(seed)[0] for seed in range(NETWORKS)]
+
+
+def test_the_random_networks_cover_every_part():
+    layers = [layer for case in cases() for layer in case.layers]
+    dense = [layer for layer in layers if isinstance(layer, Dense)]
+    functions = {layer.activation for layer in layers if getattr(layer, "activation", None) is not None}
+    assert {base(f) for f in functions} == set(ACTIVATIONS)
+    assert {base(f) for f in functions if "(" in f.name} == {"leaky_relu", "elu", "celu"}
+    assert {case.loss.partition("(")[0] for case in cases()} == set(LOSSES)
+    smoothed = {"categorical_crossentropy", "sparse_categorical_crossentropy"}
+    assert {n.partition("(")[0] for c in cases() if "(" in (n := c.loss)} == smoothed | {"huber", "quantile", "focal"}
+    kinds = {Dense, Activation, BatchNormalization, LayerNormalization, PReLU, Dropout, GaussianNoise}
+    assert {type(layer) for layer in layers} == kinds
+    assert {layer.use_bias for layer in dense} == {True, False}
+    assert {type(layer.kernel_regularizer) for layer in dense} == {type(None), L1, L2, L1L2}
+    assert {type(layer.kernel_constraint) for layer in dense} == {type(None), MaxNorm}
+    assert {len([x for x in c.layers if isinstance(x, Dense)]) for c in cases()} == {1, 2, 3, 4}
+
+
+def test_the_random_networks_cover_every_rule():
+    assert {type(c.optimizer) for c in cases()} == set(torch_rules.OPTIMIZERS)
+    assert {type(c.optimizer.learning_rate) for c in cases()} == {float, *torch_rules.LAWS}
+    pairs = {(list(RULES)[seed % len(RULES)], list(LAWS)[seed % len(LAWS)]) for seed in range(NETWORKS)}
+    assert len(pairs) == len(RULES) * len(LAWS), "every optimiser meets every law"
+    assert any(c.optimizer.clipnorm for c in cases())
+    assert any(c.optimizer.clipvalue for c in cases())
+    assert any(c.weights is not None and not np.all(c.weights) for c in cases())
+    assert {c.accumulate for c in cases()} == {1, 2, 3}
+    assert any(len(c.X) % (c.batch_size * c.accumulate) and not c.drop_last for c in cases())
+    assert {c.drop_last for c in cases()} == {c.shuffle for c in cases()} == {True, False}
 
 
 def dropout_case(accumulate: int, optimizer: SGD | Adam) -> Case:

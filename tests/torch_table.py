@@ -25,7 +25,7 @@ ACTIVATIONS: dict[str, Function] = {
     "hard_swish": F.hardswish,
     "elu": lambda z, alpha: F.elu(z, alpha=alpha),
     "selu": F.selu,
-    "celu": lambda z, alpha: F.celu(z, alpha=alpha),
+    "celu": lambda z, alpha: torch.where(z > 0.0, z, alpha * torch.expm1(z / alpha)),  # F.celu holds alpha in float32
     "softplus": lambda z: torch.logaddexp(z, torch.zeros_like(z)),  # F.softplus is z itself above 20
     "softsign": F.softsign,
     "gelu": F.gelu,
@@ -50,7 +50,7 @@ KINKS: dict[str, tuple[float, ...]] = {
 
 def _focal(p: Any, d: Any, gamma: float, alpha: float) -> Any:
     q = torch.where(d > 0.5, p, 1.0 - p)
-    share = torch.where(d > 0.5, alpha, 1.0 - alpha)
+    share = alpha * d + (1.0 - alpha) * (1.0 - d)
     return -(share * (1.0 - q) ** gamma * torch.log(q)).mean(-1)
 
 

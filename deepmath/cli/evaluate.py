@@ -61,5 +61,5 @@ def _scaled(trained: Trained, settings: Settings, source: Source) -> tuple[Any, 
     X = source.X
     if settings.is_file:
         X = tables.chosen_columns(source.name, source.features, X, fitted.features, settings.header)
-    unit = None if fitted.outputs == preparation.UNSCALED else float(fitted.outputs.std[0]) ** 2
-    return fitted.inputs.apply(X), fitted.targets(source, trained.settings.loss), unit
+    unit = None if fitted.unit == preparation.Unit() else fitted.unit.size**2
+    return X, fitted.targets(source, trained.settings.loss), unit

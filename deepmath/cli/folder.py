@@ -87,7 +87,7 @@ class Trained(NamedTuple):
 
 
 def read_run(path: str) -> Trained:
-    """The model of a run folder, or a model file; the config.toml beside it says how inputs are scaled.
+    """The model of a run folder, or a model file; the config.toml beside it says what its outputs mean.
 
     Raises:
         FormatError: the model or its config is damaged.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from deepmath.cli.preparation import Task
+from deepmath.cli.preparation import Task, preprocessing_of
 from deepmath.cli.settings import Settings, optimizer_of
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.model import Sequential
@@ -13,7 +13,7 @@ from deepmath.regularizers import L2
 
 def network(settings: Settings, task: Task, features: int) -> Sequential:
     """A compiled model: for each width a dense layer, its normalisation, activation and dropout; then the outputs."""
-    model = Sequential(seed=settings.seed)
+    model = Sequential(seed=settings.seed, preprocessing=preprocessing_of(settings, features))
     penalty = L2(settings.l2) if settings.l2 else None
     inputs: int | None = features
     for width in settings.hidden:

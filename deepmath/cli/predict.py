@@ -42,8 +42,6 @@ def predict(
     X = tables.load_features(
         settings, fitted.features if fitted else None, target or (fitted.target if fitted else None)
     )
-    if fitted is not None:
-        X = fitted.inputs.apply(X)
     outputs = trained.model.predict(X, **options.where(trained.settings, given))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -59,7 +57,7 @@ def _table(trained: Trained, outputs: Any) -> list[list[str]]:
     """Header and rows; numbers have the digits that their precision needs."""
     classes = _classes(trained, outputs.shape[1])
     if classes is None:
-        values = trained.fitted.outputs.undo(outputs).astype(outputs.dtype) if trained.fitted else outputs
+        values = trained.fitted.unit.targets(outputs).astype(outputs.dtype) if trained.fitted else outputs
         names = ["prediction"] if values.shape[1] == 1 else [f"prediction_{i}" for i in range(values.shape[1])]
         return [names, *([str(v) for v in row] for row in values)]
     shares = np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs

@@ -13,6 +13,8 @@ from deepmath import datasets
 from deepmath.cli.settings import Settings
 from deepmath.cli.tables import Source, codes_of
 from deepmath.errors import ConfigError, LabelError
+from deepmath.preprocessing import MinMax, Standardize
+from deepmath.preprocessing.standardize import Standardized
 
 logger = logging.getLogger("deepmath")
 MANY_CLASSES = 50
@@ -29,72 +31,58 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Scale:
-    """z = (x - mean) / std, for features [rows, features] or a target [rows]."""
+class Unit:
+    """A target of numbers in its own unit: target = value * size + origin, with values of mean 0 and deviation 1."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    origin: float = 0.0
+    size: float = 1.0
 
-    def apply(self, x: Any) -> Any:
-        return (x - np.asarray(self.mean)) / np.asarray(self.std)
+    def values(self, target: Any) -> Any:
+        """What the model is trained on."""
+        return (target - self.origin) / self.size
 
-    def undo(self, z: Any) -> Any:
-        return z * np.asarray(self.std) + np.asarray(self.mean)
-
-
-UNSCALED = Scale((0.0,), (1.0,))
+    def targets(self, values: Any) -> Any:
+        """What a model's outputs mean."""
+        return values * self.size + self.origin
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a run found in its data, and what its model needs to be used: the table [fitted] of config.toml."""
+    """What a run found in its data beyond what its model holds: the table [fitted] of config.toml."""
 
     features: tuple[str, ...]
     target: str | None
     classes: tuple[str, ...] | None
     digest: str
-    inputs: Scale = UNSCALED
-    outputs: Scale = UNSCALED
+    unit: Unit = Unit()
 
     def table(self) -> dict[str, Any]:
         """Plain values for a file."""
-        scales = {
-            f"{name}_{part}": getattr(scale, part)
-            for name, scale in (("input", self.inputs), ("target", self.outputs))
-            if scale != UNSCALED
-            for part in ("mean", "std")
-        }
+        unit = {} if self.unit == Unit() else {"target_mean": self.unit.origin, "target_std": self.unit.size}
         return {
             "features": self.features,
             "target": self.target,
             "classes": self.classes,
             "digest": self.digest,
-            **scales,
+            **unit,
         }
 
     @staticmethod
     def read(table: Mapping[str, Any]) -> Fitted:
         """The values of a file. Raises KeyError, TypeError or ValueError for a table that `table` didn't write."""
-
-        def scale(name: str) -> Scale:
-            if f"{name}_mean" not in table:
-                return UNSCALED
-            return Scale(*(tuple(float(v) for v in table[f"{name}_{part}"]) for part in ("mean", "std")))
-
         classes = table.get("classes")
         return Fitted(
             tuple(map(str, table["features"])),
             table.get("target"),
             None if classes is None else tuple(map(str, classes)),
             str(table["digest"]),
-            scale("input"),
-            scale("target"),
+            Unit(float(table["target_mean"]), float(table["target_std"])) if "target_mean" in table else Unit(),
         )
 
     def targets(self, source: Source, loss: str) -> Any:
         """y as the loss takes it: codes [rows], one-hot rows [rows, classes], or scaled numbers [rows]."""
         if self.classes is None:
-            return self.outputs.apply(np.asarray(source.y, np.float64))
+            return self.unit.values(np.asarray(source.y, np.float64))
         codes = codes_of(source, self.classes)
         return np.eye(len(self.classes))[codes] if loss == "categorical_crossentropy" else codes
 
@@ -145,20 +133,19 @@ def parts_of(source: Source, settings: Settings, stratify: bool) -> Parts:
 
 
 def fit(source: Source, task: Task, settings: Settings, train: Any) -> Fitted:
-    """What the training part says about the scale; "standard" also standardises a target of numbers."""
-    inputs = outputs = UNSCALED
+    """What the training part says about the target: with --scale standard, an mse target gets deviation 1."""
+    unit = Unit()
+    if settings.scale == "standard" and task.loss in ("mse", "mean_squared_error"):
+        target = Standardize().fit(source.y[train][:, None])
+        assert isinstance(target, Standardized)
+        unit = Unit(float(target.invert(np.zeros((1, 1)))[0, 0]), float(target.scale[0]))
+    return Fitted(source.features, source.target, task.classes, source.digest, unit)
+
+
+def preprocessing_of(settings: Settings, features: int) -> Any:
+    """What the model does to its inputs: nothing, standardise them, or divide them by a number."""
+    if settings.scale == "none":
+        return None
     if settings.scale == "standard":
-        inputs = _standard(source.X[train])
-        if task.loss in ("mse", "mean_squared_error"):
-            outputs = _standard(source.y[train][:, None])
-    elif settings.scale != "none":
-        inputs = Scale((0.0,), (float(settings.scale),))
-    return Fitted(source.features, source.target, task.classes, source.digest, inputs, outputs)
-
-
-def _standard(x: Any) -> Scale:
-    """Mean and standard deviation of each column [rows, columns]; a constant column becomes zeros."""
-    mean, std = x.mean(axis=0), x.std(axis=0)
-    constant = np.ptp(x, axis=0) == 0.0
-    mean = np.where(constant, x[0], mean)
-    return Scale(tuple(mean.tolist()), tuple(np.where(constant, 1.0, std).tolist()))
+        return Standardize()
+    return MinMax().fit(np.outer((0.0, float(settings.scale)), np.ones(features)))

@@ -86,7 +86,8 @@ def resolve(data: str | None, given: Mapping[str, Any], file: str | Path | None 
         chosen["data"] = data
     if "data" not in chosen:
         raise ConfigError(
-            "train: DATA is missing: give a data set (circles, moons, spirals, xor, houses, digits, mnist), a path that ends in .csv or .npz, "
+            "train: DATA is missing: give a data set (circles, moons, spirals, xor, houses, digits, mnist), "
+            "a path that ends in .csv or .npz, "
             "or --config FILE with a file that names one"
         )
     settings = Settings(**{**DEFAULTS.get(chosen["data"], {}), **chosen})

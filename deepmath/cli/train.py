@@ -44,9 +44,8 @@ class Job:
     folder: Folder
 
     def rows(self, which: Any) -> tuple[Any, Any]:
-        """Scaled inputs and targets of these rows."""
-        y = self.fitted.targets(self.source, self.task.loss)
-        return self.fitted.inputs.apply(self.source.X[which]), y[which]
+        """Inputs of these rows, and targets as the loss takes them."""
+        return self.source.X[which], self.fitted.targets(self.source, self.task.loss)[which]
 
     @property
     def where(self) -> dict[str, Any]:
@@ -62,7 +61,7 @@ class Job:
 @click.option("--resume", metavar="DIR", help="Go on with the run in this folder, with its settings.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def train(data: str | None, config: str | None, out: str | None, resume: str | None, quiet: bool, **given: Any) -> None:
-    """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv or .npz.
+    """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a .csv or .npz path.
 
     The folder of the run gets the model, the history, the settings as config.toml (which repeats the run), and
     pictures. Ctrl-C keeps what was learned so far.
@@ -180,7 +179,7 @@ def _regions(job: Job) -> Any:
     """Decision regions in the units of the data, with the training points (or the first of them)."""
 
     def predict(points: Any) -> Any:
-        return job.model.predict(job.fitted.inputs.apply(points), **job.where)
+        return job.model.predict(points, **job.where)
 
     assert job.task.classes is not None
     chosen = job.parts.train[:POINTS]
@@ -205,6 +204,6 @@ def told(values: dict[str, float], fitted: Fitted, rows: int) -> str:
     """Accuracy or error in the target's own units, and the loss, in one line."""
     if "accuracy" in values:
         return f"accuracy {percent(values['accuracy'])} of {count(rows, 'row')}, loss {values['loss']:.4g}"
-    unit = float(np.prod(fitted.outputs.std)) ** 2
+    unit = fitted.unit.size**2
     scaled = f", loss {values['loss']:.4g} of the standardised target" if unit != 1.0 else ""
     return f"mse {values['cost'] * unit:.4g} of {count(rows, 'row')}{scaled}"

@@ -94,9 +94,9 @@ def test_the_mean_and_deviation_are_those_of_the_training_part(good, flowers):
     good("train", "flowers.csv", "--epochs", 1, "--out", "run", "--quiet")
     table = datasets.read_csv("flowers.csv")
     train, _ = datasets.stratified_split(table.y, 0.2, 0)
-    fitted = config("run")["fitted"]
-    np.testing.assert_allclose(fitted["input_mean"], table.X[train].mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(fitted["input_std"], table.X[train].std(axis=0), rtol=1e-12)
+    learnt = dm.load_model("run/model.safetensors").preprocessing.values()
+    np.testing.assert_allclose(learnt["mean"], table.X[train].mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(learnt["deviation"], table.X[train].std(axis=0), rtol=1e-12)
 
 
 def test_numbers_are_regression_and_told_in_their_own_unit(good, prices):
@@ -106,7 +106,7 @@ def test_numbers_are_regression_and_told_in_their_own_unit(good, prices):
     assert found["fitted"]["features"] == ["size", "age"]
     assert "a number to predict" in out
     told = next(line for line in out.splitlines() if line.startswith("test"))
-    assert 0 < float(told.split()[2]) < 0.01 * found["fitted"]["target_std"][0] ** 2
+    assert 0 < float(told.split()[2]) < 0.01 * found["fitted"]["target_std"] ** 2
     assert not Path("run/regions.png").exists()
 
 
