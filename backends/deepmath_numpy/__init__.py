@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import FLOATS, namespace_of, to_numpy
+from deepmath.arrays import FLOATS, to_numpy
 from deepmath.backend import Backend
 from deepmath.program import Data, Program, Recipe
 from deepmath.reference import ReferenceProgram
@@ -31,7 +31,7 @@ class NumpyBackend(Backend):
 
     def compile(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None = None) -> Program:
         if not is_fused():
-            return ReferenceProgram(recipe, values, namespace_of(np.empty(0)), None, data)
+            return ReferenceProgram(recipe, values, np, None, data)
         from deepmath_numpy.program import FusedProgram
 
         return FusedProgram(recipe, values, data)

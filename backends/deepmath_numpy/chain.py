@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepmath.arrays import namespace_of
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, PReLU
 from deepmath.program import Part
 from deepmath_numpy import stages
@@ -58,7 +57,7 @@ def _stage(kernels: Kernels, part: Part, joined: Any, own: Own, rows: int, momen
         return stages.PReLUStage(kernels, own.params, own.grads, rows)
     elif type(layer) is BatchNormalization:
         return stages.BatchNormalizationStage(kernels, layer, own.params, own.grads, own.state, rows)
-    return stages.ReferenceStage(namespace_of(np.empty(0)), layer, number, own, moment, why)
+    return stages.ReferenceStage(np, layer, number, own, moment, why)
 
 
 def _joined(parts: Sequence[Part], i: int) -> Any:

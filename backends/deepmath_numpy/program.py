@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import namespace_of
 from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
 from deepmath.parameters import Layout
@@ -56,7 +55,7 @@ class FusedProgram(Program):
         self.recipe, self.data = recipe, data
         self._kernels = Kernels(recipe.precision)
         self.pace = Pace(recipe.optimizer)
-        self._xp = namespace_of(np.empty(0))
+        self._xp = np
         self._params = Layout(_shapes(values, "params."))
         self._states = Layout(_shapes(values, "state."))
         zeros = self._params.zeros

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import array_api_compat.numpy as xnp
 import numpy as np
 
 from deepmath.descriptions import check_number, described, set_field
@@ -51,7 +50,7 @@ class RowMean(Accumulator):
         index = np.arange(batch.p.shape[1], dtype=np.float64)[None, :]
         if len(batch.p):
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = self.measure.value(xnp, batch.p, rows_of_targets(name, batch), index)
+                values = self.measure.value(np, batch.p, rows_of_targets(name, batch), index)
             column = np.broadcast_to(values, (len(batch.p), 1))[:, 0]
             bad = np.flatnonzero(~(column > -np.inf))
             if len(bad):

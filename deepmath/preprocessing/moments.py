@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import array_api_compat.numpy as xnp
 import numpy as np
 
 from deepmath.errors import NumericError
@@ -23,11 +22,11 @@ class Moments(NamedTuple):
     @staticmethod
     def of(x: Any) -> Moments:
         """Of one block: float64 NumPy [rows, features]."""
-        return Moments(float(x.shape[0]), *column_moments(xnp, x))
+        return Moments(float(x.shape[0]), *column_moments(np, x))
 
     def merge(self, other: Moments) -> Moments:
         """Of both blocks' rows."""
-        return Moments(self.rows + other.rows, *merged_moments(xnp, self.rows, self[1:], other.rows, other[1:]))
+        return Moments(self.rows + other.rows, *merged_moments(np, self.rows, self[1:], other.rows, other[1:]))
 
 
 def moments_of(who: str, given: Input) -> Moments:

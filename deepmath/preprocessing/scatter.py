@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import array_api_compat.numpy as xnp
 import numpy as np
 
 from deepmath.errors import FormatError
@@ -85,7 +84,7 @@ class Factor(NamedTuple):
     def scatter(self, eps: float) -> Scatter:
         """The principal axes, for data written with this eps."""
         m = self.moments
-        values, basis = principal_axes(xnp, self.factor)
+        values, basis = principal_axes(np, self.factor)
         return Scatter(m.rows, m.mean, m.rest, np.ascontiguousarray(basis), values / m.rows**0.5, eps)
 
 

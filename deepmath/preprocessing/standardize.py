@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat.numpy as xnp
 import numpy as np
 
 from deepmath.descriptions import described
@@ -59,7 +58,7 @@ class Standardized(Fitted):
     @property
     def scale(self) -> Any:
         """What each feature is divided by: float64 [features]."""
-        return column_scale(xnp, self.moments.rows, self.moments.mean, self.moments.spread)
+        return column_scale(np, self.moments.rows, self.moments.mean, self.moments.spread)
 
     def mapped(self, given: Input) -> Any:
         return given.mapped(standardize, (self.moments.mean, self.moments.rest), self.scale)
