@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deepmath.derivative import pullback as derive
@@ -30,11 +30,11 @@ class ActivationFunction(Parametrized):
     """
 
     name: str
-    value: Formula
-    slope: Formula | None = None
-    pullback: Formula | None = None
-    constants: tuple[float, ...] = ()
-    limits: tuple[tuple[str, float, float], ...] = ()
+    value: Formula = field(repr=False)
+    slope: Formula | None = field(default=None, repr=False)
+    pullback: Formula | None = field(default=None, repr=False)
+    constants: tuple[float, ...] = field(default=(), repr=False)
+    limits: tuple[tuple[str, float, float], ...] = field(default=(), repr=False)
 
     def backward(self) -> Formula:
         """The formula (xp, z, y, dy, *constants) -> dz, whichever way it is known."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,8 @@ class _Scaled(Initializer):
     """Uniform or normal numbers, scaled by a kernel's fan-in and fan-out."""
 
     name: str
-    formula: Callable[[Any, int, int], Any]
-    normal: bool
+    formula: Callable[[Any, int, int], Any] = field(repr=False)
+    normal: bool = field(repr=False)
 
     def draw(self, draws: Draws, shape: tuple[int, ...]) -> Any:
         numbers = draws.normals(shape) if self.normal else draws.uniforms(shape)

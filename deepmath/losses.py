@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepmath.derivative import pullback as derive
@@ -32,12 +32,12 @@ class Loss(Parametrized):
     """
 
     name: str
-    value: Formula
-    slope: Formula | None = None
+    value: Formula = field(repr=False)
+    slope: Formula | None = field(default=None, repr=False)
     targets: str = "values"
-    logits: tuple[str, Formula, Formula] | None = None
-    constants: tuple[float, ...] = ()
-    limits: tuple[tuple[str, float, float], ...] = ()
+    logits: tuple[str, Formula, Formula] | None = field(default=None, repr=False)
+    constants: tuple[float, ...] = field(default=(), repr=False)
+    limits: tuple[tuple[str, float, float], ...] = field(default=(), repr=False)
     summed: bool = False
 
     def on_scores(self, activation: str | None) -> Loss | None:

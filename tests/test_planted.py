@@ -20,13 +20,13 @@ from deepmath.regularizers import L1, L2
 
 def wrong_activation(name: str, slope: Any = None, pullback: Any = None) -> Case:
     right = activations.get(name)
-    wrong = ActivationFunction("wrong", right.value, slope, pullback, right.constants)
+    wrong = ActivationFunction(right.name, right.value, slope, pullback, right.constants)
     return network(Dense(5), Activation(wrong), Dense(3))
 
 
 def wrong_loss(slope: Any, name: str = "mse", last: str | None = None) -> Case:
     right = losses.get(name)
-    wrong = Loss("wrong", right.value, slope, right.targets, constants=right.constants)
+    wrong = Loss(right.name, right.value, slope, right.targets, constants=right.constants)
     return network(Dense(4, "tanh"), Dense(3, last), loss=wrong)
 
 
