@@ -1,214 +1,165 @@
-"""Formulas against 50 digits: at most 4 ulp x (1 + |z f'/f|), by the reference and as printed for Numba.
+"""Activations and their slopes against 50 digits: at most 4 ulp x (1 + |z f'/f|), by the reference and by Numba.
 
 The factor is what a rounding of z alone would do to f: no formula can promise less than its argument's last digit.
-Where f is a difference that may vanish, the error is measured against the larger of the two terms.
+It grows at a simple root as the bound of an absolute error does.
 """
 
 import functools
 
-import array_api_compat.numpy as xnp
 import mpmath
 import numpy as np
 import pytest
-from helpers import compiled_by_numba, empty_results
-from mpmath import mp, mpf
+from accuracy import DTYPES, POINTS, exact, judge, moved_by, number, run, sigmoid, softplus
+from mpmath import mpf
 from table import by_name
 
-from deepmath.printers import loops
+from deepmath import activations
+from deepmath.formulas.smooth import SELU_ALPHA, SELU_SCALE
 
-DTYPES = ["float32", "float64"]
-POINTS = [
-    0.0, -0.0, 1e-300, -1e-300, 1e-38, -1e-20, 1e-8, -1e-8, 1e-4, -1e-3, 0.05, -0.1, 0.3, -0.5, 0.6931471805599453,
-    1.0, -1.0, 1.5, -2.5, 4.0, -7.0, 8.9, -12.0, 16.7, -20.0, 37.0, -50.0, 88.0, -88.5, -103.0, 300.0, -700.0, -745.0,
-    1e4, -1e4, np.inf, -np.inf,
-]  # fmt: skip
+ROOTS = [-0.7517915246935645, -0.7524614220710163, -1.2784645427610737, -1.1924312145154, 3.0, -3.0, 2.999, -2.999]
+"""Where slopes vanish or pieces meet."""
+MORE = [2.0, -1.5, -4.0, 6.0, -9.5, 13.3, 25.0, -37.6, 1e10, -1e10, 1e30, -3e38, 5e-39, -1e-42]
 
 
-@pytest.fixture(autouse=True)
-def fifty_digits():
-    with mp.workdps(50):
-        yield
+def phi(z):
+    return mpf(0) if z < -1e6 else mpmath.erfc(-z / mpmath.sqrt(2)) / 2
 
 
-def sigmoid(z):
-    return 1 / (1 + mpmath.exp(-z))
+def density(z):
+    return mpmath.exp(-z * z / 2) / mpmath.sqrt(2 * mpmath.pi)
 
 
-def softplus(z):
-    return mpmath.log1p(mpmath.exp(z)) if z < 100 else z + mpmath.exp(-z)
+def twice(z):
+    return 2 * mpmath.sqrt(2 / mpmath.pi) * (z + mpf("0.044715") * z**3)
 
 
-def sigmoid_slope(z):
-    return sigmoid(z) * sigmoid(-z)
-
-
-def tanh_slope(z):
-    return mpmath.sech(z) ** 2
-
-
-def relu(z):
-    return max(z, mpf(0))
+def twice_slope(z):
+    return 2 * mpmath.sqrt(2 / mpmath.pi) * (1 + 3 * mpf("0.044715") * z**2)
 
 
 def step(z):
     return mpf(1) if z > 0 else mpf(0)
 
 
-def zero(z):
-    return mpf(0)
+def elu(z, a):
+    return z if z > 0 else a * mpmath.expm1(z)
 
 
-# name: (f, f', f at -inf, f at inf)
-ELEMENTWISE = {
-    "relu": (relu, step, 0, mpmath.inf),
-    "relu_slope": (step, zero, 0, 1),
-    "sigmoid": (sigmoid, sigmoid_slope, 0, 1),
-    "sigmoid_slope": (sigmoid_slope, lambda z: sigmoid_slope(z) * (sigmoid(-z) - sigmoid(z)), 0, 0),
-    "tanh": (mpmath.tanh, tanh_slope, -1, 1),
-    "tanh_slope": (tanh_slope, lambda z: -2 * mpmath.tanh(z) * tanh_slope(z), 0, 0),
-}
+def elu_slope(z, a):
+    return mpf(1) if z > 0 else a * mpmath.exp(z)
 
 
-def run(name, dtype, printed, *arguments):
-    """A row's result on arrays of this dtype, by the reference or through Numba."""
-    row = by_name(name)
-    if not printed:
-        with np.errstate(all="ignore"):
-            return row.formula(xnp, *arguments)
-    out = empty_results(kernel(name), arguments[0].shape, dtype)
-    compiled(name, dtype)(*arguments, *out)
-    return out[0]
+def hard_swish_slope(z):
+    return (2 * z + 3) / 6 if abs(z) < 3 else step(z)
+
+
+def silu_slope(z):
+    return sigmoid(z) + z * sigmoid(z) * sigmoid(-z)
+
+
+def mish_slope(z):
+    s = softplus(z)
+    return mpmath.tanh(s) + z * mpmath.sech(s) ** 2 * sigmoid(z)
+
+
+def gelu_tanh_slope(z):
+    return sigmoid(twice(z)) + z * sigmoid(twice(z)) * sigmoid(-twice(z)) * twice_slope(z)
+
+
+ALPHA, SCALE = mpf(SELU_ALPHA), mpf(SELU_SCALE)
+INF = mpmath.inf
+
+# name: (f, f', (f at -inf, f at inf), (f' at -inf, f' at inf), constants)
+TABLE = {
+    "linear": (lambda z: z, lambda z: mpf(1), (-INF, INF), (1, 1), ()),
+    "relu": (lambda z: max(z, mpf(0)), step, (0, INF), (0, 1), ()),
+    "sigmoid": (sigmoid, lambda z: sigmoid(z) * sigmoid(-z), (0, 1), (0, 0), ()),
+    "tanh": (mpmath.tanh, lambda z: mpmath.sech(z) ** 2, (-1, 1), (0, 0), ()),
+    "leaky_relu": (
+        lambda z, c: z if z > 0 else c * z, lambda z, c: mpf(1) if z > 0 else c, (-INF, INF), (0.2, 1), (0.2,)
+    ),
+    "hard_sigmoid": (
+        lambda z: min(max(z + 3, mpf(0)), mpf(6)) / 6, lambda z: mpf(abs(z) < 3) / 6, (0, 1), (0, 0), ()
+    ),
+    "hard_swish": (
+        lambda z: z * min(max(z + 3, mpf(0)), mpf(6)) / 6, hard_swish_slope, (0, INF), (0, 1), ()
+    ),
+    "elu": (elu, elu_slope, (-0.7, INF), (0, 1), (0.7,)),
+    "selu": (
+        lambda z: SCALE * elu(z, ALPHA), lambda z: SCALE * elu_slope(z, ALPHA), (-SCALE * ALPHA, INF), (0, SCALE), ()
+    ),
+    "celu": (
+        lambda z, a: z if z > 0 else a * mpmath.expm1(z / a), lambda z, a: mpmath.exp(min(z, mpf(0)) / a),
+        (-0.7, INF), (0, 1), (0.7,),
+    ),
+    "softplus": (softplus, sigmoid, (0, INF), (0, 1), ()),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + abs(z)) ** 2, (-1, 1), (0, 0), ()),
+    "gelu": (lambda z: z * phi(z), lambda z: phi(z) + z * density(z), (0, INF), (0, 1), ()),
+    "gelu_tanh": (lambda z: z * sigmoid(twice(z)), gelu_tanh_slope, (0, INF), (0, 1), ()),
+    "silu": (lambda z: z * sigmoid(z), silu_slope, (0, INF), (0, 1), ()),
+    "mish": (lambda z: z * mpmath.tanh(softplus(z)), mish_slope, (0, INF), (0, 1), ()),
+}  # fmt: skip
 
 
 @functools.cache
-def kernel(name):
-    row = by_name(name)
-    return loops.kernel(f"accuracy_{name}", row.formula, row.kinds, ["result"])
-
-
-@functools.cache
-def compiled(name, dtype):
-    return compiled_by_numba(kernel(name), dtype)
-
-
-def ulp(x, dtype):
-    """The distance between the numbers of dtype around x."""
-    info = np.finfo(dtype)
-    if x == 0:
-        return mpf(float(info.smallest_subnormal))
-    exponent = mpmath.floor(mpmath.log(abs(x), 2))
-    return max(mpf(2) ** (exponent - info.nmant), mpf(float(info.smallest_subnormal)))
-
-
-def assert_accurate(found, exact, dtype, factor, where, scale=None):
-    """`factor` x 4 ulp of the exact number, or of `scale` where that is larger; overflow rounds to infinity."""
-    if mpmath.isinf(exact) or abs(exact) > mpf(float(np.finfo(dtype).max)):
-        assert found == (np.inf if exact > 0 else -np.inf), where
-        return
-    allowed = 4 * ulp(max(abs(exact), scale or 0), dtype) * factor
-    assert abs(mpf(float(found)) - exact) <= allowed, f"{where}: {found!r} instead of {mpmath.nstr(exact, 20)}"
+def wanted(name, x, slope):
+    """The exact value or slope at a float."""
+    f, derivative, ends, slope_ends, constants = TABLE[name]
+    if np.isinf(x):
+        return exact(mpf((slope_ends if slope else ends)[x > 0]))
+    z, rest = number(x), [number(c) for c in constants]
+    if not slope:
+        return exact(f(z, *rest), z * derivative(z, *rest))
+    bent = abs(z) == 3
+    return exact(derivative(z, *rest), 0 if bent else moved_by(lambda t: derivative(t, *rest), z))
 
 
 @pytest.mark.parametrize("printed", [False, True], ids=["reference", "numba"])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_activations(name, dtype, printed):
-    f, slope, low, high = ELEMENTWISE[name]
-    z = np.asarray([POINTS], dtype)
-    y = run(name.removesuffix("_slope"), dtype, False, z)
-    found = run(name, dtype, printed, *[z, y][: len(by_name(name).kinds)])
-    for x, got in zip(z[0], found[0], strict=True):
-        if np.isinf(x):
-            exact, factor = mpf(low if x < 0 else high), mpf(1)
-        else:
-            exact = f(mpf(float(x)))
-            factor = 1 + (abs(float(x) * slope(mpf(float(x))) / exact) if exact else 0)
-        assert_accurate(got, exact, dtype, factor, f"{name}({x!r})")
+@pytest.mark.parametrize("kind", ["value", "slope"])
+@pytest.mark.parametrize("name", TABLE)
+def test_activations(name, kind, dtype, printed, record_property):
+    constants = TABLE[name][4]
+    z = np.asarray([POINTS + ROOTS + MORE], dtype)
+    with np.errstate(all="ignore"):
+        z = np.concatenate([z, np.nextafter(z, np.inf, dtype=dtype), np.nextafter(z, -np.inf, dtype=dtype)], axis=1)
+    if kind == "value":
+        found = run(name, dtype, printed, z, *constants)
+    else:
+        y = run(name, dtype, False, z, *constants)
+        found = run(f"{name}_slope", dtype, printed, z, y, *constants)
+    exacts = [wanted(name, float(x), kind == "slope") for x in z[0]]
+    judge(found[0], exacts, dtype, [repr(x) for x in z[0]], record_property)
 
 
-ROWS = [
-    [0.0, 0.0, 0.0], [1.0, 2.0, 3.0], [-1.0, 0.5, 0.25], [1e4, 0.0, -1e4], [1e4, 9999.0, 1e4], [-1e4, -1e4, -10003.0],
-    [1e-30, -1e-30, 0.0], [5.0, -np.inf, 4.0], [88.0, -88.0, 0.0], [50.0, 49.5, -30.0], [1e-4, 0.0, 2e-4],
-    [700.0, 0.0, 1.0], [3.0, -100.0, -104.0], [16.0, 0.0, -0.5],
-]  # fmt: skip
-
-
-def exact_softmax(z):
-    """Exact probabilities, and for each the factor that roundings of z - max(z) allow."""
-    centred = [mpf(float(x)) - mpf(float(max(z))) for x in z]
-    e = [mpmath.exp(c) for c in centred]
-    p = [x / sum(e) for x in e]
-    sizes = [abs(c) if mpmath.isfinite(c) else mpf(0) for c in centred]
-    spread = sum(a * b for a, b in zip(p, sizes, strict=True))
-    return p, [1 + size + spread for size in sizes], centred, sum(e)
+def test_every_activation_by_elements_has_a_row():
+    rows = {activations.get(n) for n in activations.names()}
+    along_rows = {"softmax", "log_softmax"}
+    assert {row.name for row in rows} == set(TABLE) | along_rows
 
 
 @pytest.mark.parametrize("printed", [False, True], ids=["reference", "numba"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_softmax(dtype, printed):
-    z = np.asarray(ROWS, dtype)
-    found = run("softmax", dtype, printed, z)
-    for row, got in zip(z, found, strict=True):
-        exact, factors, _, _ = exact_softmax(row)
-        for g, p, factor in zip(got, exact, factors, strict=True):
-            assert_accurate(g, p, dtype, factor, f"softmax({row})")
-
-
-def binary_terms(z, d):
-    """The binary cross-entropy of a logit, and its slope as the difference of two terms."""
-    z, d = mpf(float(z)), mpf(float(d))
-    value = (d * softplus(-z) if d else 0) + ((1 - d) * softplus(z) if d < 1 else 0)
-    return value, (1 - d) * sigmoid(z), d * sigmoid(-z)
-
-
-def limits(z, d):
-    """`binary_terms` at an infinite logit."""
-    right = (z > 0) == (d == 1.0)
-    return mpf(0) if right and d in (0.0, 1.0) else mpmath.inf, mpf((1 - d) * (z > 0)), mpf(d * (z < 0))
-
-
-@pytest.mark.parametrize("printed", [False, True], ids=["reference", "numba"])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("target", [0.0, 1.0, 0.25])
-def test_binary_crossentropy_from_logits(target, dtype, printed):
-    z = np.asarray(POINTS, dtype)[:, None]
-    d = np.full_like(z, target)
-    losses = run("binary_crossentropy_logits", dtype, printed, z, d)
-    slopes = run("binary_crossentropy_logits_slope", dtype, printed, z, d)
-    for x, loss, slope in zip(z[:, 0], losses.ravel(), slopes.ravel(), strict=True):
-        value, up, down = limits(x, target) if np.isinf(x) else binary_terms(x, target)
-        size = abs(mpf(float(x))) if np.isfinite(x) else mpf(0)
-        factor = 1 + (size * abs(up - down) / value if value and mpmath.isfinite(value) else 0)
-        assert_accurate(loss, value, dtype, factor, f"loss({x!r}, {target})")
-        change = sigmoid(x) * sigmoid(-x) if np.isfinite(x) else mpf(0)
-        factor = 1 + (size * change / max(up, down) if max(up, down) else 0)
-        assert_accurate(slope, up - down, dtype, factor, f"slope({x!r}, {target})", max(up, down))
-
-
-@pytest.mark.parametrize("printed", [False, True], ids=["reference", "numba"])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_categorical_crossentropy_from_logits(dtype, printed):
-    for hot in range(3):
-        z = np.asarray(ROWS, dtype)
-        d = np.zeros_like(z)
-        d[:, hot] = 1.0
-        losses = run("categorical_crossentropy_logits", dtype, printed, z, d)
-        slopes = run("categorical_crossentropy_logits_slope", dtype, printed, z, d)
-        for row, loss, slope in zip(z, losses.ravel(), slopes, strict=True):
-            p, factors, centred, total = exact_softmax(row)
-            spread = mpmath.log(total)
-            # a difference of log(sum) and z - max, each with its own rounding; the sum is at least 1, so that log is
-            # as far from its root as the sum's last digit can tell
-            exact = spread - centred[hot]
-            scale = max(spread, abs(centred[hot]), mpf(1)) if mpmath.isfinite(exact) else None
-            assert_accurate(loss, exact, dtype, 1, f"loss({row}, {hot})", scale)
-            for number, (got, want, factor) in enumerate(zip(slope, p, factors, strict=True)):
-                hit = 1 if number == hot else 0
-                assert_accurate(got, want - hit, dtype, factor, f"slope({row}, {hot})", max(want, hit))
+def test_the_complementary_error_function(dtype, printed, record_property):
+    x = np.asarray([[p for p in POINTS + MORE if abs(p) < 1e30]], dtype)
+    found = run("erfc", dtype, printed, x)
+    exacts = [
+        exact(mpmath.erfc(number(v)), 2 * number(v) * mpmath.exp(-(number(v) ** 2)) / mpmath.sqrt(mpmath.pi))
+        for v in x[0]
+    ]
+    judge(found[0], exacts, dtype, [repr(v) for v in x[0]], record_property)
 
 
 def test_the_judge_finds_a_slope_that_loses_its_digits():
-    z = np.asarray([[12.0]])
+    z = 12.0
     y = 1 / (1 + np.exp(-z))
-    with pytest.raises(AssertionError, match="instead of"):
-        assert_accurate((y * (1 - y))[0, 0], sigmoid_slope(mpf(12)), "float64", 13, "y (1 - y)")
+    right = wanted("sigmoid", z, True)
+    judge([float(right.value)], [right], "float64", ["right"])
+    with pytest.raises(AssertionError, match="1 of 1 points\ny"):
+        judge([y * (1 - y)], [right], "float64", ["y (1 - y)"])
+
+
+def test_the_judge_finds_a_wrong_limit():
+    with pytest.raises(AssertionError, match="instead of 0"):
+        judge([np.nan], [wanted("gelu", -np.inf, False)], "float64", ["-inf"])
+    assert by_name("gelu").formula(np, np.asarray([[-np.inf]])) == 0.0
