@@ -110,8 +110,8 @@ class Sequential:
         step. `validation_split` holds out the last share of the rows. `epochs` is the total, of which
         `initial_epoch` are taken as done. `resume` goes on from the newest good checkpoint in that folder. `on_nan`
         says what happens where values stop being finite: "stop" raises NonFiniteError and the model keeps its last
-        finite values; "rollback" goes back to the epoch's begin with half the learning rate; "skip" leaves the
-        step out.
+        finite values; "rollback" begins the epoch again with good values and half the learning rate; "skip" leaves
+        the step out.
 
         Raises ConfigError, LabelError or NumericError before the first step.
         """

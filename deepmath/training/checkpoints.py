@@ -61,7 +61,7 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
         for i, callback in enumerate(run.callbacks):
             start = f"callback.{i}."
             callback.recall({n.removeprefix(start): v for n, v in values.items() if n.startswith(start)})
-        run.program.load(values)
+        run.program.load({n: values[n] for n in run.program.state() if n in values})  # a file sorts its names
         run.epoch, run.step_in_epoch = settings["epoch"], settings["step_in_epoch"]
         run.history.history, run.history.epoch = settings["history"], settings["epochs"]
         return True

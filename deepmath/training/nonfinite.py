@@ -31,7 +31,7 @@ SECONDS = 0.5
 SHARE = 0.005
 """What part of the time copies may take; looking whether they are finite takes as long again at most."""
 ROLLBACKS = 5
-"""How often one run goes back to the beginning of an epoch."""
+"""How often one run begins an epoch again."""
 SKIPS_IN_A_ROW = 10
 """How many steps in a row are left out before it is clear that the values themselves are of no use."""
 
@@ -41,8 +41,10 @@ State = dict[str, Any]
 class Guard:
     """Watches one run. "stop" raises NonFiniteError, and the program stands at its last finite values.
 
-    "rollback" goes back to the beginning of the epoch with half the learning rate; "skip" leaves out the steps that
-    give values which are not finite. Neither depends on when copies were taken: same seed, same run.
+    "rollback" begins the epoch again with half the learning rate and with the values of the last epoch's beginning
+    whose first loss was at most twice the lowest such loss: the newest ones may be on their way out. "skip" leaves
+    out the steps that give values which are not finite. Neither depends on when copies were taken: same seed, same
+    run.
     """
 
     def __init__(self, run: Run, recipe: Recipe, data: Data, on_nan: str = "stop") -> None:
@@ -53,6 +55,8 @@ class Guard:
         self._rollbacks, self._skips, self._in_a_row = 0, 0, 0
         self._last_skip = -2
         self._good: State = {}
+        self._start: State = {}
+        self._lowest = math.inf
         self._rates: list[tuple[int, float]] = []
 
     def begin(self) -> None:
@@ -61,9 +65,9 @@ class Guard:
         if not all_finite(state.values()):
             self._run.failed = True
             raise NonFiniteError(
-                f"the model holds values that are not finite before the first step: {bad_value_of(self._recipe, state)}"
-                .removesuffix(" after the update") + ". Set other weights, or draw new ones in a new model."
-            )  # fmt: skip
+                f"the model holds values that are not finite before the first step: "
+                f"{bad_value_of(self._recipe, state)}. Set other weights, or draw new ones in a new model."
+            )
         self._keep(state)
 
     def begin_epoch(self) -> None:
@@ -73,7 +77,9 @@ class Guard:
         self._skipped: list[int] = []
         if self._careful:
             state = self._run.program.state()
-            self._start = state, self._run.step_in_epoch, len(self._run.results)
+            self._position = self._run.step, self._run.step_in_epoch, len(self._run.results)
+            self._candidate: State | None = state
+            self._start = self._start or state
             self._keep(state)
 
     def admits(self, results: Any) -> bool:
@@ -82,6 +88,8 @@ class Guard:
         run, k = self._run, len(results)
         self._note_rate(run.step - k)
         bad = np.flatnonzero(~np.isfinite(results[:, 0]))
+        if self._careful and self._candidate is not None:
+            self._consider(float(results[0, 0]))
         if not len(bad) and not self._is_due():
             return True
         if len(bad):
@@ -148,19 +156,25 @@ class Guard:
         else:
             self._fail(what, f"{cause} (step {step})" if cause else None, good)
 
+    def _consider(self, loss: float) -> None:
+        """Whether "rollback" goes to the values at this epoch's beginning: not if they were on their way out."""
+        if self._candidate is not None and math.isfinite(loss) and loss <= self._lowest + abs(self._lowest):
+            self._start, self._lowest = self._candidate, min(self._lowest, loss)
+        self._candidate = None
+
     def _roll_back(self, what: str) -> None:
         run = self._run
-        state, run.step_in_epoch, count = self._start
-        factor = run.program.pace.factor / 2.0
+        step, run.step_in_epoch, count = self._position
         del run.results[count:]
-        state = state | {"rate": np.asarray(factor)}
+        factor = run.program.pace.factor / 2.0
+        state = self._start | {"step": np.asarray(step), "rate": np.asarray(factor)}
+        origin = int(self._start["step"])
         run.program.load(state)
-        self._start = state, run.step_in_epoch, count
         self._keep(state)
         self._rollbacks += 1
         logger.warning(
-            "%s; back to step %d with %g of the learning rate (%d of at most %d times)",
-            what, run.step, factor, self._rollbacks, ROLLBACKS,
+            "%s; back to the values of step %d with %g of the learning rate (%d of at most %d times)",
+            what, origin, factor, self._rollbacks, ROLLBACKS,
         )  # fmt: skip
 
     def _skip(self, step: int, good: State, what: str, cause: str | None, results: list[Any]) -> None:

@@ -24,9 +24,10 @@ def first_bad_value(recipe: Recipe, data: Data, state: Mapping[str, Any]) -> str
     return witness.found
 
 
-def bad_value_of(recipe: Recipe, state: Mapping[str, Any]) -> str | None:
+def bad_value_of(recipe: Recipe, state: Mapping[str, Any], when: str = "") -> str | None:
     """The first value of a program's state that is not finite."""
-    return next((t for n, v in state.items() if (t := _told(_value_name(recipe, n), v)) is not None), None)
+    told = (_told(_value_name(recipe, name) + when, value) for name, value in state.items())
+    return next((t for t in told if t is not None), None)
 
 
 class Witness(ReferenceProgram):
@@ -50,7 +51,7 @@ class Witness(ReferenceProgram):
         for name, value in gradients.values.items():  # with the penalties' share, and all micro-batches'
             self._see(f"gradient of {_array_name(self.recipe, name)}", value)
         super().apply(gradients)
-        self.found = self.found or bad_value_of(self.recipe, self.state())
+        self.found = self.found or bad_value_of(self.recipe, self.state(), " after the update")
 
     def _forward(self, part: Any, x: Any, state: Mapping[str, Any], first: int, training: bool) -> Any:
         y, pullback, new_state = super()._forward(part, x, state, first, training)
@@ -113,5 +114,5 @@ def _value_name(recipe: Recipe, name: str) -> str:
     kind, _, array = name.partition(".")
     if not array:
         return name
-    after = f"{_array_name(recipe, array)} after the update"
-    return after if kind in ("params", "state") else f"the optimizer's {kind} for {after}"
+    what = _array_name(recipe, array)
+    return what if kind in ("params", "state") else f"the optimizer's {kind} for {what}"
