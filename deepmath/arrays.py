@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import array_api_compat
@@ -57,3 +58,8 @@ def has_int64(xp: Any) -> bool:
     """Whether the namespace computes with 64-bit integers, as the random numbers need."""
     info = namespace_of(xp.asarray([0])).__array_namespace_info__()
     return "int64" in info.dtypes(kind="signed integer")
+
+
+def all_finite(values: Iterable[Any]) -> bool:
+    """Whether NumPy arrays hold nothing but finite numbers."""
+    return all(bool(np.isfinite(value).all()) for value in values)

@@ -12,6 +12,8 @@
     ├── OutOfDeviceMemory   (MemoryError)   the device has too little memory
     └── RankError           (RuntimeError)  another process of a distributed run failed
 
+    Terminated              (SystemExit)    SIGTERM came while a model was trained
+
 Each is also a built-in kind, so code that catches ValueError goes on working. Every message says
 who, which argument, what is allowed, what came, and what to do.
 """
@@ -86,6 +88,17 @@ class RankError(DeepmathError, RuntimeError):
     """Another process of a distributed run failed or stopped answering."""
 
     exit_code = 1
+
+
+class Terminated(SystemExit):
+    """SIGTERM asked a training to end, and it ended after its step: with exit status 143 unless somebody catches it.
+
+    >>> Terminated().code
+    143
+    """
+
+    def __init__(self) -> None:
+        super().__init__(143)
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

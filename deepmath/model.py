@@ -19,7 +19,7 @@ from deepmath.layers import Dense, Layer
 from deepmath.program import Batches, Program, Recipe
 from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.summary import table
-from deepmath.training import door, evaluation, lbfgs, loop, settings
+from deepmath.training import door, evaluation, lbfgs, loop, nonfinite, settings
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
 from deepmath.training.fingerprint import digest, facts_of
@@ -102,22 +102,25 @@ class Sequential:
         precision: str = "float32",
         initial_epoch: int = 0,
         resume: str | os.PathLike[str] | None = None,
+        on_nan: str = "stop",
     ) -> History:
         """Train on rows X [rows, features] and targets y [rows] or [rows, outputs].
 
         `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
         step. `validation_split` holds out the last share of the rows. `epochs` is the total, of which
-        `initial_epoch` are taken as done. `resume` goes on from the newest good checkpoint in that folder.
+        `initial_epoch` are taken as done. `resume` goes on from the newest good checkpoint in that folder. `on_nan`
+        says what happens where values stop being finite: "stop" raises NonFiniteError and the model keeps its last
+        finite values; "rollback" begins the epoch again with good values and half the learning rate; "skip" leaves
+        the step out.
 
-        Raises ConfigError, LabelError or NumericError before the first step, and NonFiniteError where the loss
-        stops being a number.
+        Raises ConfigError, LabelError or NumericError before the first step.
         """
         X, y, sample_weight, held = held_out(X, y, sample_weight, validation_data, validation_split)
         if hasattr(self.preprocessing, "fit"):
             self.preprocessing = self.preprocessing.fit(X)
         X = self._prepared(X)
         chosen = load_backend(backend, device, X)
-        settings.check(chosen, precision, epochs, accumulate, initial_epoch)
+        settings.check(chosen, precision, epochs, accumulate, initial_epoch, on_nan)
         self._ensure_built(X)
         sample_weight = combined_weights(y, sample_weight, class_weight)
         recipe = self._recipe(precision, shuffle, drop_last, accumulate)
@@ -140,7 +143,8 @@ class Sequential:
             resume_run(resume, run)
         try:
             minimize = lbfgs.on_all_rows(program, self._optimizer, recipe, data) if whole else None
-            loop.train(run, [*callbacks, *progress(verbose)], validate, minimize)
+            guard = nonfinite.Guard(run, recipe, data, on_nan)
+            loop.train(run, [*callbacks, *progress(verbose)], validate, guard, minimize)
         finally:
             self._values = program.state()
             self._epochs_trained += run.epoch - initial_epoch
@@ -148,15 +152,9 @@ class Sequential:
         return history
 
     def evaluate(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        sample_weight: Any = None,
-        backend: Any = None,
-        device: Any = None,
-        precision: str = "float32",
-    ) -> dict[str, float]:
+        self, X: Any, y: Any, *, sample_weight: Any = None,
+        backend: Any = None, device: Any = None, precision: str = "float32",
+    ) -> dict[str, float]:  # fmt: skip
         """Loss, cost and metrics over a data set, by name, in prediction mode."""
         X = self._prepared(X)
         chosen = load_backend(backend, device, X)

@@ -7,9 +7,12 @@ whole file. The hash stands in the header; it is taken with sixty-four zeros in 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -47,28 +50,67 @@ def save(path: str | os.PathLike[str], values: Mapping[str, Any], settings: Mapp
 
 
 def write_whole(target: Path, content: bytes) -> None:
-    """Temporary file, write, sync, read back, rename, sync the folder: after a crash the old file or the new."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.tmp.", dir=target.parent)
+    """Temporary file, write, sync, read back, rename, sync the folder: after a crash the old file or the new.
+
+    Raises OSError whose text says what could not be saved, and why.
+    """
+    name = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.tmp.", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if Path(name).read_bytes() != content:
-            raise OSError(f"cannot save {target}: what was written can't be read back")
+            raise OSError(errno.EIO, "what was written can't be read back")
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
-        raise type(error)(error.errno, f"cannot save {target}: {error.strerror or error}") from error
+        raise type(error)(error.errno, f"cannot save {target}: {_reason(error, target, len(content))}") from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        if name is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+
+
+def _reason(error: OSError, target: Path, size: int) -> str:
+    """Why a file can't be written, with what would have to change."""
+    place = target.parent
+    while not place.exists():
+        place = place.parent
+    mount = place.resolve()
+    while not mount.is_mount():
+        mount = mount.parent
+    if error.errno == errno.ENOSPC:
+        return f"no space on {mount} (need {_bytes(size)}, {_bytes(shutil.disk_usage(place).free)} free)"
+    if error.errno == errno.EDQUOT:
+        return f"your quota on {mount} is used up (need {_bytes(size)})"
+    if error.errno == errno.EFBIG:
+        return f"the system allows no file of {_bytes(size)} (see ulimit -f)"
+    if error.errno == errno.EROFS:
+        return f"{mount} is read-only"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"{place if place.is_file() else target.parent} is a file and no folder"
+    return error.strerror or str(error)
+
+
+def _bytes(count: int) -> str:
+    """A size as people read it.
+
+    >>> _bytes(999), _bytes(1500), _bytes(512 * 10**6)
+    ('999 bytes', '1.5 kB', '512 MB')
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    power = min(int(math.log10(count) / 3 + 1e-9), 4)
+    size, unit = count / 1000.0**power, ("bytes", "kB", "MB", "GB", "TB")[power]
+    return f"{size:.2g} {unit}" if size < 10 else f"{size:.0f} {unit}"
 
 
 def load(path: str | os.PathLike[str]) -> Stored:

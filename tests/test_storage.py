@@ -238,7 +238,7 @@ def test_an_interrupted_write_leaves_the_old_file(call, tmp_path, monkeypatch):
         with pytest.raises(OSError, match="cannot save") as error:
             small_model(2).save(path)
     assert error.value.errno == 28
-    assert str(error.value) == f"[Errno 28] cannot save {path}: No space left on device"
+    assert str(error.value).startswith(f"[Errno 28] cannot save {path}: no space on ")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["model.safetensors"]
     small_model(2).save(path)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from deepmath.arrays import to_numpy
 from deepmath.callbacks import Callback, Checkpoint
 from deepmath.training.callbacks import Run
 from deepmath.training.history import History
@@ -23,23 +20,9 @@ class Watch(Callback):
         return self.run.history if self.run is not None else History()
 
 
-class Checkpoints(Callback):
-    """One checkpoint at the end; with `every` also every so many steps and at the end of each epoch.
-
-    A run whose values are no longer finite leaves none: it would push out the good ones.
-    """
-
-    def __init__(self, folder: object, every: int | None) -> None:
-        self._writer = Checkpoint(str(folder), every)
-        self.every = every
-
-    def on_steps_end(self, run: Run) -> None:
-        self._writer.on_steps_end(run)
+class Checkpoints(Checkpoint):
+    """One checkpoint at the end; with `every` also every so many steps and at the end of each epoch."""
 
     def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         if self.every is not None:
-            self._writer.on_epoch_end(run, logs)
-
-    def on_train_end(self, run: Run) -> None:
-        if all(np.isfinite(to_numpy(value)).all() for value in run.program.state().values()):
-            self._writer.on_train_end(run)
+            super().on_epoch_end(run, logs)

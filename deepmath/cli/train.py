@@ -22,11 +22,11 @@ from deepmath.cli.saving import Checkpoints, Watch
 from deepmath.cli.screen import count, percent, show
 from deepmath.cli.settings import Settings, optimizer_of, resolve
 from deepmath.cli.tables import Source
-from deepmath.errors import ConfigError
+from deepmath.errors import ConfigError, Terminated
 from deepmath.model import Sequential
 
 logger = logging.getLogger("deepmath")
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 POINTS = 2000
 """The most points in the picture of the regions."""
 
@@ -146,16 +146,17 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
                 resume=None if resume is None else Folder(Path(resume)).checkpoints,
                 **job.where,
             )
-    except KeyboardInterrupt:
-        if watch.run is None:
+    except (KeyboardInterrupt, Terminated) as asked:
+        if watch.run is None or watch.run.failed:  # nothing learned yet, or told twice
             raise
         _save(job, watch)
+        word = "terminated" if isinstance(asked, Terminated) else "interrupted"
         click.echo(
-            f"deepmath: interrupted in epoch {watch.run.epoch + 1} of {s.epochs}; what was learned so far is in "
+            f"deepmath: {word} in epoch {watch.run.epoch + 1} of {s.epochs}; what was learned so far is in "
             f"{job.folder.path}. Go on with: deepmath train --resume {shlex.quote(str(job.folder.path))}",
             err=True,
         )
-        click.get_current_context().exit(INTERRUPTED)
+        click.get_current_context().exit(TERMINATED if isinstance(asked, Terminated) else INTERRUPTED)
     pictures = _save(job, watch)
     if not quiet:
         files = [job.folder.model.name, "history.csv", job.folder.config.name, *pictures]

@@ -12,16 +12,24 @@ from typing import Any
 import numpy as np
 
 from deepmath import storage
+from deepmath.arrays import all_finite
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError, FormatError
 from deepmath.training.callbacks import Callback, Run
 
 logger = logging.getLogger("deepmath")
 _NAME = re.compile(r"step-(\d+)\.safetensors")
+_LEFTOVER = re.compile(r"\.step-\d+\.safetensors\.tmp\..+")
 
 
-def save_run(path: Path, run: Run) -> None:
-    """Write a run as it stands: values, position, history, and the results of the epoch begun."""
+def save_run(path: Path, run: Run) -> bool:
+    """Write a run as it stands: values, position, history, and the results of the epoch begun.
+
+    False, and nothing is written, where its values are not finite: the next look at them ends the run.
+    """
+    state = run.program.state()
+    if not all_finite(state.values()):
+        return False
     settings = {
         "epoch": run.epoch,
         "step_in_epoch": run.step_in_epoch,
@@ -31,7 +39,8 @@ def save_run(path: Path, run: Run) -> None:
     }
     results = np.asarray(run.results, np.float64).reshape(len(run.results), len(run.columns))
     remembered = {f"callback.{i}.{n}": v for i, c in enumerate(run.callbacks) for n, v in c.remember().items()}
-    storage.save(path, run.program.state() | remembered | {"results": results}, _readable(settings))
+    storage.save(path, state | remembered | {"results": results}, _readable(settings))
+    return True
 
 
 def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
@@ -42,7 +51,7 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
     for path in sorted(_checkpoints(Path(folder)), key=_step_of, reverse=True):
         try:
             stored = storage.load(path)
-        except FormatError as error:
+        except (FormatError, OSError) as error:
             logger.warning("%s Trying the one before it.", error)
             continue
         settings = _floats(stored.settings)
@@ -52,7 +61,7 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
         for i, callback in enumerate(run.callbacks):
             start = f"callback.{i}."
             callback.recall({n.removeprefix(start): v for n, v in values.items() if n.startswith(start)})
-        run.program.load(values)
+        run.program.load({n: values[n] for n in run.program.state() if n in values})  # a file sorts its names
         run.epoch, run.step_in_epoch = settings["epoch"], settings["step_in_epoch"]
         run.history.history, run.history.epoch = settings["history"], settings["epochs"]
         return True
@@ -63,7 +72,9 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
 class Checkpoint(Callback):
     """Saves the run into a folder every `every` steps and at the end of each epoch; keeps the newest `keep`.
 
-    An older checkpoint goes only when the newer one is whole. `fit(..., resume=folder)` goes on from it.
+    An older checkpoint goes only when the newer one is whole. `fit(..., resume=folder)` goes on from it. What a
+    killed process left half written is swept at the beginning. Where a checkpoint can't be saved, training ends
+    with OSError, the older ones stay, and the model has what it learned.
     """
 
     folder: str | os.PathLike[str]
@@ -75,7 +86,28 @@ class Checkpoint(Callback):
         if self.every is not None:
             check_number("Checkpoint", "every", self.every, low=1, whole=True)
         check_number("Checkpoint", "keep", self.keep, low=1, whole=True)
-        self._saved = -1
+        self._saved, self._broken = -1, False
+        self._newest: Path | None = None
+
+    @property
+    def newest(self) -> Path | None:
+        """The newest checkpoint that this run has saved or begun from."""
+        return self._newest
+
+    def on_train_begin(self, run: Run) -> None:
+        self._broken = False
+        folder = Path(self.folder)
+        for left in _leftovers(folder):
+            left.unlink(missing_ok=True)
+        here = folder / f"step-{run.step}.safetensors"
+        self._newest = here if here in _checkpoints(folder) else None
+        self._saved = run.step if self._newest else -1
+        newer = [p for p in _checkpoints(folder) if _step_of(p) > run.step]
+        if newer:
+            logger.warning(
+                "%s holds checkpoints of another run, up to %s; a resume would take the newest that is good. "
+                "Use a folder of its own for each run.", folder, max(newer, key=_step_of).name,
+            )  # fmt: skip
 
     def on_steps_end(self, run: Run) -> None:
         if self.every is not None and run.step % self.every == 0:
@@ -85,21 +117,34 @@ class Checkpoint(Callback):
         self._save(run)
 
     def on_train_end(self, run: Run) -> None:
-        if not run.failed:
+        if not run.failed and not self._broken:
             self._save(run)
 
     def _save(self, run: Run) -> None:
         if self._saved == run.step:  # the end of training may have put back the best weights: go on from the last
             return
-        self._saved = run.step
         folder = Path(self.folder)
-        save_run(folder / f"step-{run.step}.safetensors", run)
-        for old in sorted(_checkpoints(folder), key=_step_of)[: -self.keep]:
+        path = folder / f"step-{run.step}.safetensors"
+        try:
+            if not save_run(path, run):
+                return
+        except OSError as error:
+            self._broken = True
+            kept = f". Last good: {self._newest}, untouched." if self._newest else "."
+            raise type(error)(error.errno, f"{error.strerror}{kept}") from error
+        self._saved, self._newest = run.step, path
+        older = [p for p in _checkpoints(folder) if _step_of(p) < run.step]
+        for old in sorted(older, key=_step_of, reverse=True)[self.keep - 1 :]:
             old.unlink()
 
 
 def _checkpoints(folder: Path) -> list[Path]:
     return [p for p in folder.iterdir() if _NAME.fullmatch(p.name)] if folder.is_dir() else []
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """What a process that was killed while it saved has left."""
+    return [p for p in folder.iterdir() if _LEFTOVER.fullmatch(p.name)] if folder.is_dir() else []
 
 
 def _step_of(path: Path) -> int:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,8 @@ import numpy as np
 from deepmath.errors import NonFiniteError
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.history import summarize
+from deepmath.training.nonfinite import Guard
+from deepmath.training.signals import Signals, interruptions
 
 Validate = Callable[[], dict[str, float]]
 
@@ -28,86 +26,109 @@ def train(
     run: Run,
     callbacks: Sequence[Callback],
     validate: Validate | None = None,
+    guard: Guard | None = None,
     minimize: Callable[[Callable[[Any], bool]], None] | None = None,
 ) -> None:
     """Train until `run.epochs` epochs are complete, a callback stops, or the user interrupts.
 
     `minimize` makes the steps itself, on all rows (L-BFGS): it calls its argument with the results of each step,
-    which is an epoch, and ends when that gives True. Ctrl-C finishes the step at hand and then raises
-    KeyboardInterrupt; a second one interrupts at once.
+    which is an epoch, and ends when that gives True. Else `guard` watches that values stay finite.
+
+    Ctrl-C finishes the step at hand, lets the callbacks save, and then raises KeyboardInterrupt; SIGTERM does the
+    same and raises Terminated. A second signal waits for nothing and nothing is saved then.
     """
-    pace = _Pace()
     callbacks = sorted(callbacks, key=lambda c: c.last)
-    with _interrupts() as interrupted:
+    with interruptions() as signals:
         _each(callbacks, "on_train_begin", run)
         try:
-            if minimize is not None and run.epochs > run.epoch and not run.stop:
-                minimize(functools.partial(_whole_epoch, run, callbacks, validate, interrupted))
-            while minimize is None and run.epoch < run.epochs and not run.stop:
-                _epoch(run, callbacks, validate, pace, interrupted)
+            if minimize is not None:
+                if run.epochs > run.epoch and not run.stop:
+                    minimize(functools.partial(_whole_epoch, run, callbacks, validate, signals))
+            elif guard is not None:
+                _epochs(run, callbacks, validate, guard, signals)
+        except KeyboardInterrupt:
+            run.failed = run.failed or not signals.obeyed
+            raise
         finally:
             _each(callbacks, "on_train_end", run)
+        signals.check()  # one that came while callbacks saved
+
+
+def _epochs(run: Run, callbacks: Sequence[Callback], validate: Validate | None, guard: Guard, signals: Signals) -> None:
+    pace = _Pace()
+    guard.begin()
+    try:
+        while run.epoch < run.epochs and not run.stop:
+            _epoch(run, callbacks, validate, guard, pace, signals)
+    except BaseException:
+        if not run.failed:
+            guard.finish()
+        raise
+    guard.finish()
 
 
 def _epoch(
     run: Run,
     callbacks: Sequence[Callback],
     validate: Validate | None,
+    guard: Guard,
     pace: _Pace,
-    interrupted: Callable[[], None],
+    signals: Signals,
 ) -> None:
     if run.step_in_epoch == 0:
         _each(callbacks, "on_epoch_begin", run)
-    while run.step_in_epoch < run.steps_per_epoch:
+    guard.begin_epoch()
+    while run.step_in_epoch < run.steps_per_epoch or not guard.closes_epoch():
+        if run.step_in_epoch == run.steps_per_epoch:  # the last step was left out
+            continue
         k = min(pace.steps, run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
-        with np.errstate(all="ignore"):  # what overflows is found below, with the step it came from
-            results = pace.timed(functools.partial(run.program.run, k), k)
-        check_finite(run, results)
-        run.results.extend(np.asarray(results))
-        run.step_in_epoch += k
+        try:
+            with np.errstate(all="ignore"):  # what overflows is found below, with the step it came from
+                results = pace.timed(functools.partial(run.program.run, k), k)
+        except BaseException:
+            guard.put_back()
+            raise
+        if guard.admits(results):
+            run.results.extend(np.asarray(results))
+            run.step_in_epoch += k
         _each(callbacks, "on_steps_end", run)
-        interrupted()
+        signals.check()
         if run.stop:
             return
-    _end_epoch(run, callbacks, validate)
+    with signals.at_once():
+        measured = {} if validate is None else validate()
+    _end_epoch(run, callbacks, measured)
+    signals.check()
 
 
 def _whole_epoch(
     run: Run,
     callbacks: Sequence[Callback],
     validate: Validate | None,
-    interrupted: Callable[[], None],
+    signals: Signals,
     results: Any,
 ) -> bool:
     """Take in one step on all rows; whether training ends here."""
+    _check_finite(run, results)
     run.results = [np.asarray(results)]
     _each(callbacks, "on_steps_end", run)
-    _end_epoch(run, callbacks, validate)
-    interrupted()
+    _end_epoch(run, callbacks, {} if validate is None else validate())
+    signals.check()
     return run.stop or run.epoch >= run.epochs
 
 
-def _end_epoch(run: Run, callbacks: Sequence[Callback], validate: Validate | None) -> None:
-    logs = summarize(run.columns, run.results)
-    if validate is not None:
-        logs |= {f"val_{name}": value for name, value in validate().items()}
+def _end_epoch(run: Run, callbacks: Sequence[Callback], measured: dict[str, float]) -> None:
+    logs = summarize(run.columns, run.results) | {f"val_{name}": value for name, value in measured.items()}
     run.history.add(run.epoch, logs)
     run.epoch, run.step_in_epoch, run.results = run.epoch + 1, 0, []
     for callback in callbacks:
         callback.on_epoch_end(run, logs)
 
 
-def check_finite(run: Run, results: Any) -> None:
-    """Raise NonFiniteError for the first step whose loss is not a finite number."""
-    bad = np.flatnonzero(~np.isfinite(np.asarray(results)[:, 0]))
-    if len(bad):
+def _check_finite(run: Run, results: Any) -> None:
+    if not math.isfinite(results[0]):
         run.failed = True
-        step = run.step - len(results) + int(bad[0])
-        value = float(np.asarray(results)[bad[0], 0])
-        raise NonFiniteError(
-            f"loss became {value} at step {step} (epoch {run.epoch + 1}). "
-            "Try a lower learning rate, or gradient clipping (clipnorm=1.0)."
-        )
+        raise NonFiniteError(f"loss became {float(results[0])} in iteration {run.epoch + 1} of LBFGS. Scale the data.")
 
 
 def _until_due(run: Run, callbacks: Sequence[Callback]) -> Iterator[int]:
@@ -133,33 +154,3 @@ class _Pace:
         each = max((time.perf_counter() - start) / k, 1e-9)
         self.steps = max(1, min(math.ceil(CALL_SECONDS / each), 10 * self.steps))
         return result
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], None]]:
-    """While active, the first Ctrl-C waits for `interrupted()` to be called, and the second doesn't.
-
-    Only the main thread can receive signals; in any other nothing changes.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    before = signal.getsignal(signal.SIGINT)
-    asked = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
-
-    def interrupted() -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-
-    if before is not signal.default_int_handler:  # somebody else handles it, or it is ignored
-        yield interrupted
-        return
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from deepmath.backend import Backend
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
+from deepmath.training.nonfinite import CHOICES
 
 
-def check(backend: Backend, precision: str, epochs: int, accumulate: int, initial_epoch: int) -> None:
+def check(backend: Backend, precision: str, epochs: int, accumulate: int, initial_epoch: int, on_nan: str) -> None:
     """Raise ConfigError for a setting of `fit` that can't be used."""
     if precision not in backend.precisions:
         known = ", ".join(backend.precisions)
@@ -15,6 +16,8 @@ def check(backend: Backend, precision: str, epochs: int, accumulate: int, initia
     check_number("fit", "epochs", epochs, low=0, whole=True)
     check_number("fit", "initial_epoch", initial_epoch, low=0, whole=True)
     check_number("fit", "accumulate", accumulate, low=1, whole=True)
+    if on_nan not in CHOICES:
+        raise ConfigError(f"fit: on_nan must be 'stop', 'rollback' or 'skip'; got {on_nan!r}")
 
 
 def batch_size(given: int | str, rows: int, drop_last: bool, accumulate: int) -> int:

@@ -141,4 +141,4 @@ def test_a_folder_that_cannot_be_made(failing, tmp_path):
     (tmp_path / "file").write_text("")
     code, line = failing("train", "xor", "--epochs", 1, "--out", "file/run", "--quiet")
     assert code == 74
-    assert line.startswith("file/run: ")
+    assert line == "cannot save file/run/config.toml: file is a file and no folder"

@@ -17,16 +17,19 @@ def start(folder, *args, code=MAIN):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, args)], cwd=folder, **pipes)
 
 
-def test_ctrl_c_saves_what_was_learned(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_saves_what_was_learned(number, code, word, tmp_path):
     process = start(tmp_path, "train", "circles", "--epochs", 10**7, "--out", "run")
     for line in process.stdout:
         if line.startswith("epoch 1/"):
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, error = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == code
     last = error.splitlines()[-1]
-    assert last.startswith("deepmath: interrupted in epoch ")
+    assert last.startswith(f"deepmath: {word} in epoch ")
     assert last.endswith("what was learned so far is in run. Go on with: deepmath train --resume run")
     assert "Traceback" not in error
     folder = tmp_path / "run"

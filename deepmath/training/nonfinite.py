@@ -1,0 +1,242 @@
+"""Training that stops being numbers: found, traced to its first step, and answered as `fit(on_nan=...)` says.
+
+The loss of each step tells that something went wrong, at the latest one step after it did. To know what, the guard
+keeps a copy of a good state, at most so often that it costs one hundredth of the time, and computes from there
+again. The program gives the same bits, so the step that broke the values is found, and the state before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from deepmath.arrays import all_finite
+from deepmath.errors import ConfigError, NonFiniteError
+from deepmath.optimizers import LBFGS
+from deepmath.program import Data, Recipe
+from deepmath.schedules import Schedule
+from deepmath.training.callbacks import Run
+from deepmath.training.checkpoints import Checkpoint
+from deepmath.training.witness import bad_value_of, first_bad_value
+
+logger = logging.getLogger("deepmath")
+
+CHOICES = ("stop", "rollback", "skip")
+SECONDS = 0.5
+"""How far apart two copies of the state are at least."""
+SHARE = 0.005
+"""What part of the time copies may take; looking whether they are finite takes as long again at most."""
+ROLLBACKS = 5
+"""How often one run begins an epoch again."""
+SKIPS_IN_A_ROW = 10
+"""How many steps in a row are left out before it is clear that the values themselves are of no use."""
+
+State = dict[str, Any]
+
+
+class Guard:
+    """Watches one run. "stop" raises NonFiniteError, and the program stands at its last finite values.
+
+    "rollback" begins the epoch again with half the learning rate and with the values of the last epoch's beginning
+    whose first loss was at most twice the lowest such loss: the newest ones may be on their way out. "skip" leaves
+    out the steps that give values which are not finite. Neither depends on when copies were taken: same seed, same
+    run.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, data: Data, on_nan: str = "stop") -> None:
+        if on_nan != "stop" and isinstance(recipe.optimizer, LBFGS):
+            raise ConfigError(f"fit: on_nan={on_nan!r} needs an optimizer that steps; LBFGS can only stop")
+        self._run, self._recipe, self._data, self._on_nan = run, recipe, data, on_nan
+        self._careful = on_nan != "stop"
+        self._rollbacks, self._skips, self._in_a_row = 0, 0, 0
+        self._last_skip = -2
+        self._good: State = {}
+        self._start: State = {}
+        self._lowest = math.inf
+        self._rates: list[tuple[int, float]] = []
+
+    def begin(self) -> None:
+        """Before the first step: raise NonFiniteError for values that are not finite already."""
+        state = self._run.program.state()
+        if not all_finite(state.values()):
+            self._run.failed = True
+            raise NonFiniteError(
+                f"the model holds values that are not finite before the first step: "
+                f"{bad_value_of(self._recipe, state)}. Set other weights, or draw new ones in a new model."
+            )
+        self._keep(state)
+
+    def begin_epoch(self) -> None:
+        """The place that "rollback" goes back to, and what "skip" counts from."""
+        self._first_step = self._run.step - self._run.step_in_epoch
+        self._left_out = self._run.step_in_epoch - len(self._run.results)
+        self._skipped: list[int] = []
+        if self._careful:
+            state = self._run.program.state()
+            self._position = self._run.step, self._run.step_in_epoch, len(self._run.results)
+            self._candidate: State | None = state
+            self._start = self._start or state
+            self._keep(state)
+
+    def admits(self, results: Any) -> bool:
+        """Take in what a call gave. False where it went wrong and the run was put back to go on from there."""
+        results = np.asarray(results)
+        run, k = self._run, len(results)
+        self._note_rate(run.step - k)
+        bad = np.flatnonzero(~np.isfinite(results[:, 0]))
+        if self._careful and self._candidate is not None:
+            self._consider(float(results[0, 0]))
+        if not len(bad) and not self._is_due():
+            return True
+        if len(bad):
+            step = run.step - k + int(bad[0])
+            self._answer(step, f"loss became {results[bad[0], 0]} at step {step}", list(results))
+            return False
+        return self._look(list(results))
+
+    def closes_epoch(self) -> bool:
+        """Whether the epoch can end here: with "rollback" and "skip" only with finite values."""
+        if not self._careful:
+            return True
+        if not self._run.results:
+            self._fail(f"every step of epoch {self._run.epoch + 1} was left out", None, self._good)
+        return self._look([])
+
+    def finish(self) -> None:
+        """At the end: raise NonFiniteError if the last step broke the values."""
+        self._careful, self._on_nan = False, "stop"
+        self._look([])
+
+    def put_back(self) -> None:
+        """To the last copy of good values: after what stopped in the middle of a step."""
+        self._run.failed = True
+        self._run.program.load(self._good)
+
+    def _look(self, results: list[Any]) -> bool:
+        """Check and keep the state as it stands, after a call that gave `results`."""
+        start = time.perf_counter()
+        state = self._run.program.state()
+        if not all_finite(state.values()):
+            self._answer(None, f"values stopped being finite before step {self._run.step}", results)
+            return False
+        self._keep(state, time.perf_counter() - start)
+        return True
+
+    def _keep(self, state: State, seconds: float = 0.0) -> None:
+        self._good, self._rates = state, []
+        self._due = time.perf_counter() + max(SECONDS, seconds / SHARE)
+
+    def _is_due(self) -> bool:
+        return time.perf_counter() >= self._due
+
+    def _note_rate(self, step: int) -> None:
+        """Callbacks change the rate between calls; to compute again means to change it at the same steps."""
+        factor = self._run.program.pace.factor
+        before = self._rates[-1][1] if self._rates else float(self._good["rate"])
+        if factor != before:
+            self._rates.append((step, factor))
+
+    def _answer(self, bad: int | None, what: str, results: list[Any]) -> None:
+        """Find the step that broke the values, and do what `on_nan` says. `bad` is the first with a bad loss."""
+        run = self._run
+        what = f"{what} (epoch {run.epoch + 1})"
+        if self._on_nan == "rollback" and self._rollbacks < ROLLBACKS:
+            self._roll_back(what)
+            return
+        step, good = self._culprit(run.step if bad is None else bad)
+        with np.errstate(all="ignore"):
+            cause = first_bad_value(self._recipe, self._data, good)
+        found = bad is not None or step < run.step
+        if self._on_nan == "skip" and found and step >= self._first_step:
+            self._skip(step, good, what, cause, results)
+        else:
+            self._fail(what, f"{cause} (step {step})" if cause else None, good)
+
+    def _consider(self, loss: float) -> None:
+        """Whether "rollback" goes to the values at this epoch's beginning: not if they were on their way out."""
+        if self._candidate is not None and math.isfinite(loss) and loss <= self._lowest + abs(self._lowest):
+            self._start, self._lowest = self._candidate, min(self._lowest, loss)
+        self._candidate = None
+
+    def _roll_back(self, what: str) -> None:
+        run = self._run
+        step, run.step_in_epoch, count = self._position
+        del run.results[count:]
+        factor = run.program.pace.factor / 2.0
+        state = self._start | {"step": np.asarray(step), "rate": np.asarray(factor)}
+        origin = int(self._start["step"])
+        run.program.load(state)
+        self._keep(state)
+        self._rollbacks += 1
+        logger.warning(
+            "%s; back to the values of step %d with %g of the learning rate (%d of at most %d times)",
+            what, origin, factor, self._rollbacks, ROLLBACKS,
+        )  # fmt: skip
+
+    def _skip(self, step: int, good: State, what: str, cause: str | None, results: list[Any]) -> None:
+        run = self._run
+        self._in_a_row = self._in_a_row + 1 if step == self._last_skip + 1 else 1
+        if self._in_a_row > SKIPS_IN_A_ROW:
+            self._fail(f"{what} after {SKIPS_IN_A_ROW} steps in a row were left out", cause, good)
+        run.results.extend(results)
+        kept = step - self._first_step - self._left_out - len(self._skipped)
+        del run.results[kept:]
+        self._skipped.append(step)
+        self._skips, self._last_skip = self._skips + 1, step
+        state = good | {"step": np.asarray(step + 1)}
+        run.program.load(state)
+        run.step_in_epoch = step + 1 - self._first_step
+        self._keep(state)
+        logger.warning("%s; step %d left out (%s); %d left out so far", what, step, cause, self._skips)
+
+    def _fail(self, what: str, cause: str | None, good: State) -> None:
+        self._run.failed = True
+        self._run.program.load(good)
+        rate = self._rate()
+        saved = next((c.newest for c in self._run.callbacks if isinstance(c, Checkpoint) and c.newest), None)
+        told = [
+            f"{what}.",
+            f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values.",
+            f"Last good checkpoint: {saved}." if saved else "",
+            f"Try a lower learning rate{'' if rate is None else f' (now {rate:g})'}, "
+            "or gradient clipping (clipnorm=1.0).",
+        ]
+        raise NonFiniteError(" ".join(t for t in told if t))
+
+    def _rate(self) -> float | None:
+        rate = getattr(self._recipe.optimizer, "learning_rate", None)
+        if isinstance(rate, Schedule):
+            rate = rate(self._run.step)
+        return None if rate is None else float(rate) * self._run.program.pace.factor
+
+    def _culprit(self, broken: int) -> tuple[int, State]:
+        """(step, the state it starts from): the state is finite, and after the step something is not.
+
+        Before step `broken`, or in it, the values broke. What is not finite stays so: halving finds the step.
+        """
+        low, high, good = int(self._good["step"]), broken, self._good
+        middle = high
+        while low < high:
+            state = self._computed(good, middle)
+            if all_finite(state.values()):
+                low, good = middle, state
+            else:
+                high = middle - 1
+            middle = high if high == broken - 1 else math.ceil((low + high) / 2)
+        return low, good
+
+    def _computed(self, good: State, stop: int) -> State:
+        """The state before step `stop`, from an earlier one."""
+        program = self._run.program
+        program.load(good)
+        with np.errstate(all="ignore"):
+            for step, factor in [*self._rates, (stop, None)]:
+                if program.step < step <= stop:
+                    program.run(step - program.step)
+                if factor is not None and step <= stop and step >= int(good["step"]):
+                    program.pace.factor = factor
+        return program.state()
