@@ -25,7 +25,7 @@ from deepmath.training.checkpoints import resume_run
 from deepmath.training.fingerprint import digest, facts_of
 from deepmath.training.history import History
 from deepmath.training.progress import progress
-from deepmath.training.weights import combined_weights, held_out
+from deepmath.training.weights import combined_weights, held_out, taken_over
 
 __all__ = ["Sequential", "load_model"]
 
@@ -127,8 +127,11 @@ class Sequential:
         program = chosen.compile(lbfgs.standing(recipe) if whole else recipe, self._values, data)
         history = History()
         facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
-        run = Run(
-            program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, callbacks, initial_epoch
+        batches = Batches(recipe, data)
+        run = Run(program, history, epochs, batches.per_epoch, recipe.columns, facts, callbacks, initial_epoch)
+        run.batches = batches
+        run.write_model = lambda path: saving.write_model(
+            path, program.state(), self._config(), self._epochs_trained + run.epoch - initial_epoch, self.preprocessing
         )
         validate = None
         if held is not None:
@@ -181,14 +184,7 @@ class Sequential:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
-        names = self._names()
-        if len(weights) != len(names):
-            raise ConfigError(f"set_weights: the model has {len(names)} arrays of weights; got {len(weights)}")
-        values = {name: np.array(to_numpy(given), np.float64) for name, given in zip(names, weights, strict=True)}
-        for name, value in values.items():
-            if value.shape != self._values[name].shape:
-                short = name.partition(".")[2]
-                raise ConfigError(f"set_weights: {short} has shape {self._values[name].shape}; got {value.shape}")
+        values = taken_over(weights, {n: self._values[n] for n in self._names()})
         self._values |= values
         self._program = None
 

@@ -46,7 +46,7 @@ def train(
             while minimize is None and run.epoch < run.epochs and not run.stop:
                 _epoch(run, callbacks, validate, pace, interrupted)
         finally:
-            _each(callbacks, "on_train_end", run)
+            _each(sorted(callbacks, key=lambda c: not c.last), "on_train_end", run)
 
 
 def _epoch(
@@ -90,6 +90,7 @@ def _whole_epoch(
 def _end_epoch(run: Run, callbacks: Sequence[Callback], validate: Validate | None) -> None:
     logs = summarize(run.columns, run.results)
     if validate is not None:
+        _each(callbacks, "on_validation_begin", run)
         logs |= {f"val_{name}": value for name, value in validate().items()}
     run.history.add(run.epoch, logs)
     run.epoch, run.step_in_epoch, run.results = run.epoch + 1, 0, []
