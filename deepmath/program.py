@@ -118,10 +118,15 @@ class Recipe:
 
 
 class Program(abc.ABC):
-    """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands."""
+    """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands.
+
+    `data` is where the rows of a batch are taken from. It may be replaced between steps by other data of the same
+    kind; batches then still have at most as many rows as the recipe's, or the first data's if those were fewer.
+    """
 
     step: int
     pace: Pace
+    data: Data | None
 
     @abc.abstractmethod
     def run(self, k: int) -> Any:
