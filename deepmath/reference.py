@@ -114,7 +114,8 @@ class ReferenceProgram(Program):
             if not rates.get(name, 1.0):
                 continue
             units = constraint.project(self.xp, self.xp.matrix_transpose(params[name]), *constraint.limits)
-            params[name] = self.xp.matrix_transpose(units)
+            rows = self.xp.reshape(self.xp.matrix_transpose(units), (-1,))  # a copy: a product of a view has other bits
+            params[name] = self.xp.reshape(rows, params[name].shape)
         self._params, self._slots, self._state = params, slots, gradients.state
         self.step += 1
 
