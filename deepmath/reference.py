@@ -114,8 +114,7 @@ class ReferenceProgram(Program):
             if not rates.get(name, 1.0):
                 continue
             units = constraint.project(self.xp, self.xp.matrix_transpose(params[name]), *constraint.limits)
-            rows = self.xp.reshape(self.xp.matrix_transpose(units), (-1,))  # a copy: a product of a view has other bits
-            params[name] = self.xp.reshape(rows, params[name].shape)
+            params[name] = self.xp.matrix_transpose(units)
         self._params, self._slots, self._state = params, slots, gradients.state
         self.step += 1
 
@@ -149,18 +148,19 @@ class ReferenceProgram(Program):
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        def put(prefix: str) -> dict[str, Any]:
+        def put(prefix: str, before: Mapping[str, Any]) -> dict[str, Any]:
             start = f"{prefix}."
-            return {
+            found = {
                 n.removeprefix(start): self._put(v, self.recipe.precision)
                 for n, v in state.items()
                 if n.startswith(start)
             }
+            return {n: found[n] for n in before if n in found} | found  # a file has another order, and sums have bits
 
-        self._params, self._state = put("params"), put("state")
+        self._params, self._state = put("params", self._params), put("state", self._state)
         zeros = {n: np.zeros(v.shape) for n, v in self._params.items()}
         self._slots = {
-            s: put(s) or {n: self._put(z, self.recipe.precision) for n, z in zeros.items()}
+            s: put(s, self._params) or {n: self._put(z, self.recipe.precision) for n, z in zeros.items()}
             for s in self.recipe.optimizer.slots
         }
         self.step = int(state.get("step", 0))

@@ -175,6 +175,25 @@ def test_resumed_with_the_same_bits(step, backend, tmp_path):
         run(rates={0: 0.5}, resume=tmp_path)
 
 
+@pytest.mark.parametrize("backend", PROGRAMS)
+@pytest.mark.parametrize("step", [3, 5, 33])
+def test_clipped_by_the_norm_of_all_and_resumed_with_the_same_bits(step, backend, tmp_path):
+    """A file lists arrays in an order of its own; the sum of squares keeps the model's."""
+    expected = fingerprint(*fitted({}, backend, epochs=9))
+    fitted({}, backend, Checkpoint(tmp_path, every=1), Stop(step), epochs=9)
+    assert fingerprint(*fitted({}, backend, Checkpoint(tmp_path), epochs=9, resume=tmp_path)) == expected
+
+
+@pytest.mark.parametrize("backend", PROGRAMS)
+def test_weights_keep_their_order_when_a_run_is_resumed(backend, tmp_path):
+    model = rich_model({})
+    shapes = [w.shape for w in model.get_weights()]
+    model.fit(*data(), epochs=2, callbacks=[Checkpoint(tmp_path)], verbose=0, backend=backend)
+    again = rich_model({})
+    again.fit(*data(), epochs=2, resume=tmp_path, verbose=0, backend=backend)
+    assert [w.shape for w in again.get_weights()] == shapes
+
+
 def test_rates_travel_with_the_model(tmp_path):
     rates = {0: 0.0, -1: 0.5, "3.bias": 2.0}
     model = rich_model(rates)
