@@ -14,7 +14,8 @@ from deepmath.layers import (
     LayerNormalization,
     PReLU,
 )
-from deepmath.model import Sequential, load_model
+from deepmath.loading import load_model
+from deepmath.model import Sequential
 
 __version__ = "0.1.0"
 

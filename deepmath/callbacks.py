@@ -5,8 +5,29 @@
 2
 """
 
+from deepmath.training.averages import ExponentialMovingAverage, ModelAverage
+from deepmath.training.best import BestCheckpoint
+from deepmath.training.board import TensorBoard
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import Checkpoint
+from deepmath.training.logs import CSVLogger, JSONLinesLogger
 from deepmath.training.monitors import EarlyStopping, ReduceLROnPlateau
+from deepmath.training.simple import Lambda, TimeLimit
+from deepmath.training.statistics import GradientStatistics
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping", "ReduceLROnPlateau", "Run"]
+__all__ = [
+    "BestCheckpoint",
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "ExponentialMovingAverage",
+    "GradientStatistics",
+    "JSONLinesLogger",
+    "Lambda",
+    "ModelAverage",
+    "ReduceLROnPlateau",
+    "Run",
+    "TensorBoard",
+    "TimeLimit",
+]

@@ -12,22 +12,21 @@ import numpy as np
 
 from deepmath import descriptions, losses, optimizers, saving
 from deepmath import metrics as metric_table
+from deepmath import rates as rate_table
 from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Batches, Program, Recipe
-from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
+from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import table
-from deepmath.training import door, evaluation, lbfgs, loop, nonfinite, settings
+from deepmath.training import door, evaluation, lbfgs, loop, nonfinite, settings, single
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
 from deepmath.training.fingerprint import digest, facts_of
 from deepmath.training.history import History
 from deepmath.training.progress import progress
-from deepmath.training.weights import combined_weights, held_out
-
-__all__ = ["Sequential", "load_model"]
+from deepmath.training.weights import combined_weights, held_out, taken_over
 
 
 class Sequential:
@@ -49,9 +48,11 @@ class Sequential:
         self.seed = int(seed)
         self.preprocessing = preprocessing
         self.layers: list[Layer] = []
-        self._values: dict[str, Any] = {}
+        self._held: dict[str, Any] = {}
+        self._single: single.Single | None = None
+        self._rates: dict[int | str, float] = {}
         self._shape: tuple[int, ...] | None = None
-        self._optimizer = optimizers.get("rmsprop") if "rmsprop" in optimizers.names() else optimizers.get("sgd")
+        self._optimizer = optimizers.get("rmsprop")
         self._loss: losses.Loss | None = None
         self._metrics: tuple[Any, ...] = ()
         self._epochs_trained = 0
@@ -70,11 +71,16 @@ class Sequential:
         elif isinstance(first, Dense) and first.input_dim is not None:
             self._build((first.input_dim,))
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = ()) -> None:
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), *, rates: Any = None
+    ) -> None:
         """Choose what is minimised and how: names, objects, or callables of the right form.
 
-        The optimiser begins anew; weights are never drawn again.
+        `rates` multiplies the learning rate of layers, by number, or of parameters: {0: 0.1, "1.bias": 0.5}. At 0
+        they are frozen; frozen batch normalisation still follows its running averages, and trains with the
+        batch's moments. The optimiser begins anew; weights are never drawn again.
         """
+        self._rates = rate_table.checked(rates)
         self._optimizer = optimizers.get(optimizer)
         self._loss = None if loss is None else losses.get(loss)
         self._metrics = tuple(metric_table.get(m) for m in metrics)
@@ -123,15 +129,18 @@ class Sequential:
         settings.check(chosen, precision, epochs, accumulate, initial_epoch, on_nan)
         self._ensure_built(X)
         sample_weight = combined_weights(y, sample_weight, class_weight)
-        recipe = self._recipe(precision, shuffle, drop_last, accumulate)
+        recipe = self._recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
         data = door.admit(chosen, recipe, X, y, sample_weight)
         recipe = replace(recipe, batch_size=settings.batch_size(batch_size, data.rows, drop_last, accumulate))
         whole = isinstance(self._optimizer, optimizers.LBFGS)
         program = chosen.compile(lbfgs.standing(recipe) if whole else recipe, self._values, data)
         history = History()
         facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
-        run = Run(
-            program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, callbacks, initial_epoch
+        batches = Batches(recipe, data)
+        run = Run(program, history, epochs, batches.per_epoch, recipe.columns, facts, callbacks, initial_epoch)
+        run.batches = batches
+        run.write_model = lambda path: saving.write_model(
+            path, program.state(), self._config(), self._epochs_trained + run.epoch - initial_epoch, self.preprocessing
         )
         validate = None
         if held is not None:
@@ -143,17 +152,33 @@ class Sequential:
             resume_run(resume, run)
         try:
             minimize = lbfgs.on_all_rows(program, self._optimizer, recipe, data) if whole else None
-            guard = nonfinite.Guard(run, recipe, data, on_nan)
-            loop.train(run, [*callbacks, *progress(verbose)], validate, guard, minimize)
+            watched = [*callbacks, *progress(verbose)]
+            loop.train(run, watched, validate, nonfinite.Guard(run, recipe, data, on_nan), minimize)
         finally:
             self._values = program.state()
             self._epochs_trained += run.epoch - initial_epoch
             self._program = None
         return history
 
+    def train_on_batch(
+        self, X: Any, y: Any, sample_weight: Any = None, *, backend: Any = None, device: Any = None,
+        precision: str = "float32",
+    ) -> dict[str, float]:  # fmt: skip
+        """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
+        single.check(self._optimizer, self.preprocessing)
+        X = self._prepared(X)
+        chosen = load_backend(backend, device, X)
+        settings.check(chosen, precision, 1, 1, 0, "stop")
+        self._ensure_built(X)
+        recipe = self._recipe(precision)
+        data = door.admit(chosen, recipe, X, y, sample_weight)
+        self._single = single.continued(self._single, chosen, recipe, data, lambda: self._values)
+        self._program = None
+        return self._single.step(data)
+
     def evaluate(
-        self, X: Any, y: Any, *, sample_weight: Any = None,
-        backend: Any = None, device: Any = None, precision: str = "float32",
+        self, X: Any, y: Any, *, sample_weight: Any = None, backend: Any = None, device: Any = None,
+        precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
         """Loss, cost and metrics over a data set, by name, in prediction mode."""
         X = self._prepared(X)
@@ -179,14 +204,7 @@ class Sequential:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
-        names = self._names()
-        if len(weights) != len(names):
-            raise ConfigError(f"set_weights: the model has {len(names)} arrays of weights; got {len(weights)}")
-        values = {name: np.array(to_numpy(given), np.float64) for name, given in zip(names, weights, strict=True)}
-        for name, value in values.items():
-            if value.shape != self._values[name].shape:
-                short = name.partition(".")[2]
-                raise ConfigError(f"set_weights: {short} has shape {self._values[name].shape}; got {value.shape}")
+        values = taken_over(weights, {n: self._values[n] for n in self._names()})
         self._values |= values
         self._program = None
 
@@ -216,7 +234,18 @@ class Sequential:
             "optimizer": descriptions.config_of(self._optimizer),
             "loss": descriptions.config_of(self._loss),
             "metrics": descriptions.config_of(self._metrics),
-        }
+        } | rate_table.config_of(self._rates)
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        """All values by name; those of `train_on_batch` are fetched when somebody asks."""
+        if self._single is not None:
+            self._held = self._single.values
+        return self._held
+
+    @_values.setter
+    def _values(self, values: dict[str, Any]) -> None:
+        self._held, self._single = values, None
 
     def _build(self, shape: tuple[int, ...]) -> None:
         fresh = first_values(self.layers, shape, self.seed)
@@ -246,29 +275,20 @@ class Sequential:
 
     def _names(self) -> list[str]:
         self._need_weights()
-        return [n for n in self._values if n.startswith(("params.", "state."))]
+        names = [n for n in self._values if n.startswith(("params.", "state."))]
+        return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
 
-    def _recipe(
-        self,
-        precision: str,
-        shuffle: bool = True,
-        drop_last: bool = False,
-        accumulate: int = 1,
-        needs_loss: bool = True,
-    ) -> Recipe:
+    def _recipe(self, precision: str, *, needs_loss: bool = True, **settings: Any) -> Recipe:
         if self._loss is None and needs_loss:
             raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
         assert self._shape is not None
-        parts = parts_of(self.layers, self._shape)
-        head = None
-        if self._loss is not None:
-            rows = [m for m in self._metrics if not isinstance(m, metric_table.Score)]
-            parts, head = with_head(parts, self._loss, rows)
-        return Recipe(
-            parts, head, self._optimizer, precision, self.seed, accumulate=accumulate, shuffle=shuffle,
-            drop_last=drop_last, penalties=penalties_of(self.layers),
-            constraints=constraints_of(self.layers), origin=int(self._values.get("step", 0)),
-            first_epoch=self._epochs_trained,
+        rows = [m for m in self._metrics if not isinstance(m, metric_table.Score)]
+        params = [n.removeprefix("params.") for n in self._held if n.startswith("params.")]
+        return recipe_of(
+            self.layers, self._shape, self._optimizer, self._loss, rows, precision=precision, seed=self.seed,
+            rates=rate_table.by_parameter(self._rates, len(self.layers), params, self._optimizer),
+            origin=int(self._held.get("step", 0) if self._single is None else self._single.steps),
+            first_epoch=self._epochs_trained, **settings,
         )  # fmt: skip
 
     def _compiled(self, backend: Backend, recipe: Recipe) -> Program:
@@ -277,20 +297,3 @@ class Sequential:
         if self._program is None or self._program[0] != key:
             self._program = key, backend.compile(recipe, self._values)
         return self._program[1]
-
-
-def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
-    """The model that `Sequential.save` wrote. Its file is data: names in it are looked up, never imported.
-
-    `custom_objects` maps names of your own layers, losses and formulas to the objects. Raises FormatError for a
-    file that is damaged or not a model, ConfigError for a name that is not known.
-    """
-    found = saving.read_model(path, custom_objects or {})
-    model = Sequential(found.layers, seed=found.seed)
-    if found.loss is not None:
-        model.compile(found.optimizer, found.loss, found.metrics)
-    model._build(found.shape)
-    model._values = found.values
-    model._epochs_trained = found.epochs_trained
-    model.preprocessing = found.preprocessing
-    return model

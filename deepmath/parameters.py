@@ -44,3 +44,18 @@ class Layout:
     def views(self, buffer: Any) -> dict[str, Any]:
         """Every named array inside a buffer."""
         return {name: self.view(buffer, name) for name in self.shapes}
+
+
+def segments(layout: Layout, rates: Mapping[str, float]) -> list[tuple[slice, float]]:
+    """The buffer cut where the rate changes from one array to the next; arrays without a rate have 1.
+
+    >>> segments(Layout({"a": (3,), "b": (2, 4), "c": (5,)}), {"c": 0.5})
+    [(slice(0, 32, None), 1.0), (slice(32, 48, None), 0.5)]
+    """
+    found: list[tuple[slice, float]] = []
+    for name, stop in zip(layout.offsets, [*layout.offsets.values(), layout.size][1:], strict=True):
+        rate, start = rates.get(name, 1.0), layout.offsets[name]
+        if found and found[-1][1] == rate:
+            start = found.pop()[0].start
+        found.append((slice(start, stop), rate))
+    return found

@@ -11,7 +11,7 @@ import abc
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +23,8 @@ from deepmath.layers import Layer
 from deepmath.losses import Loss
 from deepmath.metrics import Metric
 from deepmath.optimizers import Optimizer
+from deepmath.pace import Pace
 from deepmath.regularizers import Constraint, Regularizer
-from deepmath.schedules import Schedule
 from deepmath.trace import Formula
 
 RESULTS = ("loss", "cost", "weight", "rows")
@@ -90,7 +90,9 @@ class Data:
 class Recipe:
     """All that decides what a program computes, apart from the data and the values it starts from.
 
-    `penalties` and `constraints` go by parameter name. Step number `origin` is the first of epoch `first_epoch`:
+    `penalties`, `constraints` and `rates` go by parameter name. A parameter's learning rate is multiplied by its
+    number in `rates`; where that is 0, it is frozen: neither it nor its slots change, and its gradient doesn't
+    count where the gradient is clipped by its norm. Step number `origin` is the first of epoch `first_epoch`:
     a second call of fit goes on counting both.
     """
 
@@ -107,6 +109,7 @@ class Recipe:
     constraints: Mapping[str, Constraint] = field(default_factory=dict)
     origin: int = 0
     first_epoch: int = 0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -114,45 +117,16 @@ class Recipe:
         return (*RESULTS, *(m.name for m in self.head.metrics)) if self.head else RESULTS
 
 
-class Pace:
-    """An optimiser's coefficients with its learning rate multiplied by `factor`, which callbacks may change."""
-
-    def __init__(self, optimizer: Optimizer) -> None:
-        self._plain = self._scaled = optimizer
-        self._factor = 1.0
-
-    @property
-    def factor(self) -> float:
-        """What the learning rate is multiplied by."""
-        return self._factor
-
-    @factor.setter
-    def factor(self, value: float) -> None:
-        self._factor = float(value)
-        rate = ScaledRate(self._plain.learning_rate, self._factor)
-        self._scaled = self._plain if value == 1.0 else replace(self._plain, learning_rate=rate)  # type: ignore[type-var]
-
-    def coefficients(self, step: int) -> tuple[float, ...]:
-        """What the update of number `step` takes."""
-        return self._scaled.coefficients(step)
-
-
-@dataclass(frozen=True)
-class ScaledRate(Schedule):
-    """A learning rate times a factor."""
-
-    law: Any
-    factor: float
-
-    def __call__(self, t: int) -> float:
-        return self.factor * float(self.law(t) if isinstance(self.law, Schedule) else self.law)
-
-
 class Program(abc.ABC):
-    """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands."""
+    """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands.
+
+    `data` is where the rows of a batch are taken from. It may be replaced between steps by other data of the same
+    kind; batches then still have at most as many rows as the recipe's, or the first data's if those were fewer.
+    """
 
     step: int
     pace: Pace
+    data: Data | None
 
     @abc.abstractmethod
     def run(self, k: int) -> Any:

@@ -14,7 +14,8 @@ from deepmath.errors import ConfigError
 from deepmath.initializers import Draws
 from deepmath.layers import Activation, Layer
 from deepmath.losses import Loss
-from deepmath.program import Head, Part
+from deepmath.optimizers import Optimizer
+from deepmath.program import Head, Part, Recipe
 from deepmath.regularizers import Constraint, Regularizer
 
 MAX_PARAMETERS = 1 << 33
@@ -69,6 +70,23 @@ def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tu
     if on_scores is None:
         return parts, Head(loss, resolved, outputs[0])
     return parts[:-1], Head(on_scores, resolved, outputs[0], function)
+
+
+def recipe_of(
+    layers: Sequence[Layer],
+    shape: tuple[int, ...],
+    optimizer: Optimizer,
+    loss: Loss | None,
+    metrics: Sequence[Any],
+    **settings: Any,
+) -> Recipe:
+    """The recipe of a model for inputs of this shape; `settings` are fields of `Recipe`."""
+    parts, head = parts_of(layers, shape), None
+    if loss is not None:
+        parts, head = with_head(parts, loss, metrics)
+    return Recipe(
+        parts, head, optimizer, penalties=penalties_of(layers), constraints=constraints_of(layers), **settings
+    )
 
 
 def constraints_of(layers: Sequence[Layer]) -> dict[str, Constraint]:

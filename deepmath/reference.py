@@ -14,11 +14,11 @@ import numpy as np
 
 from deepmath.arrays import from_numpy, has_int64, to_numpy
 from deepmath.formulas import random, regularizers
+from deepmath.pace import Pace
 from deepmath.program import (
     Batch,
     Batches,
     Data,
-    Pace,
     Program,
     Recipe,
     finished,
@@ -98,17 +98,21 @@ class ReferenceProgram(Program):
     def apply(self, gradients: Gradients) -> None:
         optimizer = self.recipe.optimizer
         clipped = self._clipped(gradients.values)
-        coefficients = self.pace.coefficients(self.step)
+        rates = self.recipe.rates
+        coefficients = {rate: self.pace.coefficients(self.step, rate) for rate in {1.0, *rates.values()}}
         params: dict[str, Any] = {}
         slots: dict[str, dict[str, Any]] = {s: {} for s in optimizer.slots}
         for name, w in self._params.items():
-            new = optimizer.update(
-                self.xp, w, clipped[name], *(self._slots[s][name] for s in optimizer.slots), *coefficients
-            )
+            old, rate = [self._slots[s][name] for s in optimizer.slots], rates.get(name, 1.0)
+            new = (w, *old)
+            if rate:
+                new = optimizer.update(self.xp, w, clipped[name], *old, *coefficients[rate])
             params[name] = new[0]
             for slot, value in zip(optimizer.slots, new[1:], strict=True):
                 slots[slot][name] = value
         for name, constraint in self.recipe.constraints.items():
+            if not rates.get(name, 1.0):
+                continue
             units = constraint.project(self.xp, self.xp.matrix_transpose(params[name]), *constraint.limits)
             params[name] = self.xp.matrix_transpose(units)
         self._params, self._slots, self._state = params, slots, gradients.state
@@ -144,18 +148,19 @@ class ReferenceProgram(Program):
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        def put(prefix: str) -> dict[str, Any]:
+        def put(prefix: str, before: Mapping[str, Any]) -> dict[str, Any]:
             start = f"{prefix}."
-            return {
+            found = {
                 n.removeprefix(start): self._put(v, self.recipe.precision)
                 for n, v in state.items()
                 if n.startswith(start)
             }
+            return {n: found[n] for n in before if n in found} | found  # a file has another order, and sums have bits
 
-        self._params, self._state = put("params"), put("state")
+        self._params, self._state = put("params", self._params), put("state", self._state)
         zeros = {n: np.zeros(v.shape) for n, v in self._params.items()}
         self._slots = {
-            s: put(s) or {n: self._put(z, self.recipe.precision) for n, z in zeros.items()}
+            s: put(s, self._params) or {n: self._put(z, self.recipe.precision) for n, z in zeros.items()}
             for s in self.recipe.optimizer.slots
         }
         self.step = int(state.get("step", 0))
@@ -202,13 +207,14 @@ class ReferenceProgram(Program):
         if optimizer.clipvalue is not None:
             limit = optimizer.clipvalue
             gradients = {n: regularizers.clip_by_value(xp, g, limit) for n, g in gradients.items()}
-        if optimizer.clipnorm is None:
+        moving = {n: w for n, w in self._params.items() if self.recipe.rates.get(n, 1.0)}
+        if optimizer.clipnorm is None or not moving:
             return gradients
         flat, _ = regularizers.clip_by_norm(
-            xp, xp.concat([xp.reshape(gradients[n], (-1,)) for n in self._params]), optimizer.clipnorm
+            xp, xp.concat([xp.reshape(gradients[n], (-1,)) for n in moving]), optimizer.clipnorm
         )
         clipped, start = {}, 0
-        for name, w in self._params.items():
+        for name, w in moving.items():
             size = math.prod(w.shape)
             clipped[name] = xp.reshape(flat[start : start + size], w.shape)
             start += size

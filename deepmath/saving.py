@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from deepmath import storage
+from deepmath import rates, storage
 from deepmath.descriptions import from_config
 from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Layer
@@ -25,6 +25,7 @@ class Found(NamedTuple):
     values: dict[str, Any]
     epochs_trained: int
     preprocessing: Any
+    rates: dict[int | str, float]
 
 
 def write_model(
@@ -63,6 +64,7 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
         shape, seed = tuple(config["input_shape"]), config["seed"]
         optimizer, loss, metrics = (from_config(config[k], custom_objects) for k in ("optimizer", "loss", "metrics"))
         wanted = {name: v.shape for name, v in first_values(layers, shape, seed).items()}
+        factors = rates.from_config(config)
         preprocessing = _preprocessing(stored, values, custom_objects)
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: its settings don't describe a model ({error!r})") from error
@@ -75,7 +77,7 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
     others = [n for n in values if n not in wanted and not n.startswith("preprocessing.")]
     ordered = {n: values[n] for n in [*wanted, *others]}
     trained = int(stored.get("epochs_trained", 0))
-    return Found(layers, seed, shape, optimizer, loss, metrics, ordered, trained, preprocessing)
+    return Found(layers, seed, shape, optimizer, loss, metrics, ordered, trained, preprocessing, factors)
 
 
 def _preprocessing(stored: Mapping[str, Any], values: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:

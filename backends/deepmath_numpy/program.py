@@ -14,12 +14,12 @@ import numpy as np
 
 from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
-from deepmath.parameters import Layout
+from deepmath.pace import Pace
+from deepmath.parameters import Layout, segments
 from deepmath.program import (
     Batch,
     Batches,
     Data,
-    Pace,
     Program,
     Recipe,
     finished,
@@ -63,6 +63,7 @@ class FusedProgram(Program):
         self._slots = {name: zeros(recipe.precision) for name in recipe.optimizer.slots}
         self._state, self._next_state = (self._states.zeros(recipe.precision) for _ in range(2))
         self._moment = Moment(recipe.seed)
+        self._segments = segments(self._params, recipe.rates)
         self._update = self._optimizer()
         self._clip = self._kernels.compiled("clip", regularizers.clip_by_norm, ["element", "scalar"], ["g", "norm"])
         self._norm = np.empty(1, recipe.precision)
@@ -124,10 +125,14 @@ class FusedProgram(Program):
         if optimizer.clipvalue is not None:
             np.clip(g, -optimizer.clipvalue, optimizer.clipvalue, out=g)
         if optimizer.clipnorm is not None:
+            for frozen, rate in self._segments:
+                if not rate:
+                    g[frozen] = 0.0
             self._clip(g[None, :], optimizer.clipnorm, self._norm)
         self._update(self.step, g)
         for name, loop in self._constraints.items():
-            loop(self._params.view(self._theta, name).T, *self.recipe.constraints[name].limits)
+            if self.recipe.rates.get(name, 1.0):
+                loop(self._params.view(self._theta, name).T, *self.recipe.constraints[name].limits)
         self._state[:] = gradients.state
         self.step += 1
 
@@ -179,18 +184,22 @@ class FusedProgram(Program):
     def _optimizer(self) -> Any:
         """A function (step, g) that updates parameters and slots; the reference where the formula can't be traced."""
         optimizer = self.recipe.optimizer
-        flats = [self._theta[None, :], *(s[None, :] for s in self._slots.values())]
+        moving = [(where, rate) for where, rate in self._segments if rate]
+        pieces = [[flat[None, where] for flat in (self._theta, *self._slots.values())] for where, _ in moving]
         try:
             loop = self._kernels.optimizer(optimizer)
         except TraceError:
 
-            def by_reference(step: int, g: Any) -> None:
-                new = optimizer.update(self._xp, flats[0], g[None, :], *flats[1:], *self.pace.coefficients(step))
-                for flat, value in zip(flats, new, strict=True):
-                    flat[...] = value
+            def loop(w: Any, g: Any, *rest: Any) -> None:
+                new = optimizer.update(self._xp, w, g, *rest)
+                for old, value in zip((w, *rest), new, strict=False):
+                    old[...] = value
 
-            return by_reference
-        return lambda step, g: loop(flats[0], g[None, :], *flats[1:], *self.pace.coefficients(step))
+        def update(step: int, g: Any) -> None:
+            for (where, rate), (w, *slots) in zip(moving, pieces, strict=True):
+                loop(w, g[None, where], *slots, *self.pace.coefficients(step, rate))
+
+        return update
 
     def _scores(self, x: Any) -> Any:
         for stage in self._inference:

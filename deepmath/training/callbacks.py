@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,10 @@ from deepmath.training.history import History
 
 @dataclass
 class Run:
-    """A training run as callbacks see it. Setting `stop` ends it; `failed` says that its values are no numbers."""
+    """A training run as callbacks see it. Setting `stop` ends it; `failed` says that its values are no numbers.
+
+    `batches.at(step)` are the micro-batches of an update, `write_model(path)` saves the model with the present values.
+    """
 
     program: Program
     history: History
@@ -26,6 +29,8 @@ class Run:
     results: list[Any] = field(default_factory=list)
     stop: bool = False
     failed: bool = False
+    batches: Any = None
+    write_model: Callable[[Any], None] | None = None
 
     @property
     def finished(self) -> bool:
@@ -58,11 +63,16 @@ class Callback:
     def on_steps_end(self, run: Run) -> None:
         """After some steps: at least whenever `run.step` is a multiple of `every`."""
 
+    def on_validation_begin(self, run: Run) -> None:
+        """Before the measurements on the validation data, after an epoch's last step."""
+
     def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         """After an epoch and its validation; `logs` is the epoch's entry in the history."""
 
     def on_train_end(self, run: Run) -> None:
-        """After the last step, also when training was interrupted."""
+        """After the last step, also when training was interrupted. Callbacks with `last` come first here: what
+        saves must see the values as they were trained, before others put back better ones.
+        """
 
     def remember(self) -> dict[str, Any]:
         """What the callback must remember over a stop, as arrays and numbers by name; checkpoints hold it."""

@@ -50,7 +50,7 @@ def train(
             run.failed = run.failed or not signals.obeyed
             raise
         finally:
-            _each(callbacks, "on_train_end", run)
+            _each(sorted(callbacks, key=lambda c: not c.last), "on_train_end", run)
         signals.check()  # one that came while callbacks saved
 
 
@@ -96,7 +96,7 @@ def _epoch(
         if run.stop:
             return
     with signals.at_once():
-        measured = {} if validate is None else validate()
+        measured = _measured(run, callbacks, validate)
     _end_epoch(run, callbacks, measured)
     signals.check()
 
@@ -112,9 +112,16 @@ def _whole_epoch(
     _check_finite(run, results)
     run.results = [np.asarray(results)]
     _each(callbacks, "on_steps_end", run)
-    _end_epoch(run, callbacks, {} if validate is None else validate())
+    _end_epoch(run, callbacks, _measured(run, callbacks, validate))
     signals.check()
     return run.stop or run.epoch >= run.epochs
+
+
+def _measured(run: Run, callbacks: Sequence[Callback], validate: Validate | None) -> dict[str, float]:
+    if validate is None:
+        return {}
+    _each(callbacks, "on_validation_begin", run)
+    return validate()
 
 
 def _end_epoch(run: Run, callbacks: Sequence[Callback], measured: dict[str, float]) -> None:

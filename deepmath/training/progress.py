@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from deepmath.errors import MissingExtra, require
 from deepmath.training.callbacks import Callback, Run
+from deepmath.training.history import summarize
 
 LINE_SECONDS = 1.0
-"""Plain lines come at most this often, and for the last epoch."""
+"""Plain lines come at most this often, and for the first and the last epoch."""
+
+WITHIN_SECONDS = 10.0
+"""How long no line may come before one comes within an epoch."""
 
 
 def progress(verbose: int | str) -> list[Callback]:
-    """The callback for `verbose`: 0 is none, 1 a bar on a terminal, 2 plain lines, "auto" 1 or 2 as stdout allows."""
+    """The callback for `verbose`: 0 is none, 1 a bar, 2 plain lines, "auto" 1 or 2 as stdout allows.
+
+    A bar needs rich, and a terminal or a notebook that can redraw (with ipywidgets); else there are lines.
+    """
     if verbose == 0:
         return []
-    if verbose in (1, "auto") and sys.stdout.isatty():
+    if verbose in (1, "auto") and (sys.stdout.isatty() or _in_notebook()):
         try:
             return [Bar(require("rich.progress", "cli", "progress bars"))]
         except MissingExtra:
             pass
     return [Lines()]
+
+
+def _in_notebook() -> bool:
+    """Whether this is a notebook in which rich can redraw a bar."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell" and find_spec("ipywidgets") is not None
 
 
 def text_of(logs: dict[str, float]) -> str:
@@ -34,22 +49,82 @@ def text_of(logs: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name != "cost" and name != "val_cost")
 
 
+class Meter:
+    """How fast a run goes and how long it still takes, by the clock since it began or was resumed."""
+
+    def __init__(self, run: Run) -> None:
+        self._start, self._first = time.monotonic(), _steps(run)
+
+    def speed(self, run: Run) -> float:
+        """Samples for each second; 0 before the first step."""
+        rows = run.facts["rows"] / run.steps_per_epoch  # so that a ragged last batch counts as what it is
+        if run.facts["drop_last"]:
+            rows = run.facts["batch_size"] * run.facts["accumulate"]
+        return self._rate(run) * rows
+
+    def seconds_left(self, run: Run) -> float | None:
+        """The time that the remaining steps take at this pace; None before the first step."""
+        rate = self._rate(run)
+        return (run.epochs * run.steps_per_epoch - _steps(run)) / rate if rate else None
+
+    def text(self, run: Run) -> str:
+        """Speed and time left."""
+        left = self.seconds_left(run)
+        return f"{self.speed(run):,.0f} samples/s  {clock(left)} left"
+
+    def _rate(self, run: Run) -> float:
+        return (_steps(run) - self._first) / max(time.monotonic() - self._start, 1e-9)
+
+
+def clock(seconds: float | None) -> str:
+    """Hours, minutes and seconds, rounded up.
+
+    >>> clock(3725.2), clock(None)
+    ('1:02:06', '-:--:--')
+    """
+    if seconds is None:
+        return "-:--:--"
+    whole = math.ceil(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _steps(run: Run) -> int:
+    return run.epoch * run.steps_per_epoch + run.step_in_epoch
+
+
 class Lines(Callback):
-    """One line for an epoch, with losses, metrics and samples per second."""
+    """Lines for a pipe: epoch, losses and metrics, step, samples per second, time left.
+
+    One at the end of an epoch, unless the last is less than a second old; and within long epochs one every ten
+    seconds, with the mean loss of the epoch so far.
+    """
 
     def on_train_begin(self, run: Run) -> None:
-        self._last = self._start = time.monotonic()
-        self._first_step = run.step
+        self._last = time.monotonic()
+        self._meter, self._shown = Meter(run), False
+
+    def on_steps_end(self, run: Run) -> None:
+        now = time.monotonic()
+        if now - self._last >= WITHIN_SECONDS and run.step_in_epoch < run.steps_per_epoch:
+            self._last = now
+            place = f"epoch {run.epoch + 1}/{run.epochs}  step {run.step_in_epoch}/{run.steps_per_epoch}"
+            loss = summarize(run.columns, run.results)["loss"]
+            print(f"{place}  loss {loss:.4f}  {self._meter.text(run)}", flush=True)
 
     def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         now = time.monotonic()
-        if now - self._last >= LINE_SECONDS or run.epoch == run.epochs or run.epoch == 1:
-            self._last = now
-            print(f"epoch {run.epoch}/{run.epochs}  {text_of(logs)}", flush=True)
+        if now - self._last >= LINE_SECONDS or run.epoch == run.epochs or not self._shown:
+            self._last, self._shown = now, True
+            text = f"{text_of(logs)}  step {run.step}  {self._meter.text(run)}"
+            print(f"epoch {run.epoch}/{run.epochs}  {text}", flush=True)
+
+
+def _place(run: Run) -> str:
+    return f"{run.step_in_epoch}/{run.steps_per_epoch}"
 
 
 class Bar(Callback):
-    """A bar over all epochs, with the epoch's number, losses and metrics, speed and time left."""
+    """A bar over all epochs, with the numbers of epoch and step, losses and metrics, speed and time left."""
 
     every = None
 
@@ -58,7 +133,7 @@ class Bar(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         columns = [
-            self._rich.TextColumn("epoch {task.fields[epoch]}"),
+            self._rich.TextColumn("epoch {task.fields[epoch]}  step {task.fields[step]}"),
             self._rich.BarColumn(bar_width=24),
             self._rich.TextColumn("{task.fields[logs]}"),
             self._rich.TextColumn("{task.fields[speed]}"),
@@ -66,18 +141,16 @@ class Bar(Callback):
         ]
         self._bar = self._rich.Progress(*columns)
         total = run.epochs * run.steps_per_epoch
-        done = run.epoch * run.steps_per_epoch + run.step_in_epoch
+        done = _steps(run)
         self._task = self._bar.add_task(
-            "", total=total, completed=done, epoch=f"{run.epoch}/{run.epochs}", logs="", speed=""
+            "", total=total, completed=done, epoch=f"{run.epoch}/{run.epochs}", step=_place(run), logs="", speed=""
         )
-        self._start, self._done = time.monotonic(), done
+        self._meter = Meter(run)
         self._bar.start()
 
     def on_steps_end(self, run: Run) -> None:
-        done = run.epoch * run.steps_per_epoch + run.step_in_epoch
-        rate = (done - self._done) / max(time.monotonic() - self._start, 1e-9)
-        rows = run.facts["batch_size"] * run.facts["accumulate"]
-        self._bar.update(self._task, completed=done, speed=f"{rate * rows:,.0f} samples/s")
+        speed = f"{self._meter.speed(run):,.0f} samples/s"
+        self._bar.update(self._task, completed=_steps(run), step=_place(run), speed=speed)
 
     def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
         self._bar.update(self._task, epoch=f"{run.epoch}/{run.epochs}", logs=text_of(logs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,3 +46,15 @@ def combined_weights(y: Any, sample_weight: Any, class_weight: Mapping[Any, floa
         raise ConfigError(f"class_weight has no weight for class {missing[0]!r}; it has {sorted(class_weight)}")
     by_class = np.asarray([float(class_weight[label]) for label in labels.tolist()])
     return by_class if sample_weight is None else by_class * np.asarray(to_numpy(sample_weight), np.float64)
+
+
+def taken_over(given: Sequence[Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies of the given arrays in float64, by the names of the present ones, whose shapes they must have."""
+    if len(given) != len(now):
+        raise ConfigError(f"set_weights: the model has {len(now)} arrays of weights; got {len(given)}")
+    values = {name: np.array(to_numpy(v), np.float64) for name, v in zip(now, given, strict=True)}
+    for name, value in values.items():
+        if value.shape != now[name].shape:
+            short = name.partition(".")[2]
+            raise ConfigError(f"set_weights: {short} has shape {now[name].shape}; got {value.shape}")
+    return values

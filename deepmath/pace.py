@@ -1,0 +1,60 @@
+"""How fast an optimiser goes: its learning rate, times what callbacks and parameters multiply it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deepmath.optimizers import Optimizer
+from deepmath.schedules import Schedule
+
+
+class Pace:
+    """An optimiser's coefficients with its learning rate multiplied by `factor`, which callbacks may change.
+
+    >>> from deepmath.optimizers import SGD
+    >>> pace = Pace(SGD(0.5))
+    >>> pace.factor = 0.5
+    >>> pace.rate(0), pace.coefficients(0, 0.1)
+    (0.25, (0.025,))
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._plain = optimizer
+        self._scaled: dict[float, Optimizer] = {1.0: optimizer}
+        self._factor = 1.0
+
+    @property
+    def factor(self) -> float:
+        """What the learning rate is multiplied by."""
+        return self._factor
+
+    @factor.setter
+    def factor(self, value: float) -> None:
+        self._factor = float(value)
+        self._scaled = {1.0: self._plain}
+
+    def coefficients(self, step: int, share: float = 1.0) -> tuple[float, ...]:
+        """What the update of number `step` takes, for parameters whose rate is this share of the others'."""
+        return self._at(self._factor * share).coefficients(step)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of update number `step`, where no share of its own is set."""
+        return self._at(self._factor).rate(step)
+
+    def _at(self, factor: float) -> Optimizer:
+        if factor not in self._scaled:
+            rate = ScaledRate(self._plain.learning_rate, factor)
+            self._scaled[factor] = replace(self._plain, learning_rate=rate)  # type: ignore[type-var]
+        return self._scaled[factor]
+
+
+@dataclass(frozen=True)
+class ScaledRate(Schedule):
+    """A learning rate times a factor."""
+
+    law: Any
+    factor: float
+
+    def __call__(self, t: int) -> float:
+        return self.factor * float(self.law(t) if isinstance(self.law, Schedule) else self.law)

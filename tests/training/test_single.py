@@ -1,0 +1,166 @@
+"""`train_on_batch`: the updates that `fit` would make, one at a time, by a program that is kept."""
+
+import numpy as np
+import pytest
+from networks import PROGRAMS
+
+from deepmath import Activation, BatchNormalization, Dense, Dropout, Sequential, load_backend, load_model
+from deepmath.backend import Backend
+from deepmath.errors import ConfigError, NonFiniteError, NumericError
+from deepmath.optimizers import LBFGS, SGD, Adam
+from deepmath.preprocessing import Standardize
+from deepmath.regularizers import L2
+from deepmath.schedules import ExponentialDecay
+
+BATCH, ROWS = 8, 40
+SETTINGS = {"batch_size": BATCH, "shuffle": False, "verbose": 0}
+
+
+def made(optimizer=None, loss: str = "sparse_categorical_crossentropy") -> Sequential:
+    layers = [
+        Dense(6, input_dim=4, kernel_regularizer=L2(0.01)), BatchNormalization(), Activation("relu"), Dropout(0.3),
+        Dense(3, "softmax"),
+    ]  # fmt: skip
+    model = Sequential(layers, seed=3)
+    model.compile(optimizer or Adam(ExponentialDecay(0.02, 0.9, 5), clipnorm=1.0), loss, ["accuracy"])
+    return model
+
+
+def data() -> tuple:
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((ROWS, 4))
+    return X, np.argmax(X[:, :3], axis=1), rng.uniform(0.5, 2.0, ROWS)
+
+
+def pieces(*arrays) -> list[tuple]:
+    return [tuple(a[i : i + BATCH] for a in arrays) for i in range(0, ROWS, BATCH)]
+
+
+def assert_same(a: Sequential, b: Sequential) -> None:
+    assert a._values.keys() == b._values.keys()
+    for name, value in a._values.items():
+        assert value.tobytes() == b._values[name].tobytes(), name
+
+
+@pytest.mark.parametrize("backend", PROGRAMS)
+def test_the_updates_are_those_of_fit_to_the_bit(backend):
+    X, y, w = data()
+    whole, single = made(), made()
+    history = whole.fit(X, y, sample_weight=w, epochs=2, backend=backend, **SETTINGS)
+    logs = [single.train_on_batch(*piece, backend=backend) for _ in range(2) for piece in pieces(X, y, w)]
+    assert_same(whole, single)
+    assert set(logs[0]) == set(history.history) == {"loss", "cost", "accuracy"}
+    shares = [np.sum(piece[2]) for piece in pieces(X, y, w)]
+    assert np.average([log["loss"] for log in logs[:5]], weights=shares) == pytest.approx(history.history["loss"][0])
+
+
+@pytest.mark.parametrize("backend", PROGRAMS)
+def test_fit_and_single_batches_take_turns(backend):
+    X, y, _ = data()
+    whole, mixed = made(), made()
+    whole.fit(X, y, epochs=3, backend=backend, **SETTINGS)
+    for piece in pieces(X, y):
+        mixed.train_on_batch(*piece, backend=backend)
+    mixed.fit(X, y, epochs=1, backend=backend, **SETTINGS)
+    for piece in pieces(X, y):
+        mixed.train_on_batch(*piece, backend=backend)
+    assert_same(whole, mixed)
+
+
+class Counting(Backend):
+    """The fused backend, with a count of what it compiled."""
+
+    def __init__(self) -> None:
+        self.inner, self.count = load_backend("numpy"), 0
+        self.name = self.inner.name
+
+    def put(self, x, dtype):
+        return self.inner.put(x, dtype)
+
+    def compile(self, recipe, values, data=None):
+        self.count += 1
+        return self.inner.compile(recipe, values, data)
+
+
+def test_the_program_is_kept_and_made_anew_for_more_rows_only():
+    X, y, _ = data()
+    model, backend, plain = made(), Counting(), made()
+    for rows, compiled in [(8, 1), (8, 1), (3, 1), (8, 1), (20, 2), (8, 2), (20, 2)]:
+        model.train_on_batch(X[:rows], y[:rows], backend=backend)
+        plain.train_on_batch(X[:rows], y[:rows], backend="numpy")
+        plain._values = dict(plain._values)  # a fresh program each time
+        assert backend.count == compiled
+    assert_same(model, plain)
+    assert int(model._values["step"]) == 7
+
+
+@pytest.mark.parametrize("backend", PROGRAMS)
+def test_everything_sees_the_new_weights(backend, tmp_path):
+    X, y, _ = data()
+    model = made()
+    before, first = model.get_weights(), model.predict(X, backend=backend)
+    for piece in pieces(X, y):
+        model.train_on_batch(*piece, backend=backend)
+    assert not np.array_equal(model.get_weights()[0], before[0])
+    second = model.predict(X, backend=backend)
+    assert not np.array_equal(first, second)
+    model.save(tmp_path / "m.safetensors")
+    loaded = load_model(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X, backend=backend), second)
+    for one in (model, loaded):
+        one.train_on_batch(X, y, backend=backend)
+    assert_same(model, loaded)
+    model.set_weights(before)
+    np.testing.assert_array_equal(model.predict(X, backend=backend), first)
+
+
+def test_compile_begins_the_optimiser_anew():
+    X, y, _ = data()
+    model = made()
+    model.train_on_batch(X, y)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    assert "step" not in model._values
+    model.train_on_batch(X, y)
+    assert int(model._values["step"]) == 1
+
+
+@pytest.mark.parametrize("backend", PROGRAMS)
+def test_a_loss_that_is_no_number_changes_nothing(backend):
+    model = Sequential([Dense(1, input_dim=1, kernel_initializer="ones")])
+    model.compile(SGD(0.1), "mse")
+    model.train_on_batch([[1.0]], [0.0], backend=backend)
+    before = model.get_weights()
+    with pytest.raises(NonFiniteError) as error:
+        model.train_on_batch([[3e38]], [-3e38], backend=backend)
+    assert str(error.value) == (
+        "loss became inf at step 1; the weights are those before this batch. "
+        "Try a lower learning rate, or gradient clipping (clipnorm=1.0)."
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+    model.train_on_batch([[1.0]], [0.0], backend=backend)
+    assert int(model._values["step"]) == 2
+
+
+def test_what_one_batch_can_t_do_is_refused():
+    X, y, _ = data()
+    with pytest.raises(ConfigError, match="train_on_batch: LBFGS needs all rows at each step; call fit"):
+        made(LBFGS()).train_on_batch(X, y)
+    model = made()
+    model.preprocessing = Standardize()
+    with pytest.raises(ConfigError, match="is not fitted, and one batch is too little for that; call fit first"):
+        model.train_on_batch(X, y)
+    with pytest.raises(ConfigError, match="has no precision 'float8'"):
+        made().train_on_batch(X, y, precision="float8")
+    with pytest.raises(NumericError, match="Input X contains NaN"):
+        made().train_on_batch(np.full((2, 4), np.nan), [0, 1])
+    with pytest.raises(ConfigError, match="sample_weight must have shape"):
+        made().train_on_batch(X, y, [1.0])
+
+
+@pytest.mark.parametrize("train", ["fit", "train_on_batch"])
+def test_weights_keep_their_order_when_the_model_trains(train):
+    model = made()
+    shapes = [w.shape for w in model.get_weights()]
+    getattr(model, train)(*data()[:2], **({"verbose": 0} if train == "fit" else {}))
+    assert [w.shape for w in model.get_weights()] == shapes
+    model.set_weights(model.get_weights())
