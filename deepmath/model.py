@@ -14,9 +14,10 @@ from deepmath import descriptions, losses, optimizers, saving
 from deepmath import metrics as metric_table
 from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
+from deepmath.batches import InMemory
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
-from deepmath.program import Batches, Program, Recipe
+from deepmath.program import Program, Recipe
 from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.summary import table
 from deepmath.training import door, evaluation, lbfgs, loop, settings
@@ -128,7 +129,7 @@ class Sequential:
         history = History()
         facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
         run = Run(
-            program, history, epochs, Batches(recipe, data).per_epoch, recipe.columns, facts, callbacks, initial_epoch
+            program, history, epochs, InMemory(recipe, data).per_epoch, recipe.columns, facts, callbacks, initial_epoch
         )
         validate = None
         if held is not None:

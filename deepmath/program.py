@@ -8,8 +8,6 @@ stands between `gradients` and `apply`.
 from __future__ import annotations
 
 import abc
-import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -18,7 +16,6 @@ import numpy as np
 
 from deepmath.activations import ActivationFunction
 from deepmath.formulas.losses import one_hot
-from deepmath.formulas.random import epoch_order
 from deepmath.layers import Layer
 from deepmath.losses import Loss
 from deepmath.metrics import Metric
@@ -155,6 +152,10 @@ class Program(abc.ABC):
     pace: Pace
 
     @abc.abstractmethod
+    def attach(self, data: Data) -> None:
+        """Train on these data from now on; a row has the shapes and types of those that it was compiled with."""
+
+    @abc.abstractmethod
     def run(self, k: int) -> Any:
         """Train k steps from where it stands. Gives float64 [k, columns] as `Recipe.columns` names them.
 
@@ -195,55 +196,6 @@ class Program(abc.ABC):
     @abc.abstractmethod
     def plan(self) -> list[tuple[str, str]]:
         """(which part, how it runs and why) for each part of the work."""
-
-
-class Batches:
-    """Which rows each step trains on: a rule of (seed, step) alone, run on the host."""
-
-    def __init__(self, recipe: Recipe, data: Data) -> None:
-        self.rows, self.seed, self.shuffle = data.rows, recipe.seed, recipe.shuffle
-        self._origin, self._first_epoch = recipe.origin, recipe.first_epoch
-        self.micro = min(recipe.batch_size, self.rows)
-        self.logical = min(recipe.batch_size * recipe.accumulate, self.rows)
-        self.weights = data.weights
-        self._summed = recipe.head is not None and recipe.head.loss.summed
-        whole, rest = divmod(self.rows, self.logical)
-        self.per_epoch = whole if recipe.drop_last or not rest else whole + 1
-        self._order = functools.lru_cache(maxsize=2)(self._epoch)
-
-    def _epoch(self, epoch: int) -> Any:
-        return epoch_order(self.seed, epoch, self.rows) if self.shuffle else np.arange(self.rows, dtype=np.int64)
-
-    def position(self, step: int) -> tuple[int, int]:
-        """(epoch, place within the epoch) of update number `step`."""
-        epochs, place = divmod(step - self._origin, self.per_epoch)
-        return self._first_epoch + epochs, place
-
-    def _rows_of(self, step: int) -> Any:
-        epoch, place = self.position(step)
-        return self._order(epoch)[place * self.logical : (place + 1) * self.logical]
-
-    def at(self, step: int) -> list[Batch]:
-        """The micro-batches of update number `step`."""
-        rows = self._rows_of(step)
-        weights = row_weights(self.weights, rows, self._summed)
-        return [
-            Batch(rows[i : i + self.micro], weights[i : i + self.micro], i) for i in range(0, len(rows), self.micro)
-        ]
-
-    def weight_of(self, step: int) -> tuple[float, int]:
-        """The sum of the weights and the number of the rows of update number `step`."""
-        rows = self._rows_of(step)
-        return float(len(rows) if self.weights is None else math.fsum(self.weights[rows])), len(rows)
-
-
-def row_weights(weights: Any, rows: Any, summed: bool) -> Any:
-    """What each row's loss is multiplied by: its share of the mean, or its weight in a sum; zero where none counts."""
-    if weights is None:
-        return np.full(len(rows), 1.0 if summed else 1.0 / len(rows))
-    chosen = weights[rows]
-    total = math.fsum(chosen)
-    return chosen if summed or total == 0.0 else chosen / total
 
 
 def weighted_sums(rows: Sequence[Any], weights: Any) -> Any:

@@ -10,9 +10,10 @@ import numpy as np
 from deepmath import activations, initializers, losses
 from deepmath.activations import ActivationFunction
 from deepmath.backend import load_backend
+from deepmath.batches import row_weights
 from deepmath.layers import Activation, BatchNormalization, Dense, Layer
 from deepmath.optimizers import SGD, Adam, Optimizer
-from deepmath.program import Batch, Program, Recipe, row_weights
+from deepmath.program import Batch, Program, Recipe
 from deepmath.recipes import first_values, parts_of, penalties_of, with_head
 from deepmath.regularizers import L2
 from deepmath.schedules import ExponentialDecay

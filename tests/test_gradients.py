@@ -25,12 +25,12 @@ from twin import Twin
 
 from deepmath import activations, losses
 from deepmath.activations import ActivationFunction
+from deepmath.batches import InMemory
 from deepmath.formulas import affine as affine_formulas
 from deepmath.formulas import normalization
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, Layer
 from deepmath.losses import Loss
 from deepmath.optimizers import SGD
-from deepmath.program import Batches
 from deepmath.regularizers import L2
 from deepmath.training import door
 
@@ -131,11 +131,11 @@ def test_micro_batches_add_up_to_the_gradient_of_the_logical_batch(seed, backend
     case = replace(case, layers=tuple(x for x in case.layers if not isinstance(x, BatchNormalization)))
     probe = Probe(case, backend)
     data = door.Data(case.X, case.y, case.weights)
-    micro = Batches(probe.program.recipe, data).at(0)
+    micro = InMemory(probe.program.recipe, data).at(0)
     assert len(micro) > 1
     values = first_values_of(case)
     whole = Probe(replace(case, batch_size=12, accumulate=1), backend)
-    one = Batches(whole.program.recipe, data).at(0)
+    one = InMemory(whole.program.recipe, data).at(0)
     assert len(one) == 1
     found, expected = probe.gradients(values, micro), whole.gradients(values, one)
     for name, g in expected.items():
