@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,18 @@ from deepmath import descriptions, losses, optimizers, saving
 from deepmath import metrics as metric_table
 from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
-from deepmath.batches import InMemory
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Program, Recipe
 from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.summary import table
-from deepmath.training import door, evaluation, lbfgs, loop, settings
+from deepmath.training import door, evaluation, loop, settings, sources, start
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
-from deepmath.training.fingerprint import digest, facts_of
+from deepmath.training.fingerprint import digest
 from deepmath.training.history import History
 from deepmath.training.progress import progress
-from deepmath.training.weights import combined_weights, held_out
+from deepmath.training.weights import held_out
 
 __all__ = ["Sequential", "load_model"]
 
@@ -85,7 +83,7 @@ class Sequential:
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int = 1,
         batch_size: int | str = 32,
@@ -93,9 +91,10 @@ class Sequential:
         validation_split: float = 0.0,
         sample_weight: Any = None,
         class_weight: Mapping[Any, float] | None = None,
-        shuffle: bool = True,
+        shuffle: bool | int = True,
         drop_last: bool = False,
         accumulate: int = 1,
+        steps_per_epoch: int | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int | str = "auto",
         backend: str | Backend | None = None,
@@ -106,6 +105,10 @@ class Sequential:
     ) -> History:
         """Train on rows X [rows, features] and targets y [rows] or [rows, outputs].
 
+        X alone may be a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or
+        a generator of them with `steps_per_epoch`. Sources and memory maps are read while they train, in the order of
+        arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows.
+
         `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
         step. `validation_split` holds out the last share of the rows. `epochs` is the total, of which
         `initial_epoch` are taken as done. `resume` goes on from the newest good checkpoint in that folder.
@@ -114,35 +117,30 @@ class Sequential:
         stops being a number.
         """
         X, y, sample_weight, held = held_out(X, y, sample_weight, validation_data, validation_split)
-        if hasattr(self.preprocessing, "fit"):
-            self.preprocessing = self.preprocessing.fit(X)
+        X = sources.opened(X, y, sample_weight, steps_per_epoch, shuffle)
+        self.preprocessing = sources.fitted(self.preprocessing, X)
         X = self._prepared(X)
         chosen = load_backend(backend, device, X)
         settings.check(chosen, precision, epochs, accumulate, initial_epoch)
         self._ensure_built(X)
-        sample_weight = combined_weights(y, sample_weight, class_weight)
         recipe = self._recipe(precision, shuffle, drop_last, accumulate)
-        data = door.admit(chosen, recipe, X, y, sample_weight)
-        recipe = replace(recipe, batch_size=settings.batch_size(batch_size, data.rows, drop_last, accumulate))
-        whole = isinstance(self._optimizer, optimizers.LBFGS)
-        program = chosen.compile(lbfgs.standing(recipe) if whole else recipe, self._values, data)
-        history = History()
-        facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
-        run = Run(
-            program, history, epochs, InMemory(recipe, data).per_epoch, recipe.columns, facts, callbacks, initial_epoch
-        )
+        given = X, y, sample_weight, class_weight
+        named, history, new = resume is not None or bool(callbacks), History(), epochs - initial_epoch
+        begun = start.begin(chosen, recipe, self._values, self._config(), given, batch_size, new, named)
+        program, recipe, facts = begun.program, begun.recipe, begun.facts
+        run = Run(program, history, epochs, begun.per_epoch, recipe.columns, facts, callbacks, initial_epoch)
         validate = None
         if held is not None:
             weights = held[2] if len(held) > 2 else None
             measured = door.admit(chosen, recipe, self._prepared(held[0]), held[1], weights, "validation X")
-            facts |= {"validation": digest(measured)} if "data" in facts else {}
+            facts |= {"validation": digest(measured)} if named else {}
             validate = functools.partial(evaluation.evaluate, program, recipe, measured, self._scores)
         if resume is not None:
             resume_run(resume, run)
         try:
-            minimize = lbfgs.on_all_rows(program, self._optimizer, recipe, data) if whole else None
-            loop.train(run, [*callbacks, *progress(verbose)], validate, minimize)
+            loop.train(run, [*callbacks, *progress(verbose)], validate, begun.minimize)
         finally:
+            begun.close()
             self._values = program.state()
             self._epochs_trained += run.epoch - initial_epoch
             self._program = None
@@ -241,7 +239,9 @@ class Sequential:
 
     def _prepared(self, X: Any) -> Any:
         """X as the first layer takes it."""
-        return X if self.preprocessing is None else self.preprocessing.apply(X)
+        if self.preprocessing is None:
+            return X
+        return X.mapped(self.preprocessing.apply) if isinstance(X, sources.Given) else self.preprocessing.apply(X)
 
     def _need_weights(self) -> None:
         if self._shape is None:
@@ -254,7 +254,7 @@ class Sequential:
     def _recipe(
         self,
         precision: str,
-        shuffle: bool = True,
+        shuffle: bool | int = True,
         drop_last: bool = False,
         accumulate: int = 1,
         needs_loss: bool = True,

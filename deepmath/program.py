@@ -88,7 +88,8 @@ class Recipe:
     """All that decides what a program computes, apart from the data and the values it starts from.
 
     `penalties` and `constraints` go by parameter name. Step number `origin` is the first of epoch `first_epoch`:
-    a second call of fit goes on counting both.
+    a second call of fit goes on counting both. `shuffle` is a number of rows where rows of a file are shuffled
+    within a window.
     """
 
     parts: tuple[Part, ...]
@@ -98,7 +99,7 @@ class Recipe:
     seed: int = 0
     batch_size: int = 32
     accumulate: int = 1
-    shuffle: bool = True
+    shuffle: bool | int = True
     drop_last: bool = False
     penalties: Mapping[str, Regularizer] = field(default_factory=dict)
     constraints: Mapping[str, Constraint] = field(default_factory=dict)

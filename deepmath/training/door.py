@@ -15,7 +15,6 @@ from deepmath.backend import Backend
 from deepmath.errors import ConfigError, LabelError, NumericError
 from deepmath.program import Data, Head, Recipe
 
-
 Place = Callable[[int], Any]
 """What messages call the row that has this number in the arrays at hand: another number where they are a piece."""
 
@@ -154,7 +153,9 @@ def _labels(head: Head, y: Any, place: Place) -> Any:
         host = host.astype(np.int64)
     bad = np.flatnonzero(~np.isfinite(host)) if host.dtype.kind == "f" else np.empty(0, np.int64)
     if len(bad):
-        raise LabelError(f"label {host[bad[0]]} at row {place(int(bad[0]))} is not a number. Drop the row or give it a label.")
+        raise LabelError(
+            f"label {host[bad[0]]} at row {place(int(bad[0]))} is not a number. Drop the row or give it a label."
+        )
     whole = host.astype(np.int64)
     fractional = np.flatnonzero(whole != host)
     if len(fractional):

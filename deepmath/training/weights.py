@@ -25,6 +25,8 @@ def held_out(
         return X, y, weight, tuple(validation_data)
     if not split:
         return X, y, weight, None
+    if y is None:
+        raise ConfigError("fit: validation_split needs arrays; for data that come in pieces give validation_data")
     X, y = (v if is_array(v) else np.asarray(v) for v in (X, y))
     rows = int(X.shape[0])
     kept = rows - round(rows * split)
