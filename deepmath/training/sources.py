@@ -195,9 +195,7 @@ def fitted(preprocessing: Any, X: Any) -> Any:
     if not isinstance(X, Given):
         return preprocessing.fit(X)
     if not isinstance(X, Source):
-        raise ConfigError(
-            "preprocessing can't be fitted to batches that come one by one: pass it fitted, by .fit(rows)"
-        )
+        raise ConfigError("preprocessing can't be fitted to batches as they come: pass one that is, by .fit(rows)")
     return preprocessing.fit_batches(_Chunks(X))
 
 

@@ -54,6 +54,8 @@ def begin(
     ConfigError, LabelError or NumericError.
     """
     X, y, sample_weight, class_weight = data
+    if isinstance(recipe.shuffle, np.bool_):  # anything else that is no bool is a window
+        recipe = replace(recipe, shuffle=bool(recipe.shuffle))
     whole = isinstance(recipe.optimizer, LBFGS)
     if isinstance(X, Given):
         if whole:
