@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,16 +16,16 @@ from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
-from deepmath.program import Batches, Program, Recipe
+from deepmath.program import Program, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import table
-from deepmath.training import door, evaluation, lbfgs, loop, nonfinite, settings, single
+from deepmath.training import door, evaluation, loop, nonfinite, settings, single, sources, start
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
-from deepmath.training.fingerprint import digest, facts_of
+from deepmath.training.fingerprint import digest
 from deepmath.training.history import History
 from deepmath.training.progress import progress
-from deepmath.training.weights import combined_weights, held_out, taken_over
+from deepmath.training.weights import held_out, taken_over
 
 
 class Sequential:
@@ -90,7 +89,7 @@ class Sequential:
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int = 1,
         batch_size: int | str = 32,
@@ -98,9 +97,10 @@ class Sequential:
         validation_split: float = 0.0,
         sample_weight: Any = None,
         class_weight: Mapping[Any, float] | None = None,
-        shuffle: bool = True,
+        shuffle: bool | int = True,
         drop_last: bool = False,
         accumulate: int = 1,
+        steps_per_epoch: int | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int | str = "auto",
         backend: str | Backend | None = None,
@@ -112,49 +112,48 @@ class Sequential:
     ) -> History:
         """Train on rows X [rows, features] and targets y [rows] or [rows, outputs].
 
+        X alone may be a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or
+        a generator of them with `steps_per_epoch`. Sources and memory maps are read while they train, in the order of
+        arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows.
+
         `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
         step. `validation_split` holds out the last share of the rows. `epochs` is the total, of which
         `initial_epoch` are taken as done. `resume` goes on from the newest good checkpoint in that folder. `on_nan`
         says what happens where values stop being finite: "stop" raises NonFiniteError and the model keeps its last
         finite values; "rollback" begins the epoch again with good values and half the learning rate; "skip" leaves
-        the step out.
+        the step out. A generator can't be gone back in: with one there is only "stop".
 
-        Raises ConfigError, LabelError or NumericError before the first step.
+        Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
         X, y, sample_weight, held = held_out(X, y, sample_weight, validation_data, validation_split)
-        if hasattr(self.preprocessing, "fit"):
-            self.preprocessing = self.preprocessing.fit(X)
+        X = sources.opened(X, y, sample_weight, steps_per_epoch, shuffle)
+        self.preprocessing = sources.fitted(self.preprocessing, X)
         X = self._prepared(X)
         chosen = load_backend(backend, device, X)
         settings.check(chosen, precision, epochs, accumulate, initial_epoch, on_nan)
         self._ensure_built(X)
-        sample_weight = combined_weights(y, sample_weight, class_weight)
         recipe = self._recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
-        data = door.admit(chosen, recipe, X, y, sample_weight)
-        recipe = replace(recipe, batch_size=settings.batch_size(batch_size, data.rows, drop_last, accumulate))
-        whole = isinstance(self._optimizer, optimizers.LBFGS)
-        program = chosen.compile(lbfgs.standing(recipe) if whole else recipe, self._values, data)
-        history = History()
-        facts = facts_of(self._config(), recipe, data, resume is not None or bool(callbacks))
-        batches = Batches(recipe, data)
-        run = Run(program, history, epochs, batches.per_epoch, recipe.columns, facts, callbacks, initial_epoch)
-        run.batches = batches
+        given = X, y, sample_weight, class_weight
+        named, history, new = resume is not None or bool(callbacks), History(), epochs - initial_epoch
+        begun = start.begin(chosen, recipe, self._values, self._config(), given, batch_size, new, named)
+        program, recipe, facts = begun.program, begun.recipe, begun.facts
+        run = Run(program, history, epochs, begun.per_epoch, recipe.columns, facts, callbacks, initial_epoch)
+        run.batches = begun.batches
         run.write_model = lambda path: saving.write_model(
             path, program.state(), self._config(), self._epochs_trained + run.epoch - initial_epoch, self.preprocessing
         )
         validate = None
         if held is not None:
-            weights = held[2] if len(held) > 2 else None
-            measured = door.admit(chosen, recipe, self._prepared(held[0]), held[1], weights, "validation X")
-            facts |= {"validation": digest(measured)} if "data" in facts else {}
+            measured = door.admit(chosen, recipe, self._prepared(held[0]), *held[1:], "validation X")
+            facts |= {"validation": digest(measured)} if named else {}
             validate = functools.partial(evaluation.evaluate, program, recipe, measured, self._scores)
         if resume is not None:
             resume_run(resume, run)
         try:
-            minimize = lbfgs.on_all_rows(program, self._optimizer, recipe, data) if whole else None
             watched = [*callbacks, *progress(verbose)]
-            loop.train(run, watched, validate, nonfinite.Guard(run, recipe, data, on_nan), minimize)
+            loop.train(run, watched, validate, nonfinite.Guard(run, recipe, begun.data_at, on_nan), begun.minimize)
         finally:
+            begun.close()
             self._values = program.state()
             self._epochs_trained += run.epoch - initial_epoch
             self._program = None
@@ -267,7 +266,9 @@ class Sequential:
 
     def _prepared(self, X: Any) -> Any:
         """X as the first layer takes it."""
-        return X if self.preprocessing is None else self.preprocessing.apply(X)
+        if self.preprocessing is None:
+            return X
+        return X.mapped(self.preprocessing.apply) if isinstance(X, sources.Given) else self.preprocessing.apply(X)
 
     def _need_weights(self) -> None:
         if self._shape is None:

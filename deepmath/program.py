@@ -8,8 +8,6 @@ stands between `gradients` and `apply`.
 from __future__ import annotations
 
 import abc
-import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,7 +16,6 @@ import numpy as np
 
 from deepmath.activations import ActivationFunction
 from deepmath.formulas.losses import one_hot
-from deepmath.formulas.random import epoch_order
 from deepmath.layers import Layer
 from deepmath.losses import Loss
 from deepmath.metrics import Metric
@@ -93,7 +90,8 @@ class Recipe:
     `penalties`, `constraints` and `rates` go by parameter name. A parameter's learning rate is multiplied by its
     number in `rates`; where that is 0, it is frozen: neither it nor its slots change, and its gradient doesn't
     count where the gradient is clipped by its norm. Step number `origin` is the first of epoch `first_epoch`:
-    a second call of fit goes on counting both.
+    a second call of fit goes on counting both. `shuffle` is a number of rows where rows of a file are shuffled
+    within a window.
     """
 
     parts: tuple[Part, ...]
@@ -103,7 +101,7 @@ class Recipe:
     seed: int = 0
     batch_size: int = 32
     accumulate: int = 1
-    shuffle: bool = True
+    shuffle: bool | int = True
     drop_last: bool = False
     penalties: Mapping[str, Regularizer] = field(default_factory=dict)
     constraints: Mapping[str, Constraint] = field(default_factory=dict)
@@ -120,13 +118,23 @@ class Recipe:
 class Program(abc.ABC):
     """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands.
 
-    `data` is where the rows of a batch are taken from. It may be replaced between steps by other data of the same
-    kind; batches then still have at most as many rows as the recipe's, or the first data's if those were fewer.
+    `data` is where the rows of a batch are taken from: what it was compiled with, or what was attached last.
     """
 
     step: int
     pace: Pace
     data: Data | None
+
+    @abc.abstractmethod
+    def attach(self, data: Data) -> None:
+        """Train on these data from now on; a row has the shapes and types of those that it was compiled with.
+
+        Batches then still have at most as many rows as the recipe's, or the first data's if those were fewer.
+        """
+
+    def ready(self, k: int) -> int:
+        """How many of the next k steps can run without waiting for data; waits until it is one at least."""
+        return k
 
     @abc.abstractmethod
     def run(self, k: int) -> Any:
@@ -169,55 +177,6 @@ class Program(abc.ABC):
     @abc.abstractmethod
     def plan(self) -> list[tuple[str, str]]:
         """(which part, how it runs and why) for each part of the work."""
-
-
-class Batches:
-    """Which rows each step trains on: a rule of (seed, step) alone, run on the host."""
-
-    def __init__(self, recipe: Recipe, data: Data) -> None:
-        self.rows, self.seed, self.shuffle = data.rows, recipe.seed, recipe.shuffle
-        self._origin, self._first_epoch = recipe.origin, recipe.first_epoch
-        self.micro = min(recipe.batch_size, self.rows)
-        self.logical = min(recipe.batch_size * recipe.accumulate, self.rows)
-        self.weights = data.weights
-        self._summed = recipe.head is not None and recipe.head.loss.summed
-        whole, rest = divmod(self.rows, self.logical)
-        self.per_epoch = whole if recipe.drop_last or not rest else whole + 1
-        self._order = functools.lru_cache(maxsize=2)(self._epoch)
-
-    def _epoch(self, epoch: int) -> Any:
-        return epoch_order(self.seed, epoch, self.rows) if self.shuffle else np.arange(self.rows, dtype=np.int64)
-
-    def position(self, step: int) -> tuple[int, int]:
-        """(epoch, place within the epoch) of update number `step`."""
-        epochs, place = divmod(step - self._origin, self.per_epoch)
-        return self._first_epoch + epochs, place
-
-    def _rows_of(self, step: int) -> Any:
-        epoch, place = self.position(step)
-        return self._order(epoch)[place * self.logical : (place + 1) * self.logical]
-
-    def at(self, step: int) -> list[Batch]:
-        """The micro-batches of update number `step`."""
-        rows = self._rows_of(step)
-        weights = row_weights(self.weights, rows, self._summed)
-        return [
-            Batch(rows[i : i + self.micro], weights[i : i + self.micro], i) for i in range(0, len(rows), self.micro)
-        ]
-
-    def weight_of(self, step: int) -> tuple[float, int]:
-        """The sum of the weights and the number of the rows of update number `step`."""
-        rows = self._rows_of(step)
-        return float(len(rows) if self.weights is None else math.fsum(self.weights[rows])), len(rows)
-
-
-def row_weights(weights: Any, rows: Any, summed: bool) -> Any:
-    """What each row's loss is multiplied by: its share of the mean, or its weight in a sum; zero where none counts."""
-    if weights is None:
-        return np.full(len(rows), 1.0 if summed else 1.0 / len(rows))
-    chosen = weights[rows]
-    total = math.fsum(chosen)
-    return chosen if summed or total == 0.0 else chosen / total
 
 
 def weighted_sums(rows: Sequence[Any], weights: Any) -> Any:

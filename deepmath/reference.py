@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import from_numpy, has_int64, to_numpy
+from deepmath.batches import Batches, batches_of
 from deepmath.formulas import random, regularizers
 from deepmath.pace import Pace
 from deepmath.program import (
     Batch,
-    Batches,
     Data,
     Program,
     Recipe,
@@ -51,10 +51,13 @@ class ReferenceProgram(Program):
         self._state: dict[str, Any] = {}
         self._slots: dict[str, dict[str, Any]] = {}
         self._index = self._put(np.arange(recipe.head.outputs)[None, :]) if recipe.head else None
-        self._batches = Batches(recipe, data) if data is not None else None
+        self._batches = batches_of(recipe, data) if data is not None else None
         self._head = head_formula(recipe.head) if recipe.head else None
         self._constants = recipe.head.loss.constants if recipe.head else ()
         self.load(values)
+
+    def attach(self, data: Data) -> None:
+        self.data, self._batches = data, batches_of(self.recipe, data)
 
     def run(self, k: int) -> Any:
         batches = self._need_data()

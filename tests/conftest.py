@@ -14,6 +14,9 @@ def pytest_addoption(parser) -> None:
     parser.addoption(
         "--data-dir", metavar="PATH", help="folder of data sets that don't lie in the package, such as mnist"
     )
+    parser.addoption(
+        "--gigabytes", type=float, metavar="N", help="size of the file of `-m slow` that needn't fit into memory"
+    )
 
 
 def _check_every_formula() -> None:

@@ -10,9 +10,10 @@ import numpy as np
 from deepmath import activations, losses
 from deepmath.activations import ActivationFunction
 from deepmath.backend import load_backend
+from deepmath.batches import row_weights
 from deepmath.layers import Layer
 from deepmath.optimizers import SGD, Optimizer
-from deepmath.program import Batch, Program, Recipe, row_weights
+from deepmath.program import Batch, Program, Recipe
 from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
 from deepmath.training import door
 

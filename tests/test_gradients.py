@@ -11,6 +11,7 @@ from networks import ACTIVATIONS, LOSSES, OUTPUTS, PROGRAMS, Probe, first_values
 from random_networks import random_case
 
 from deepmath import layers
+from deepmath.batches import InMemory
 from deepmath.layers import (
     Activation,
     BatchNormalization,
@@ -20,7 +21,6 @@ from deepmath.layers import (
     LayerNormalization,
     PReLU,
 )
-from deepmath.program import Batches
 from deepmath.regularizers import L1, L1L2, L2, MaxNorm
 from deepmath.training import door
 
@@ -78,11 +78,11 @@ def test_micro_batches_add_up_to_the_gradient_of_the_logical_batch(seed, backend
     case = replace(case, layers=tuple(x for x in case.layers if not isinstance(x, BatchNormalization)))
     probe = Probe(case, backend)
     data = door.Data(case.X, case.y, case.weights)
-    micro = Batches(probe.program.recipe, data).at(0)
+    micro = InMemory(probe.program.recipe, data).at(0)
     assert len(micro) > 1
     values = first_values_of(case)
     whole = Probe(replace(case, batch_size=12, accumulate=1), backend)
-    one = Batches(whole.program.recipe, data).at(0)
+    one = InMemory(whole.program.recipe, data).at(0)
     assert len(one) == 1
     found, expected = probe.gradients(values, micro), whole.gradients(values, one)
     for name, g in expected.items():

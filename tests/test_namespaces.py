@@ -16,10 +16,10 @@ from networks import Case, Probe, compiled
 
 from deepmath import Sequential
 from deepmath.backend import ReferenceBackend, load_backend
+from deepmath.batches import InMemory
 from deepmath.errors import ConfigError
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.optimizers import SGD, Adam
-from deepmath.program import Batches
 from deepmath.regularizers import L2
 from deepmath.training import door
 
@@ -97,7 +97,7 @@ def test_float64_results_agree_with_numpy(name, library):
     case = CASES[name]
     here, there = compiled(case), compiled(case, library)
     data = door.Data(case.X, case.y, case.weights)
-    micro = Batches(here.recipe, data).at(0)
+    micro = InMemory(here.recipe, data).at(0)
     values = here.state()
     agree(Probe(case, library).gradients(values, micro), Probe(case).gradients(values, micro))
     expected = np.asarray(here.run(5))

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from deepmath.batches import batches_of
 from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
 from deepmath.pace import Pace
 from deepmath.parameters import Layout, segments
 from deepmath.program import (
     Batch,
-    Batches,
     Data,
     Program,
     Recipe,
@@ -68,7 +68,7 @@ class FusedProgram(Program):
         self._clip = self._kernels.compiled("clip", regularizers.clip_by_norm, ["element", "scalar"], ["g", "norm"])
         self._norm = np.empty(1, recipe.precision)
         self._constraints = {n: self._kernels.constraint(c) for n, c in recipe.constraints.items()}
-        self._batches = Batches(recipe, data) if data is not None else None
+        self._batches = batches_of(recipe, data) if data is not None else None
         self._inference = self._chain(CHUNK_ROWS, self._state)
         self._head = FusedHead(self._kernels, self._xp, recipe.head, CHUNK_ROWS) if recipe.head else None
         if self._batches is not None and data is not None and recipe.head is not None:
@@ -79,6 +79,9 @@ class FusedProgram(Program):
             self._targets = np.empty((rows, *data.targets.shape[1:]), data.targets.dtype)
             self._penalties = {n: self._kernels.regularizer(r) for n, r in recipe.penalties.items()}
         self.load(values)
+
+    def attach(self, data: Data) -> None:
+        self.data, self._batches = data, batches_of(self.recipe, data)
 
     def run(self, k: int) -> Any:
         assert self._batches is not None

@@ -1,4 +1,4 @@
-"""Data sets: synthetic ones, handwritten digits, CSV, NPZ and IDX files, labels, and how to split them.
+"""Data sets: synthetic ones, digits, CSV, NPZ and IDX files, sources larger than memory, labels, and splits.
 
 >>> from deepmath import datasets
 >>> X, y = datasets.circles(n=1000, noise=0.1, factor=0.2)
@@ -13,6 +13,7 @@ from deepmath.datasets.idx import read_idx
 from deepmath.datasets.labels import balanced_class_weight, one_hot, to_labels
 from deepmath.datasets.loading import Dataset, load
 from deepmath.datasets.npz import read_npz
+from deepmath.datasets.sources import IdxSource, NpySource
 from deepmath.datasets.splits import (
     Parts,
     Sizes,
@@ -23,14 +24,21 @@ from deepmath.datasets.splits import (
     train_test_split,
 )
 from deepmath.datasets.synthetic import circles, moons, spirals, xor
+from deepmath.datasets.table_source import CsvSource
 from deepmath.datasets.tables import Table, read_csv
+from deepmath.training.sources import ArraySource, Source
 
 __all__ = [
     "HOUSE_FEATURES",
     "HOUSE_TARGETS",
+    "ArraySource",
+    "CsvSource",
     "Dataset",
+    "IdxSource",
+    "NpySource",
     "Parts",
     "Sizes",
+    "Source",
     "Table",
     "balanced_class_weight",
     "circles",

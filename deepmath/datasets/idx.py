@@ -67,15 +67,8 @@ def _read(name: str, magic: int | None) -> NDArray[Any]:
 
 def _parse(name: str, file: BinaryIO | gzip.GzipFile, magic: int | None, packed: int, *, zipped: bool) -> NDArray[Any]:
     """The array of an open file. `packed` is the file's size, which bounds what it may promise."""
-    start = file.read(4)
-    _check_magic(name, start, magic)
-    axes = start[3]
-    header = file.read(4 * axes)
-    if len(header) < 4 * axes:
-        msg = f"{name}: the header of {axes} axes takes {4 + 4 * axes} bytes, file has {4 + len(header)}."
-        raise FormatError(msg)
-    shape = struct.unpack(f">{axes}I", header)
-    kind = np.dtype(TYPES[start[2]])
+    kind, shape = read_header(name, file, magic)
+    axes = len(shape)
     promised = check_shape(f"{name}: header says", shape) * kind.itemsize
     if zipped:
         check_unpacked(f"{name}: header", promised, packed, deflated=True)
@@ -92,6 +85,20 @@ def _parse(name: str, file: BinaryIO | gzip.GzipFile, magic: int | None, packed:
         raise FormatError(msg)
     values = np.frombuffer(data, kind).reshape(shape)
     return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def read_header(
+    name: str, file: BinaryIO | gzip.GzipFile, magic: int | None = None
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Type and shape of the values that follow in an open file. Raises FormatError for anything but IDX."""
+    start = file.read(4)
+    _check_magic(name, start, magic)
+    axes = start[3]
+    header = file.read(4 * axes)
+    if len(header) < 4 * axes:
+        msg = f"{name}: the header of {axes} axes takes {4 + 4 * axes} bytes, file has {4 + len(header)}."
+        raise FormatError(msg)
+    return np.dtype(TYPES[start[2]]), struct.unpack(f">{axes}I", header)
 
 
 def _check_magic(name: str, start: bytes, magic: int | None) -> None:

@@ -18,24 +18,36 @@ class Records(Iterator[list[str]]):
     """The records of a CSV file, each a list of cells without the blanks around them; blank lines are passed over.
 
     A context manager that closes the file. `name` is the path, `line` the line on which the last record
-    began (from 1), `where` both.
+    began (from 1), `where` both. `offset` is the byte from which the next record is read; with `start` and
+    `line`, where an earlier reading stood, the records behind it come.
 
     Raises:
         FormatError: not a regular file, not UTF-8 text, a NUL byte, a record over 1 MB, or bad quoting.
         OSError: the file is missing or can't be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], start: int = 0, line: int = 0) -> None:
         self.name = os.fspath(path)
-        self.line = 0
+        self.line = line
         self._file = open_regular(self.name, "a CSV file")
-        self._read = 0
+        self._file.seek(start)
+        self._read = line
         self._length = 0
         self._reader = csv.reader(self._lines(), strict=True, skipinitialspace=True)
 
     @property
     def where(self) -> str:
         return f"{self.name} line {self.line}"
+
+    @property
+    def offset(self) -> int:
+        """The byte behind the last record."""
+        return self._file.tell()
+
+    @property
+    def lines_read(self) -> int:
+        """How many lines lie in front of `offset`."""
+        return self._read
 
     def __enter__(self) -> Records:
         return self

@@ -126,7 +126,7 @@ def _array(name: str, archive: zipfile.ZipFile, key: str, held: int) -> NDArray[
 
     check_size(info.file_size)
     with archive.open(info) as member:
-        header = _header(where, member)
+        header = read_npy_header(where, member)
         if not header.shape:
             msg = f"{where} is a single number; rows are expected"
             raise FormatError(msg)
@@ -141,7 +141,7 @@ def _array(name: str, archive: zipfile.ZipFile, key: str, held: int) -> NDArray[
     return _values(data, header)
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
     """What an array's header says; `length` is its own, up to the first value."""
 
     dtype: np.dtype[Any]
@@ -150,7 +150,7 @@ class _Header(NamedTuple):
     length: int
 
 
-def _values(data: bytearray, header: _Header) -> NDArray[Any]:
+def _values(data: bytearray, header: Header) -> NDArray[Any]:
     """The array of these bytes, in C order and this machine's byte order."""
     if header.dtype.kind == "b":
         flat: NDArray[Any] = np.frombuffer(data, np.uint8) != 0  # a byte that is neither 0 nor 1 is no boolean
@@ -159,7 +159,7 @@ def _values(data: bytearray, header: _Header) -> NDArray[Any]:
     return np.ascontiguousarray(flat.reshape(header.shape, order="F" if header.fortran else "C"))
 
 
-def _header(where: str, member: IO[bytes]) -> _Header:
+def read_npy_header(where: str, member: IO[bytes]) -> Header:
     """What stands before the values: a magic number, a version, a length, and a text of three entries."""
     start = member.read(8)
     if start[:6] != b"\x93NUMPY" or len(start) < 8:
@@ -187,7 +187,7 @@ def _header(where: str, member: IO[bytes]) -> _Header:
     if any(len(number) > 20 for number in lengths):
         msg = f"{where} has an axis longer than 2^64; refused"
         raise FormatError(msg)
-    return _Header(dtype, entries["fortran_order"] == "True", tuple(map(int, lengths)), 8 + width + length)
+    return Header(dtype, entries["fortran_order"] == "True", tuple(map(int, lengths)), 8 + width + length)
 
 
 def _entries(text: str) -> dict[str, str]:

@@ -83,13 +83,13 @@ def read_csv(
         if first is None:
             msg = f"{records.name}: the file is empty; a header and rows of numbers are expected"
             raise FormatError(msg)
-        names = _header(records, first) if header else tuple(f"x{i}" for i in range(len(first)))
+        names = header_names(records, first) if header else tuple(f"x{i}" for i in range(len(first)))
         if len(names) < 2:
-            msg = f"{records.where}: 1 column, expected at least a feature and a target{_separator(first[0])}"
+            msg = f"{records.where}: 1 column, expected at least a feature and a target{separator_hint(first[0])}"
             raise FormatError(msg)
         several = isinstance(target, Sequence) and not isinstance(target, str)
-        places = _places(records.name, names, target)
-        rows = _Rows(records, names, None if several else places[0], missing)
+        places = target_places(records.name, names, target)
+        rows = TableRows(records, names, None if several else places[0], missing)
         if not header:
             rows.add(first)
         for cells in records:
@@ -103,7 +103,7 @@ def read_csv(
         return Table(X, y, feature_names, target_names, classes)
 
 
-class _Rows:
+class TableRows:
     """The rows read so far: features as numbers, the target as text until all of it is known.
 
     `place` is the target's; without one all columns are numbers.
@@ -133,19 +133,25 @@ class _Rows:
 
     def targets(self) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...] | None]:
         assert self.place is not None
-        numbers = {label: _parse(label) for label in set(self.labels) - self.missing}
-        text = {label for label, value in numbers.items() if value is None and label}
-        fractions = any(value is not None and not value.is_integer() for value in numbers.values())
-        if not text or fractions:
-            values = [self._number(cell, row, self.place) for row, cell in enumerate(self.labels)]
-            return np.array(values, dtype=np.float64), None
-        classes = tuple(sorted(numbers.keys() - {""}))
+        classes = classes_of(set(self.labels) - self.missing)
+        if classes is None:
+            return self.target_numbers(), None
+        return self.codes(classes), classes
+
+    def target_numbers(self) -> NDArray[np.float64]:
+        """The target's cells as numbers."""
+        assert self.place is not None
+        return np.array([self._number(cell, row, self.place) for row, cell in enumerate(self.labels)], dtype=np.float64)
+
+    def codes(self, classes: tuple[str, ...]) -> NDArray[np.int64]:
+        """The target's cells as places in `classes`."""
+        assert self.place is not None
         codes = {label: code for code, label in enumerate(classes)}
         for row, label in enumerate(self.labels):
             if label not in codes:
                 msg = f"{self._where(row, self.place)}: {label!r} is missing, and a row needs its label; remove the row"
                 raise FormatError(msg)
-        return np.array([codes[label] for label in self.labels], dtype=np.int64), classes
+        return np.array([codes[label] for label in self.labels], dtype=np.int64)
 
     def _numbers(self, cells: list[str]) -> list[float]:
         """A row's features. Most rows are plain finite numbers, which one sum shows without a look at each."""
@@ -163,7 +169,7 @@ class _Rows:
     def _number(self, cell: str, row: int, column: int) -> float:
         if cell in self.missing:
             return math.nan
-        value = _parse(cell)
+        value = parsed(cell)
         if value is not None and math.isfinite(value):
             return value
         where = self._where(row, column)
@@ -177,7 +183,15 @@ class _Rows:
         return f"{self.records.name} line {self.lines[row]}, column '{self.names[column]}'"
 
 
-def _parse(cell: str) -> float | None:
+def classes_of(labels: Collection[str]) -> tuple[str, ...] | None:
+    """A target's distinct cells as sorted labels; None where they are numbers, or fractions stand among them."""
+    numbers = {label: parsed(label) for label in labels}
+    text = any(value is None and label for label, value in numbers.items())
+    fractions = any(value is not None and not value.is_integer() for value in numbers.values())
+    return tuple(sorted(numbers.keys() - {""})) if text and not fractions else None
+
+
+def parsed(cell: str) -> float | None:
     """The number that a cell holds, or None; `nan` and Python's 1_000 are no numbers of a table."""
     try:
         value = float(cell)
@@ -186,20 +200,21 @@ def _parse(cell: str) -> float | None:
     return None if math.isnan(value) or "_" in cell else value
 
 
-def _header(records: Records, cells: list[str]) -> tuple[str, ...]:
+def header_names(records: Records, cells: list[str]) -> tuple[str, ...]:
+    """The columns' names from a header's cells. Raises FormatError where two are the same."""
     names = tuple(cell or f"x{i}" for i, cell in enumerate(cells))
     if len(set(names)) < len(names):
         name = next(name for name, count in Counter(names).items() if count > 1)
         msg = f"{records.where}: two columns are called '{name}'; rename one (or use --no-header if the line is data)"
         raise FormatError(msg)
-    if all(_parse(name) is not None for name in names):
+    if all(parsed(name) is not None for name in names):
         logger.warning(
             "%s: the first line holds only numbers and is taken as names (use --no-header if it is data)", records.name
         )
     return names
 
 
-def _places(file: str, names: Sequence[str], target: Any) -> list[int]:
+def target_places(file: str, names: Sequence[str], target: Any) -> list[int]:
     """The places of the target columns from 0; at least one column is left."""
     if isinstance(target, str) or not isinstance(target, Sequence):
         return [_place(file, names, target)]
@@ -227,7 +242,7 @@ def _place(file: str, names: Sequence[str], target: str | int | None) -> int:
     raise ConfigError(msg)
 
 
-def _separator(line: str) -> str:
+def separator_hint(line: str) -> str:
     """A hint where a line of one column looks as if another separator was meant."""
     for character, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if character in line:

@@ -71,15 +71,16 @@ def host_words(seed: int, stream: int, rows: int, units: int, *, step: int = 0, 
     return words(np, seed, stream, places, groups, step, layer)[:, :units]
 
 
-def epoch_order(seed: int, epoch: int, size: int) -> Any:
+def epoch_order(seed: int, epoch: int, size: int, *, part: int = 0, purpose: int = 0) -> Any:
     """The order in which an epoch visits its rows: a permutation of 0 ... size - 1, int64.
 
-    Rows are sorted by a random word, ties by their number: one rule in integers, whatever sorts them.
+    Rows are sorted by a random word, ties by their number: one rule in integers, whatever sorts them. What is
+    shuffled in parts has an order of its own for each `part`, and for each `purpose`.
 
     >>> epoch_order(0, 0, 5).tolist()
     [2, 4, 3, 1, 0]
     """
-    keys = host_words(seed, SHUFFLE, 1, size, step=epoch)[0]
+    keys = host_words(seed, SHUFFLE, 1, size, step=epoch, layer=purpose, first=part)[0]
     return np.sort((keys << 31) | np.arange(size, dtype=np.int64)) & 0x7FFFFFFF
 
 

@@ -5,6 +5,7 @@ Behind the door there are only finite numbers of one precision, on one device, a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,44 @@ from deepmath.backend import Backend
 from deepmath.errors import ConfigError, LabelError, NumericError
 from deepmath.program import Data, Head, Recipe
 
+Place = Callable[[int], Any]
+"""What messages call the row that has this number in the arrays at hand: another number where they are a piece."""
 
-def admit(backend: Backend, recipe: Recipe, X: Any, y: Any, sample_weight: Any = None, name: str = "X") -> Data:
+
+def admit(
+    backend: Backend,
+    recipe: Recipe,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    name: str = "X",
+    place: Place | None = None,
+) -> Data:
     """Checked data in the backend's library.
 
     X is [rows, *features], y [rows], [rows, 1] or [rows, outputs]; lists and tables are taken as NumPy takes
-    them. Raises LabelError, NumericError or ConfigError that say where and what.
+    them. `place` is given for a piece of a data set: its rows are called by their places in the whole, and its
+    weights may all be zero. Raises LabelError, NumericError or ConfigError that say where and what.
     """
     head, precision = recipe.head, recipe.precision
     assert head is not None
-    x = admit_inputs(backend, precision, X, recipe.parts[0].shape, name)
+    row = place or int
+    x = admit_inputs(backend, precision, X, recipe.parts[0].shape, name, row)
     y = _plain(y, "y")
     if y.shape[:1] != x.shape[:1]:
         counts = [int(x.shape[0]), int(y.shape[0]) if y.ndim else 0]
         raise ConfigError(f"Found input variables with inconsistent numbers of samples: {counts}")
-    targets = _labels(head, y) if head.labelled else _numbers(head, y)
+    targets = _labels(head, y, row) if head.labelled else _numbers(head, y, row)
     placed = backend.put(targets, "int64") if head.labelled else backend.put(targets, precision)
-    return Data(x, placed, _weights(sample_weight, int(x.shape[0])))
+    weights = _weights(sample_weight, int(x.shape[0]), row)
+    if weights is not None and place is None and not weights.any():
+        raise ConfigError("sample_weight is zero for every row; at least one row must count")
+    return Data(x, placed, weights)
 
 
-def admit_inputs(backend: Backend, precision: str, X: Any, shape: tuple[int, ...] | None, name: str = "X") -> Any:
+def admit_inputs(
+    backend: Backend, precision: str, X: Any, shape: tuple[int, ...] | None, name: str = "X", row: Place = int
+) -> Any:
     """Checked inputs in the backend's library; `shape` is what a row must have."""
     x = _plain(X, name)
     if x.ndim < 2:
@@ -50,11 +69,11 @@ def admit_inputs(backend: Backend, precision: str, X: Any, shape: tuple[int, ...
         raise ConfigError(f"{name} has rows of shape {given}; the model expects {wanted}")
     with np.errstate(over="ignore"):
         placed = backend.put(x, precision)
-    check_finite(placed, name, precision)
+    check_finite(placed, name, precision, row)
     return placed
 
 
-def check_finite(x: Any, name: str, precision: str) -> None:
+def check_finite(x: Any, name: str, precision: str, row: Place = int) -> None:
     """Raise NumericError that names the first NaN or infinity in x [rows, ...]."""
     xp = namespace_of(x)
     if bool(xp.all(xp.isfinite(x))):
@@ -63,7 +82,7 @@ def check_finite(x: Any, name: str, precision: str) -> None:
     place = np.argwhere(~np.isfinite(host))[0]
     count = int(np.sum(~np.isfinite(host)))
     where = (
-        f"first at row {place[0]}"
+        f"first at row {row(int(place[0]))}"
         + (f", column {place[1]}" if len(place) > 1 else "")
         + f"; {count} value{'s' * (count > 1)}"
     )
@@ -88,7 +107,7 @@ def _plain(values: Any, name: str) -> Any:
     return array
 
 
-def _numbers(head: Head, y: Any) -> Any:
+def _numbers(head: Head, y: Any, place: Place) -> Any:
     """Targets [rows, outputs] for losses that take numbers."""
     if y.ndim == 1:
         y = namespace_of(y).reshape(y, (-1, 1))
@@ -97,12 +116,12 @@ def _numbers(head: Head, y: Any) -> Any:
         if head.loss.name == "categorical_crossentropy" and y.ndim == 2 and y.shape[1] == 1:
             hint = " For whole-number labels use loss='sparse_categorical_crossentropy'."
         raise ConfigError(f"y has shape {tuple(y.shape)}, but the model has {head.outputs} outputs.{hint}")
-    check_finite(y if "float" in str(y.dtype) else to_numpy(y), "y", "float64")
-    _check_range(head, to_numpy(y))
+    check_finite(y if "float" in str(y.dtype) else to_numpy(y), "y", "float64", place)
+    _check_range(head, to_numpy(y), place)
     return y
 
 
-def _check_range(head: Head, targets: Any) -> None:
+def _check_range(head: Head, targets: Any, place: Place) -> None:
     """Raise LabelError for a target that the loss has no value for."""
     name = head.loss.name
     if head.loss.targets == "shares":
@@ -115,10 +134,12 @@ def _check_range(head: Head, targets: Any) -> None:
         return
     if len(bad):
         row, column = bad[0]
-        raise LabelError(f"target {targets[row, column]:g} at row {row} is {what}; loss '{name}' can't take it. {cure}")
+        raise LabelError(
+            f"target {targets[row, column]:g} at row {place(int(row))} is {what}; loss '{name}' can't take it. {cure}"
+        )
 
 
-def _labels(head: Head, y: Any) -> Any:
+def _labels(head: Head, y: Any, place: Place) -> Any:
     """Whole-number labels [rows] in 0 ... outputs - 1."""
     host = to_numpy(y)
     if host.ndim == 2 and host.shape[1] == 1:
@@ -132,31 +153,33 @@ def _labels(head: Head, y: Any) -> Any:
         host = host.astype(np.int64)
     bad = np.flatnonzero(~np.isfinite(host)) if host.dtype.kind == "f" else np.empty(0, np.int64)
     if len(bad):
-        raise LabelError(f"label {host[bad[0]]} at row {bad[0]} is not a number. Drop the row or give it a label.")
+        raise LabelError(
+            f"label {host[bad[0]]} at row {place(int(bad[0]))} is not a number. Drop the row or give it a label."
+        )
     whole = host.astype(np.int64)
     fractional = np.flatnonzero(whole != host)
     if len(fractional):
         row = fractional[0]
         raise LabelError(
-            f"labels must be whole numbers for loss '{head.loss.name}'; row {row} is {host[row]:g}. "
+            f"labels must be whole numbers for loss '{head.loss.name}'; row {place(int(row))} is {host[row]:g}. "
             "For regression use loss='mse'."
         )
     last = head.outputs - 1
     negative, large = np.flatnonzero(whole < 0), np.flatnonzero(whole > last)
     if len(negative):
         raise LabelError(
-            f"label {whole[negative[0]]} at row {negative[0]} is negative; class labels must be 0..{last}."
+            f"label {whole[negative[0]]} at row {place(int(negative[0]))} is negative; class labels must be 0..{last}."
         )
     if len(large):
         label, row = whole[large[0]], large[0]
         raise LabelError(
-            f"label {label} at row {row} is outside 0..{last} (the model has {head.outputs} outputs). "
+            f"label {label} at row {place(int(row))} is outside 0..{last} (the model has {head.outputs} outputs). "
             f"Fix the labels or give the last layer {whole.max() + 1} units."
         )
     return whole
 
 
-def _weights(given: Any, rows: int) -> Any:
+def _weights(given: Any, rows: int, place: Place) -> Any:
     """Sample weights [rows] as float64 on the host, or None."""
     if given is None:
         return None
@@ -167,7 +190,5 @@ def _weights(given: Any, rows: int) -> Any:
         )
     bad = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
     if len(bad):
-        raise ConfigError(f"sample_weight must be finite and >= 0; got {weights[bad[0]]} at row {bad[0]}")
-    if not weights.any():
-        raise ConfigError("sample_weight is zero for every row; at least one row must count")
+        raise ConfigError(f"sample_weight must be finite and >= 0; got {weights[bad[0]]} at row {place(int(bad[0]))}")
     return weights

@@ -10,11 +10,33 @@ import numpy as np
 
 from deepmath.arrays import to_numpy
 from deepmath.program import Data, Recipe
+from deepmath.training.sources import Given, Source
+
+SAMPLE = 256
+"""How many rows, evenly spread, tell one source from another: reading all of them could take as long as training."""
 
 
 def facts_of(model: dict[str, Any], recipe: Recipe, data: Data, with_data: bool) -> dict[str, Any]:
     """Model, settings and (if asked: it reads all of them) data of a run, as values that can be compared."""
-    facts = {
+    facts = _settings(model, recipe) | {"rows": data.rows}
+    if with_data:
+        facts["data"] = digest(data)
+    return facts
+
+
+def facts_of_pieces(model: dict[str, Any], recipe: Recipe, given: Given, with_data: bool) -> dict[str, Any]:
+    """As `facts_of` for data that come in pieces; of a source, `SAMPLE` rows stand for all of them.
+
+    What a generator or a sequence will give can't be known: they are taken at their word.
+    """
+    facts = _settings(model, recipe) | {"rows": given.rows if isinstance(given, Source) else 0, "kind": given.kind}
+    if with_data and isinstance(given, Source):
+        facts["data"] = digest(Data(*given.take(np.unique(np.linspace(0, given.rows - 1, SAMPLE).astype(np.int64)))))
+    return facts
+
+
+def _settings(model: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    return {
         "model": hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()[:16],
         "precision": recipe.precision,
         "seed": recipe.seed,
@@ -23,11 +45,7 @@ def facts_of(model: dict[str, Any], recipe: Recipe, data: Data, with_data: bool)
         "shuffle": recipe.shuffle,
         "drop_last": recipe.drop_last,
         "origin": recipe.origin,
-        "rows": data.rows,
     }
-    if with_data:
-        facts["data"] = digest(data)
-    return facts
 
 
 def digest(data: Data) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.batches import row_weights
 from deepmath.errors import ConfigError, NonFiniteError, require
 from deepmath.optimizers.lbfgs import LBFGS, Standing
-from deepmath.program import Batch, Data, Program, Recipe, finished, row_weights
+from deepmath.program import Batch, Data, Program, Recipe, finished
 
 LAST_DIGITS = 64 * float(np.finfo(np.float64).eps)
 """An iteration that lowers the objective by less than this share of it is the last (scikit-learn's choice)."""

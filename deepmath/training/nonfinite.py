@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -44,13 +45,19 @@ class Guard:
     "rollback" begins the epoch again with half the learning rate and with the values of the last epoch's beginning
     whose first loss was at most twice the lowest such loss: the newest ones may be on their way out. "skip" leaves
     out the steps that give values which are not finite. Neither depends on when copies were taken: same seed, same
-    run.
+    run. `data_at(step)` are the data that hold a step's rows; where they come only once, it is None: then nothing can
+    be computed again, and there is only "stop", which goes back to the last copy and can't tell which layer it was.
     """
 
-    def __init__(self, run: Run, recipe: Recipe, data: Data, on_nan: str = "stop") -> None:
+    def __init__(self, run: Run, recipe: Recipe, data_at: Callable[[int], Data] | None, on_nan: str = "stop") -> None:
         if on_nan != "stop" and isinstance(recipe.optimizer, LBFGS):
             raise ConfigError(f"fit: on_nan={on_nan!r} needs an optimizer that steps; LBFGS can only stop")
-        self._run, self._recipe, self._data, self._on_nan = run, recipe, data, on_nan
+        if on_nan != "stop" and data_at is None:
+            raise ConfigError(
+                f"fit: on_nan={on_nan!r} goes back to earlier steps, and an iterable of batches can't; give a sequence "
+                "of batches, a source or arrays, or on_nan='stop'"
+            )
+        self._run, self._recipe, self._data_at, self._on_nan = run, recipe, data_at, on_nan
         self._careful = on_nan != "stop"
         self._rollbacks, self._skips, self._in_a_row = 0, 0, 0
         self._last_skip = -2
@@ -147,9 +154,11 @@ class Guard:
         if self._on_nan == "rollback" and self._rollbacks < ROLLBACKS:
             self._roll_back(what)
             return
+        if self._data_at is None:
+            self._fail(what, None, self._good)
         step, good = self._culprit(run.step if bad is None else bad)
         with np.errstate(all="ignore"):
-            cause = first_bad_value(self._recipe, self._data, good)
+            cause = first_bad_value(self._recipe, self._data_at(step), good)
         found = bad is not None or step < run.step
         if self._on_nan == "skip" and found and step >= self._first_step:
             self._skip(step, good, what, cause, results)
@@ -193,14 +202,20 @@ class Guard:
         self._keep(state)
         logger.warning("%s; step %d left out (%s); %d left out so far", what, step, cause, self._skips)
 
-    def _fail(self, what: str, cause: str | None, good: State) -> None:
+    def _fail(self, what: str, cause: str | None, good: State) -> NoReturn:
         self._run.failed = True
         self._run.program.load(good)
         rate = self._rate()
         saved = next((c.newest for c in self._run.callbacks if isinstance(c, Checkpoint) and c.newest), None)
+        first = f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values."
+        if self._data_at is None:
+            first = (
+                f"The model has its values of step {int(good['step'])}. Batches that come only once can't be computed "
+                "again: for the layer and its first bad value give a sequence of batches, a source or arrays."
+            )
         told = [
             f"{what}.",
-            f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values.",
+            first,
             f"Last good checkpoint: {saved}." if saved else "",
             f"Try a lower learning rate{'' if rate is None else f' (now {rate:g})'}, "
             "or gradient clipping (clipnorm=1.0).",

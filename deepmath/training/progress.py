@@ -58,7 +58,7 @@ class Meter:
     def speed(self, run: Run) -> float:
         """Samples for each second; 0 before the first step."""
         rows = run.facts["rows"] / run.steps_per_epoch  # so that a ragged last batch counts as what it is
-        if run.facts["drop_last"]:
+        if run.facts["drop_last"] or not rows:  # how many rows other batches will have, nobody knows
             rows = run.facts["batch_size"] * run.facts["accumulate"]
         return self._rate(run) * rows
 

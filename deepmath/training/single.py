@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from deepmath.backend import Backend
+from deepmath.batches import row_weights
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
-from deepmath.program import Batch, Data, Recipe, finished, row_weights
+from deepmath.program import Batch, Data, Recipe, finished
 from deepmath.training.history import summarize
 
 
@@ -59,7 +60,7 @@ class Single:
         program, recipe = self._program, self._recipe
         rows = np.arange(data.rows, dtype=np.int64)
         summed = recipe.head is not None and recipe.head.loss.summed
-        program.data = data
+        program.attach(data)
         with np.errstate(all="ignore"):
             gradients = program.gradients(Batch(rows, row_weights(data.weights, rows, summed)))
         weight = float(data.rows if data.weights is None else np.sum(data.weights))

@@ -20,7 +20,8 @@ from deepmath.training.logs import json_line
 def next_gradients(run: Run) -> dict[str, Any]:
     """Copies of the gradients that the next update will take, by parameter name, before any clipping.
 
-    They are those of the whole logical batch at the present weights. No visible value changes.
+    They are those of the whole logical batch at the present weights. No visible value changes. There
+    are none where a generator's last batch is gone.
     """
     if run.batches is None:
         raise ConfigError("gradients need the run's batches; this run has none")
@@ -28,7 +29,8 @@ def next_gradients(run: Run) -> dict[str, Any]:
     with np.errstate(all="ignore"):  # the loop finds what overflows
         for batch in run.batches.at(run.step):
             gradients = run.program.gradients(batch, gradients)
-    assert gradients is not None
+    if gradients is None:
+        return {}
     return {name: np.array(to_numpy(value)) for name, value in gradients.values.items()}
 
 
@@ -68,7 +70,10 @@ class GradientStatistics(Callback):
     def on_steps_end(self, run: Run) -> None:
         if run.step % self.every:
             return
-        record = {"step": run.step} | {name: describe(g) for name, g in next_gradients(run).items()}
+        gradients = next_gradients(run)
+        if not gradients:
+            return
+        record = {"step": run.step} | {name: describe(g) for name, g in gradients.items()}
         self.records.append(record)
         if self.path is not None:
             with open(self.path, "a", encoding="utf-8") as file:

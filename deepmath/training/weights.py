@@ -14,17 +14,22 @@ from deepmath.errors import ConfigError
 
 def held_out(
     X: Any, y: Any, weight: Any, validation_data: tuple[Any, ...] | None, split: float
-) -> tuple[Any, Any, Any, tuple[Any, ...] | None]:
-    """(X, y, weights, validation data): a split takes the last share of the rows, before anything is shuffled."""
+) -> tuple[Any, Any, Any, tuple[Any, Any, Any] | None]:
+    """(X, y, weights, validation data as such a triple or None).
+
+    A split takes the last share of the rows, before anything is shuffled.
+    """
     check_number("fit", "validation_split", split, low=0.0, high=1.0, open_high=True)
     if validation_data is not None:
         if split:
             raise ConfigError("fit: give validation_data or validation_split, not both")
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise ConfigError("fit: validation_data must be (X, y) or (X, y, sample_weight)")
-        return X, y, weight, tuple(validation_data)
+        return X, y, weight, (validation_data[0], validation_data[1], [*validation_data[2:], None][0])
     if not split:
         return X, y, weight, None
+    if y is None:
+        raise ConfigError("fit: validation_split needs arrays; for data that come in pieces give validation_data")
     X, y = (v if is_array(v) else np.asarray(v) for v in (X, y))
     rows = int(X.shape[0])
     kept = rows - round(rows * split)

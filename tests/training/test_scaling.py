@@ -7,10 +7,11 @@ import pytest
 import torch
 from networks import Case, compiled, recipe_of
 
+from deepmath.batches import InMemory
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.layers import BatchNormalization, Dense
 from deepmath.optimizers import Adam
-from deepmath.program import Batches, Data
+from deepmath.program import Data
 from deepmath.regularizers import L2
 from deepmath.training.scaling import LossScale, check, scaled_step, undone
 
@@ -76,8 +77,8 @@ def overflowing(limit: float):
     return undo
 
 
-def batches_of(example: Case) -> Batches:
-    return Batches(recipe_of(example), Data(example.X, example.y))
+def batches_of(example: Case) -> InMemory:
+    return InMemory(recipe_of(example), Data(example.X, example.y))
 
 
 def test_the_steps_are_those_without_scaling():

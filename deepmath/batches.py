@@ -1,0 +1,120 @@
+"""Which rows each step trains on: of data that are whole in memory, or of a stretch of data that come in pieces."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepmath.formulas.random import epoch_order
+from deepmath.program import Batch, Data, Recipe
+
+
+@dataclass(frozen=True)
+class Stretch(Data):
+    """Some of the rows of data that come in pieces: those of the steps `first_step` ... `last_step` - 1.
+
+    Step `first_step` + i visits the places `bounds[i]` ... `bounds[i + 1]` - 1 of `order` [rows], which holds
+    numbers of rows of x; without it rows come in their own order.
+    """
+
+    first_step: int = 0
+    bounds: Sequence[int] = (0,)
+    order: Any = None
+
+    @property
+    def last_step(self) -> int:
+        """The number of the first step that is not this stretch's."""
+        return self.first_step + len(self.bounds) - 1
+
+
+class Batches(abc.ABC):
+    """The micro-batches of each step. None of them has more than `micro` rows."""
+
+    def __init__(self, recipe: Recipe, data: Data, micro: int) -> None:
+        self.weights, self.micro = data.weights, micro
+        self._summed = recipe.head is not None and recipe.head.loss.summed
+
+    @abc.abstractmethod
+    def rows_of(self, step: int) -> Any:
+        """The numbers of the rows of update number `step`, in order."""
+
+    def at(self, step: int) -> list[Batch]:
+        """The micro-batches of update number `step`."""
+        rows = self.rows_of(step)
+        weights = row_weights(self.weights, rows, self._summed)
+        return [
+            Batch(rows[i : i + self.micro], weights[i : i + self.micro], i) for i in range(0, len(rows), self.micro)
+        ]
+
+    def weight_of(self, step: int) -> tuple[float, int]:
+        """The sum of the weights and the number of the rows of update number `step`."""
+        rows = self.rows_of(step)
+        return float(len(rows) if self.weights is None else math.fsum(self.weights[rows])), len(rows)
+
+
+class InMemory(Batches):
+    """Data that are whole: a rule of (seed, step) alone, run on the host."""
+
+    def __init__(self, recipe: Recipe, data: Data) -> None:
+        self.rows, self.seed, self.shuffle = data.rows, recipe.seed, recipe.shuffle
+        self._origin, self._first_epoch = recipe.origin, recipe.first_epoch
+        super().__init__(recipe, data, min(recipe.batch_size, self.rows))
+        self.logical = min(recipe.batch_size * recipe.accumulate, self.rows)
+        self.per_epoch = steps_per_epoch(self.rows, self.logical, recipe.drop_last)
+        self._order = functools.lru_cache(maxsize=2)(self._epoch)
+
+    def _epoch(self, epoch: int) -> Any:
+        return epoch_order(self.seed, epoch, self.rows) if self.shuffle else np.arange(self.rows, dtype=np.int64)
+
+    def position(self, step: int) -> tuple[int, int]:
+        """(epoch, place within the epoch) of update number `step`."""
+        epochs, place = divmod(step - self._origin, self.per_epoch)
+        return self._first_epoch + epochs, place
+
+    def rows_of(self, step: int) -> Any:
+        epoch, place = self.position(step)
+        return self._order(epoch)[place * self.logical : (place + 1) * self.logical]
+
+
+class InStretch(Batches):
+    """The steps of one stretch; there are no others."""
+
+    def __init__(self, recipe: Recipe, data: Stretch) -> None:
+        super().__init__(recipe, data, recipe.batch_size)
+        self._data = data
+
+    def rows_of(self, step: int) -> Any:
+        data, i = self._data, step - self._data.first_step
+        assert 0 <= i < len(data.bounds) - 1, f"step {step} lies outside the stretch at hand"
+        start, stop = data.bounds[i], data.bounds[i + 1]
+        return np.arange(start, stop, dtype=np.int64) if data.order is None else data.order[start:stop]
+
+
+def batches_of(recipe: Recipe, data: Data) -> Batches:
+    """The rule for data of this kind."""
+    return InStretch(recipe, data) if isinstance(data, Stretch) else InMemory(recipe, data)
+
+
+def steps_per_epoch(rows: int, logical: int, drop_last: bool) -> int:
+    """How many steps of `logical` rows an epoch has; the last may have fewer rows, unless it is dropped.
+
+    >>> steps_per_epoch(10, 4, drop_last=False), steps_per_epoch(10, 4, drop_last=True)
+    (3, 2)
+    """
+    whole, rest = divmod(rows, logical)
+    return whole if drop_last or not rest else whole + 1
+
+
+def row_weights(weights: Any, rows: Any, summed: bool) -> Any:
+    """What each row's loss is multiplied by: its share of the mean, or its weight in a sum; zero where none counts."""
+    if weights is None:
+        return np.full(len(rows), 1.0 if summed else 1.0 / len(rows))
+    chosen = weights[rows]
+    total = math.fsum(chosen)
+    return chosen if summed or total == 0.0 else chosen / total
