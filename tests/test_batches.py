@@ -86,7 +86,7 @@ EMPTY = [(n, b, a) for n, b, drop_last, a in COMBINATIONS if drop_last and b * a
 
 def test_all_combinations_are_tried():
     assert len(COMBINATIONS) == 160
-    assert len(EMPTY) == 41
+    assert len(EMPTY) == 53
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)

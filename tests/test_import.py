@@ -1,5 +1,6 @@
 """Importing deepmath is light: it loads no library that only some people need."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -8,7 +9,9 @@ HEAVY = ["cupy", "numba", "scipy", "torch", "jax", "matplotlib", "sklearn", "ric
 
 
 def fresh(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    """What a new process prints, with compiled modules kept on disk, as an installed package has them."""
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=given, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -67,17 +67,25 @@ def focal(xp: Namespace, p: Elements, d: Elements, gamma: Scalar, alpha: Scalar)
     >>> focal(np, np.asarray([[0.5]]), np.asarray([[1.0]]), 2.0, 0.25).round(6)
     array([[0.043322]])
     """
-    q = d * p + (1.0 - d) * (1.0 - p)
+    missed, cost = _missed(xp, p, d)
     weight = d * alpha + (1.0 - d) * (1.0 - alpha)
-    return xp.mean(weight * xp.pow(1.0 - q, gamma) * -xp.log(q), axis=-1, keepdims=True)
+    return xp.mean(weight * xp.pow(missed, gamma) * cost, axis=-1, keepdims=True)
 
 
 def focal_slope(xp: Namespace, p: Elements, d: Elements, gamma: Scalar, alpha: Scalar) -> Elements:
-    """s a (1 - q)^(gamma - 1) (gamma ln q - (1 - q) / q) / units, s = 2 d - 1."""
-    q = d * p + (1.0 - d) * (1.0 - p)
-    weight = (2.0 * d - 1.0) * (d * alpha + (1.0 - d) * (1.0 - alpha))
-    rest = 1.0 - q
-    return weight * (gamma * _power_below(xp, rest, gamma) * xp.log(q) - xp.pow(rest, gamma) / q) / p.shape[-1]
+    """-s a (gamma r^(gamma - 1) -ln q + r^gamma / q) / units with r = 1 - q and s = 2 d - 1."""
+    missed, cost = _missed(xp, p, d)
+    weight = (1.0 - 2.0 * d) * (d * alpha + (1.0 - d) * (1.0 - alpha))
+    bounded = xp.where(missed > 0.0, cost, 0.0)
+    hit = xp.where(d > 0.5, p, 1.0 - p)
+    return weight * (gamma * _power_below(xp, missed, gamma) * bounded + xp.pow(missed, gamma) / hit) / p.shape[-1]
+
+
+def _missed(xp: Namespace, p: Elements, d: Elements) -> tuple[Elements, Elements]:
+    """1 - q and -ln q, each from p itself: by way of q = 1 - p a small p would lose every digit."""
+    missed = xp.where(d > 0.5, 1.0 - p, p)
+    cost = xp.where(d > 0.5, -xp.log(xp.where(d > 0.5, p, 1.0)), -xp.log1p(-xp.where(d > 0.5, 0.0, p)))
+    return missed, cost
 
 
 def _power_below(xp: Namespace, rest: Elements, gamma: Scalar) -> Elements:

@@ -86,7 +86,8 @@ def poisson(xp: Namespace, p: Elements, d: Elements) -> Rows:
     >>> poisson(np, np.asarray([[1.0]]), np.asarray([[3.0]]))
     array([[1.]])
     """
-    return xp.mean(p - d * xp.log(xp.where(d > 0.0, p, 1.0)), axis=-1, keepdims=True)
+    counted = xp.minimum(xp.where(d > 0.0, p, 1.0), 1e30)  # beyond, the logarithm is lost beside p; inf - inf is not
+    return xp.mean(p - d * xp.log(counted), axis=-1, keepdims=True)
 
 
 def poisson_slope(xp: Namespace, p: Elements, d: Elements) -> Elements:

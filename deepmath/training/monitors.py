@@ -88,7 +88,12 @@ class EarlyStopping(Callback):
 
     def __post_init__(self) -> None:
         check_number("EarlyStopping", "patience", self.patience, low=0, whole=True)
+        self._recalled = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._watch = Monitor(self.monitor, self.min_delta, self.mode)
+        self._best = {}
 
     @property
     def best_epoch(self) -> int:
@@ -106,7 +111,11 @@ class EarlyStopping(Callback):
             )
 
     def on_train_begin(self, run: Run) -> None:
-        run.stop = self._watch.best_epoch >= 0 and self._watch.waited >= max(self.patience, 1)
+        if not self._recalled:  # each call of fit is watched anew, unless it goes on from a checkpoint
+            self._forget()
+        self._recalled = False
+        had_enough = self._watch.best_epoch >= 0 and self._watch.waited >= max(self.patience, 1)
+        run.stop = run.stop or had_enough
 
     def on_train_end(self, run: Run) -> None:
         if self._best and run.finished:
@@ -119,6 +128,7 @@ class EarlyStopping(Callback):
     def recall(self, memory: dict[str, Any]) -> None:
         self._watch.load(memory)
         self._best = {n.removeprefix("kept."): v for n, v in memory.items() if n.startswith("kept.")}
+        self._recalled = True
 
 
 @dataclass
@@ -142,16 +152,24 @@ class ReduceLROnPlateau(Callback):
         check_number(owner, "patience", self.patience, low=0, whole=True)
         check_number(owner, "cooldown", self.cooldown, low=0, whole=True)
         check_number(owner, "min_factor", self.min_factor, low=0.0, high=1.0)
+        self._recalled = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._watch = Monitor(self.monitor, self.min_delta, self.mode)
         self._cooling = 0
 
+    def on_train_begin(self, run: Run) -> None:
+        if not self._recalled:  # each call of fit is watched anew, unless it goes on from a checkpoint
+            self._forget()
+        self._recalled = False
+
     def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
-        if self._watch.improved(run.epoch - 1, logs):
-            return
+        improved = self._watch.improved(run.epoch - 1, logs)
         if self._cooling:
             self._cooling -= 1
             self._watch.waited = 0
-        elif self._watch.waited >= self.patience:
+        elif not improved and self._watch.waited >= self.patience:
             pace = run.program.pace
             pace.factor = max(pace.factor * self.factor, self.min_factor)
             self._cooling, self._watch.waited = self.cooldown, 0
@@ -163,3 +181,4 @@ class ReduceLROnPlateau(Callback):
     def recall(self, memory: dict[str, Any]) -> None:
         self._watch.load(memory)
         self._cooling = int(memory["cooling"])
+        self._recalled = True
