@@ -2,7 +2,7 @@
 
 import importlib
 
-from deepmath import activations, callbacks, initializers, losses, metrics, optimizers, regularizers, schedules
+from deepmath import activations, initializers, losses, metrics, optimizers, regularizers, schedules
 from deepmath.backend import backends, load_backend
 from deepmath.layers import (
     Activation,
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     """Load the modules that hang beside the model when they are first asked for."""
-    if name in ("datasets", "plots", "preprocessing"):
+    if name in ("callbacks", "datasets", "plots", "preprocessing"):
         return importlib.import_module(f"deepmath.{name}")
     raise AttributeError(f"module 'deepmath' has no attribute '{name}'")
 

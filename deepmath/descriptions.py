@@ -8,7 +8,6 @@ lists and dictionaries; `from_config` reads it back from a closed table of class
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -116,6 +115,8 @@ class Parametrized:
 
 def unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
     """Raise ConfigError for an unknown name, with the nearest one and all that there are."""
+    import difflib  # only for a message
+
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     raise ConfigError(f"unknown {what} '{name}'{hint}; known: {', '.join(sorted(known))}")
