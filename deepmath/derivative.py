@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from deepmath.errors import TraceError
+from deepmath.formulas.activations import tanh_slope
 from deepmath.graph import BATCH_SUM, Node, needed
 from deepmath.trace import Formula, Symbols, evaluate, trace
 
@@ -25,7 +26,7 @@ RULES: dict[str, Rule] = {
     "sqrt": lambda xp, y, c, a: (c / (2.0 * y),),
     "cos": lambda xp, y, c, a: (-(c * xp.sin(a)),),
     "sin": lambda xp, y, c, a: (c * xp.cos(a),),
-    "tanh": lambda xp, y, c, a: (c * _tanh_slope(xp, a),),
+    "tanh": lambda xp, y, c, a: (c * tanh_slope(xp, a, y),),
     "maximum": lambda xp, y, c, a, b: _larger(xp, c, a > b, a < b),
     "minimum": lambda xp, y, c, a, b: _larger(xp, c, a < b, a > b),
     "where": lambda xp, y, c, condition, a, b: (None, xp.where(condition, c, 0.0), xp.where(condition, 0.0, c)),
@@ -41,11 +42,6 @@ max(z, 0) has slope 0 at 0. Where several values of a row are the largest, they 
 
 FLAT = {"sign", "floor", "astype"}
 """Operations whose derivative is zero wherever it exists."""
-
-
-def _tanh_slope(xp: Any, a: Node) -> Node:
-    e = xp.exp(-2.0 * xp.abs(a))
-    return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
 
 def _larger(xp: Any, c: Node, first: Node, second: Node) -> tuple[Node, Node]:

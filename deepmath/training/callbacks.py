@@ -12,7 +12,8 @@ from deepmath.training.history import History
 
 @dataclass
 class Run:
-    """A training run as callbacks see it. Setting `stop` ends it; `failed` says that its values are no numbers.
+    """A training run as callbacks see it. Setting `stop` ends it; `failed` says that its values
+    can't be trusted: they are no numbers, or a step was cut short.
 
     `batches.at(step)` are the micro-batches of an update, `write_model(path)` saves the model with the present values.
     """

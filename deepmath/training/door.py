@@ -113,7 +113,7 @@ def _numbers(head: Head, y: Any, place: Place) -> Any:
         y = namespace_of(y).reshape(y, (-1, 1))
     if y.ndim != 2 or y.shape[1] != head.outputs:
         hint = ""
-        if head.loss.name == "categorical_crossentropy" and y.ndim == 2 and y.shape[1] == 1:
+        if head.loss.name.partition("(")[0] == "categorical_crossentropy" and y.ndim == 2 and y.shape[1] == 1:
             hint = " For whole-number labels use loss='sparse_categorical_crossentropy'."
         raise ConfigError(f"y has shape {tuple(y.shape)}, but the model has {head.outputs} outputs.{hint}")
     check_finite(y if "float" in str(y.dtype) else to_numpy(y), "y", "float64", place)
