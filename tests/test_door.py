@@ -86,9 +86,10 @@ def test_targets_have_one_column_for_each_output(y, shape):
     assert refusal(ConfigError, MSE, y=y) == f"y has shape {shape}, but the model has 3 outputs."
 
 
-def test_labels_for_a_loss_of_one_hot_rows_are_told_of_the_other_loss():
+@pytest.mark.parametrize("loss", [HOT, f"{HOT}(0.1)"])
+def test_labels_for_a_loss_of_one_hot_rows_are_told_of_the_other_loss(loss):
     end = "For whole-number labels use loss='sparse_categorical_crossentropy'."
-    assert refusal(ConfigError, HOT, y=Y[SPARSE]) == f"y has shape (6, 1), but the model has 3 outputs. {end}"
+    assert refusal(ConfigError, loss, y=Y[SPARSE]) == f"y has shape (6, 1), but the model has 3 outputs. {end}"
 
 
 def test_targets_are_finite():
