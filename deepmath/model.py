@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,14 +17,14 @@ from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Program, Recipe
 from deepmath.recipes import first_values, recipe_of
-from deepmath.summary import table
-from deepmath.training import door, evaluation, loop, nonfinite, settings, single, sources, start
-from deepmath.training.callbacks import Callback, Run
-from deepmath.training.checkpoints import resume_run
-from deepmath.training.fingerprint import digest
+from deepmath.summary import columns, table
+from deepmath.training import evaluation, fitting, opening, single
+from deepmath.training.callbacks import Callback
+from deepmath.training.door import Door, admit_inputs
 from deepmath.training.history import History
-from deepmath.training.progress import progress
-from deepmath.training.weights import held_out, taken_over
+from deepmath.training.settings import check_precision
+from deepmath.training.sources import Given, Rows, Whole
+from deepmath.training.weights import ALIKE, Counting, taken_over
 
 
 class Sequential:
@@ -84,32 +83,16 @@ class Sequential:
         self._loss = None if loss is None else losses.get(loss)
         self._metrics = tuple(metric_table.get(m) for m in metrics)
         self._values = {n: v for n, v in self._values.items() if n.startswith(("params.", "state."))}
-        self._program = None
 
     def fit(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        epochs: int = 1,
-        batch_size: int | str = 32,
-        validation_data: tuple[Any, ...] | None = None,
-        validation_split: float = 0.0,
-        sample_weight: Any = None,
-        class_weight: Mapping[Any, float] | None = None,
-        shuffle: bool | int = True,
-        drop_last: bool = False,
-        accumulate: int = 1,
-        steps_per_epoch: int | None = None,
-        callbacks: Sequence[Callback] = (),
-        verbose: int | str = "auto",
-        backend: str | Backend | None = None,
-        device: Any = None,
-        precision: str = "float32",
-        initial_epoch: int = 0,
-        resume: str | os.PathLike[str] | None = None,
-        on_nan: str = "stop",
-    ) -> History:
+        self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,
+        validation_data: tuple[Any, ...] | None = None, validation_split: float = 0.0,
+        sample_weight: Any = None, class_weight: Mapping[Any, float] | None = None,
+        shuffle: bool | int = True, drop_last: bool = False, accumulate: int = 1, steps_per_epoch: int | None = None,
+        callbacks: Sequence[Callback] = (), verbose: int | str = "auto",
+        backend: str | Backend | None = None, device: Any = None, precision: str = "float32",
+        initial_epoch: int = 0, resume: str | os.PathLike[str] | None = None, on_nan: str = "stop",
+    ) -> History:  # fmt: skip
         """Train on rows X [rows, features] and targets y [rows] or [rows, outputs].
 
         X alone may be a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or
@@ -125,39 +108,15 @@ class Sequential:
 
         Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
-        X, y, sample_weight, held = held_out(X, y, sample_weight, validation_data, validation_split)
-        X = sources.opened(X, y, sample_weight, steps_per_epoch, shuffle)
-        self.preprocessing = sources.fitted(self.preprocessing, X)
-        X = self._prepared(X)
-        chosen = load_backend(backend, device, X)
-        settings.check(chosen, precision, epochs, accumulate, initial_epoch, on_nan)
-        self._ensure_built(X)
-        recipe = self._recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
-        given = X, y, sample_weight, class_weight
-        named, history, new = resume is not None or bool(callbacks), History(), epochs - initial_epoch
-        begun = start.begin(chosen, recipe, self._values, self._config(), given, batch_size, new, named)
-        program, recipe, facts = begun.program, begun.recipe, begun.facts
-        run = Run(program, history, epochs, begun.per_epoch, recipe.columns, facts, callbacks, initial_epoch)
-        run.batches = begun.batches
-        run.write_model = lambda path: saving.write_model(
-            path, program.state(), self._config(), self._epochs_trained + run.epoch - initial_epoch, self.preprocessing
-        )
-        validate = None
-        if held is not None:
-            measured = door.admit(chosen, recipe, self._prepared(held[0]), *held[1:], "validation X")
-            facts |= {"validation": digest(measured)} if named else {}
-            validate = functools.partial(evaluation.evaluate, program, recipe, measured, self._scores)
-        if resume is not None:
-            resume_run(resume, run)
-        try:
-            watched = [*callbacks, *progress(verbose)]
-            loop.train(run, watched, validate, nonfinite.Guard(run, recipe, begun.data_at, on_nan), begun.minimize)
-        finally:
-            begun.close()
-            self._values = program.state()
-            self._epochs_trained += run.epoch - initial_epoch
-            self._program = None
-        return history
+        asked = fitting.Asked(epochs, batch_size, callbacks, verbose, initial_epoch, resume, on_nan)
+        rows, held = opening.held_out(Rows(X, y, sample_weight), validation_data, validation_split)
+        given = opening.opened(rows, steps_per_epoch, shuffle)
+        self.preprocessing = opening.fitted(self.preprocessing, given)
+        steps = {"shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate}
+        given, door = self._entered(given, backend, device, precision, Counting(class_weight), **steps)
+        measured = None if held is None else opening.prepared(self.preprocessing, Whole(held))
+        subject = fitting.Subject(self._values, self._config(), self._metrics, self._write, self._keep)
+        return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
         self, X: Any, y: Any, sample_weight: Any = None, *, backend: Any = None, device: Any = None,
@@ -165,13 +124,9 @@ class Sequential:
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single.check(self._optimizer, self.preprocessing)
-        X = self._prepared(X)
-        chosen = load_backend(backend, device, X)
-        settings.check(chosen, precision, 1, 1, 0, "stop")
-        self._ensure_built(X)
-        recipe = self._recipe(precision)
-        data = door.admit(chosen, recipe, X, y, sample_weight)
-        self._single = single.continued(self._single, chosen, recipe, data, lambda: self._values)
+        given, door = self._entered(Whole(Rows(X, y, sample_weight)), backend, device, precision)
+        data = door.admit(given.rows)
+        self._single = single.continued(self._single, door.backend, door.recipe, data, lambda: self._values)
         self._program = None
         return self._single.step(data)
 
@@ -180,21 +135,14 @@ class Sequential:
         precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
         """Loss, cost and metrics over a data set, by name, in prediction mode."""
-        X = self._prepared(X)
-        chosen = load_backend(backend, device, X)
-        self._ensure_built(X)
-        recipe = self._recipe(precision)
-        data = door.admit(chosen, recipe, X, y, sample_weight)
-        return evaluation.evaluate(self._compiled(chosen, recipe), recipe, data, self._scores)
+        given, door = self._entered(Whole(Rows(X, y, sample_weight)), backend, device, precision)
+        return evaluation.evaluate(self._compiled(door), door.recipe, door.admit(given.rows), self._metrics)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in."""
-        X = self._prepared(X)
-        chosen = load_backend(backend, device, X)
-        self._ensure_built(X)
-        x = door.admit_inputs(chosen, precision, X, self._shape)
-        recipe = self._recipe(precision, needs_loss=False)
-        y = self._compiled(chosen, recipe).predict(x)
+        given, door = self._entered(Whole(Rows(X, None)), backend, device, precision, needs_loss=False)
+        x = admit_inputs(door.backend, precision, given.rows.X, self._shape)
+        y = self._compiled(door).predict(x)
         return y if is_array(X) and not isinstance(X, np.ndarray) else to_numpy(y)
 
     def get_weights(self) -> list[Any]:
@@ -203,9 +151,7 @@ class Sequential:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
-        values = taken_over(weights, {n: self._values[n] for n in self._names()})
-        self._values |= values
-        self._program = None
+        self._values |= taken_over(weights, {n: self._values[n] for n in self._names()})
 
     def summary(self) -> str:
         """A table of the layers with output shapes and numbers of parameters."""
@@ -214,61 +160,56 @@ class Sequential:
     def plan(self, *, backend: Any = None, device: Any = None, precision: str = "float32") -> str:
         """Which part of the work runs how on a backend, and why: one line for each part."""
         self._need_weights()
-        chosen = load_backend(backend, device)
-        rows = self._compiled(chosen, self._recipe(precision, needs_loss=False)).plan()
-        width = max(len(part) for part, _ in rows)
-        return "\n".join(f"{part:<{width}}  {how}" for part, how in rows)
+        door = Door(load_backend(backend, device), self._recipe(precision, needs_loss=False))
+        return columns(self._compiled(door).plan())
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
         self._need_weights()
         values = self._values if include_optimizer else {n: v for n, v in self._values.items() if n in self._names()}
-        saving.write_model(path, values, self._config(), self._epochs_trained, self.preprocessing)
+        self._write(path, values)
+
+    def _write(self, path: str | os.PathLike[str], values: Mapping[str, Any], epochs: int = 0) -> None:
+        """The model's file with these values, after so many epochs more."""
+        saving.write_model(path, values, self._config(), self._epochs_trained + epochs, self.preprocessing)
+
+    def _keep(self, values: dict[str, Any], epochs: int) -> None:
+        """Take over the values after so many epochs more."""
+        self._values = values
+        self._epochs_trained += epochs
 
     def _config(self) -> dict[str, Any]:
-        return {
-            "layers": descriptions.config_of(self.layers),
-            "input_shape": list(self._shape or ()),
-            "seed": self.seed,
-            "optimizer": descriptions.config_of(self._optimizer),
-            "loss": descriptions.config_of(self._loss),
-            "metrics": descriptions.config_of(self._metrics),
-        } | rate_table.config_of(self._rates)
+        chosen = self._optimizer, self._loss, self._metrics, self._rates
+        return saving.config_of(self.layers, self._shape or (), self.seed, *chosen)
 
     @property
     def _values(self) -> dict[str, Any]:
-        """All values by name; those of `train_on_batch` are fetched when somebody asks."""
+        """All values by name; those of `train_on_batch` are fetched when somebody asks. New ones need new programs."""
         if self._single is not None:
             self._held = self._single.values
         return self._held
 
     @_values.setter
     def _values(self, values: dict[str, Any]) -> None:
-        self._held, self._single = values, None
+        self._held, self._single, self._program = values, None, None
 
     def _build(self, shape: tuple[int, ...]) -> None:
         fresh = first_values(self.layers, shape, self.seed)
         self._shape = shape
         self._values = fresh | {n: v for n, v in self._values.items() if n in fresh and v.shape == fresh[n].shape}
-        self._program = None
 
-    def _ensure_built(self, X: Any) -> None:
+    def _entered(
+        self, given: Given, backend: Any, device: Any, precision: str, counting: Counting = ALIKE, **settings: Any
+    ) -> tuple[Any, Door]:
+        """Data as the first layer takes them, and the door that they go through; a new model is built for them."""
+        given = opening.prepared(self.preprocessing, given)
+        chosen = load_backend(backend, device, given.like)
+        check_precision(chosen, precision)
         if not self.layers:
             raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
-        if self._shape is None:
-            shape = tuple(int(n) for n in (X.shape if is_array(X) else np.shape(X))[1:])
-            if shape:
-                self._build(shape)
-
-    @property
-    def _scores(self) -> list[metric_table.Score]:
-        return [m for m in self._metrics if isinstance(m, metric_table.Score)]
-
-    def _prepared(self, X: Any) -> Any:
-        """X as the first layer takes it."""
-        if self.preprocessing is None:
-            return X
-        return X.mapped(self.preprocessing.apply) if isinstance(X, sources.Given) else self.preprocessing.apply(X)
+        if self._shape is None and given.shape[1:]:
+            self._build(given.shape[1:])
+        return given, Door(chosen, self._recipe(precision, **settings), counting)
 
     def _need_weights(self) -> None:
         if self._shape is None:
@@ -283,18 +224,17 @@ class Sequential:
         if self._loss is None and needs_loss:
             raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
         assert self._shape is not None
-        rows = [m for m in self._metrics if not isinstance(m, metric_table.Score)]
         params = [n.removeprefix("params.") for n in self._held if n.startswith("params.")]
         return recipe_of(
-            self.layers, self._shape, self._optimizer, self._loss, rows, precision=precision, seed=self.seed,
+            self.layers, self._shape, self._optimizer, self._loss, self._metrics, precision=precision, seed=self.seed,
             rates=rate_table.by_parameter(self._rates, len(self.layers), params, self._optimizer),
             origin=int(self._held.get("step", 0) if self._single is None else self._single.steps),
             first_epoch=self._epochs_trained, **settings,
         )  # fmt: skip
 
-    def _compiled(self, backend: Backend, recipe: Recipe) -> Program:
+    def _compiled(self, door: Door) -> Program:
         """A program without data, kept for the next call with the same settings."""
-        key = (backend, recipe.precision, recipe.head)
+        key = (door.backend, door.recipe.precision, door.recipe.head)
         if self._program is None or self._program[0] != key:
-            self._program = key, backend.compile(recipe, self._values)
+            self._program = key, door.backend.compile(door.recipe, self._values)
         return self._program[1]

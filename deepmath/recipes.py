@@ -64,7 +64,8 @@ def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tu
         raise ConfigError(
             f"loss '{loss.name}': the last layer must give one row of numbers for each sample; got shape {outputs}"
         )
-    resolved = tuple(metric_table.resolve(m, outputs[0], loss.name) for m in metrics)
+    by_row = [m for m in metrics if not isinstance(m, metric_table.Score)]
+    resolved = tuple(metric_table.resolve(m, outputs[0], loss.name) for m in by_row)
     function: ActivationFunction | None = last.layer.activation if isinstance(last.layer, Activation) else None
     on_scores = loss.on_scores(function.name) if function is not None and len(parts) > 1 else None
     if on_scores is None:

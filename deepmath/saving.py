@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from deepmath import rates, storage
+from deepmath import descriptions, rates, storage
 from deepmath.descriptions import from_config
 from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Layer
@@ -26,6 +26,20 @@ class Found(NamedTuple):
     epochs_trained: int
     preprocessing: Any
     rates: dict[int | str, float]
+
+
+def config_of(
+    layers: Sequence[Layer], shape: Sequence[int], seed: int, optimizer: Any, loss: Any, metrics: Any, factors: Any
+) -> dict[str, Any]:
+    """A model's configuration, as plain values; `factors` are its layers' learning rates."""
+    return {
+        "layers": descriptions.config_of(layers),
+        "input_shape": list(shape),
+        "seed": seed,
+        "optimizer": descriptions.config_of(optimizer),
+        "loss": descriptions.config_of(loss),
+        "metrics": descriptions.config_of(metrics),
+    } | rates.config_of(factors)
 
 
 def write_model(

@@ -29,7 +29,17 @@ def table(layers: Sequence[Layer], shape: tuple[int, ...] | None, values: Mappin
         activation = getattr(getattr(layer, "activation", None), "name", "")
         rows.append((type(layer).__name__, output, activation, f"{count:,}" if shapes else "?"))
     rows.append(("total", "", "", f"{total:,}" if shapes else "?"))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    return columns(rows)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text, each column as wide as its widest cell.
+
+    >>> print(columns([("Dense", "fused"), ("Activation", "reference")]))
+    Dense       fused
+    Activation  reference
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

@@ -6,6 +6,7 @@ Behind the door there are only finite numbers of one precision, on one device, a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,25 @@ from deepmath.arrays import is_array, namespace_of, to_numpy
 from deepmath.backend import Backend
 from deepmath.errors import ConfigError, LabelError, NumericError
 from deepmath.program import Data, Head, Recipe
+from deepmath.training.sources import Rows
+from deepmath.training.weights import ALIKE, Counting
 
 Place = Callable[[int], Any]
 """What messages call the row that has this number in the arrays at hand: another number where they are a piece."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where data come in, for one recipe on one backend."""
+
+    backend: Backend
+    recipe: Recipe
+    counting: Counting = ALIKE
+
+    def admit(self, rows: Rows, place: Place | None = None, name: str = "X") -> Data:
+        """Checked data; `place` is given for a piece of a data set, as for `door.admit`."""
+        weights = self.counting.of(rows.y, rows.weights)
+        return admit(self.backend, self.recipe, rows.X, rows.y, weights, name, place)
 
 
 def admit(

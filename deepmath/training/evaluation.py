@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import to_numpy
-from deepmath.metrics import Score, measured
+from deepmath.metrics import Measure, Score, measured
 from deepmath.program import Data, Program, Recipe
 
 
-def evaluate(program: Program, recipe: Recipe, data: Data, scores: Sequence[Score]) -> dict[str, Any]:
+def evaluate(program: Program, recipe: Recipe, data: Data, metrics: Sequence[Measure]) -> dict[str, Any]:
     """Loss, cost and metrics by name, in prediction mode. Scores of predictions that are no numbers are NaN."""
+    scores = [m for m in metrics if isinstance(m, Score)]
     with np.errstate(all="ignore"):  # an infinite loss is a result, not a warning
         named = dict(zip(recipe.columns, map(float, program.measure(data)), strict=True))
         del named["weight"], named["rows"]

@@ -5,20 +5,18 @@ from __future__ import annotations
 import abc
 import functools
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from deepmath.backend import Backend
 from deepmath.batches import Stretch, steps_per_epoch
 from deepmath.errors import ConfigError
 from deepmath.formulas.random import epoch_order
-from deepmath.program import Data, Recipe
-from deepmath.training import door
+from deepmath.program import Data
+from deepmath.training.door import Door
 from deepmath.training.sources import CHUNK, Batched, Rows, Source, Streamed, rows_in
-from deepmath.training.weights import combined_weights
 
 logger = logging.getLogger("deepmath")
 BLOCKS = 16
@@ -26,20 +24,6 @@ BLOCKS = 16
 
 _BLOCKS_ORDER, _WINDOW_ORDER = 1, 2
 """Purposes of random numbers: the order of blocks in an epoch, and that of rows in a window."""
-
-
-@dataclass(frozen=True)
-class Door:
-    """Checks and converts a piece of the data, for one recipe on one backend."""
-
-    backend: Backend
-    recipe: Recipe
-    class_weight: Mapping[Any, float] | None = None
-
-    def admit(self, rows: Rows, place: door.Place) -> Data:
-        """Raises as `door.admit`; messages call a row by its place."""
-        weights = combined_weights(rows.y, rows.weights, self.class_weight)
-        return door.admit(self.backend, self.recipe, rows.X, rows.y, weights, place=place)
 
 
 class Feed(abc.ABC):

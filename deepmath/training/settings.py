@@ -8,11 +8,15 @@ from deepmath.errors import ConfigError
 from deepmath.training.nonfinite import CHOICES
 
 
-def check(backend: Backend, precision: str, epochs: int, accumulate: int, initial_epoch: int, on_nan: str) -> None:
-    """Raise ConfigError for a setting of `fit` that can't be used."""
+def check_precision(backend: Backend, precision: str) -> None:
+    """Raise ConfigError for a precision that a backend lacks."""
     if precision not in backend.precisions:
         known = ", ".join(backend.precisions)
         raise ConfigError(f"backend '{backend.name}' has no precision {precision!r}; it has {known}")
+
+
+def check(epochs: int, accumulate: int, initial_epoch: int, on_nan: str) -> None:
+    """Raise ConfigError for a setting of `fit` that can't be used."""
     check_number("fit", "epochs", epochs, low=0, whole=True)
     check_number("fit", "initial_epoch", initial_epoch, low=0, whole=True)
     check_number("fit", "accumulate", accumulate, low=1, whole=True)

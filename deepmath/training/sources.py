@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,14 +29,36 @@ class Rows(NamedTuple):
 
 
 class Given(abc.ABC):
-    """Data for `fit` that are not arrays in memory. `shape` is that of all inputs; a generator's rows count as 0."""
+    """Data that somebody handed in. `shape` is that of all inputs; a generator's rows count as 0.
+
+    `like` is an array in whose library the work should be done, where there is one.
+    """
 
     shape: tuple[int, ...]
     kind: str
+    like: Any = None
 
     @abc.abstractmethod
     def mapped(self, change: Callable[[Any], Any]) -> Given:
         """The same data with changed inputs."""
+
+
+class Whole(Given):
+    """Arrays in memory, of any library, as they were given: they are checked at the door."""
+
+    kind = "memory"
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows, self.like = rows, rows.X
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """That of X, as NumPy sees what is no array."""
+        X = self.rows.X
+        return tuple(int(n) for n in (X.shape if is_array(X) else np.shape(X)))
+
+    def mapped(self, change: Callable[[Any], Any]) -> Whole:
+        return Whole(changed(self.rows, change))
 
 
 class Source(Given):
@@ -156,59 +178,6 @@ class _Mapped(Source):
         return changed(self._source.take(numbers), self._change)
 
 
-def opened(X: Any, y: Any, weights: Any, steps_per_epoch: int | None, shuffle: bool | int) -> Any:
-    """X as `Given` where it is a source, a memory map, or batches; X itself where it is arrays in memory.
-
-    Arrays in memory that are shuffled within a window are a source too, so that they train as a file would.
-    """
-    windowed = not isinstance(shuffle, (bool, np.bool_))
-    if y is not None:
-        if isinstance(X, Source) or steps_per_epoch is not None:
-            what = "a source brings its own targets" if isinstance(X, Source) else "steps_per_epoch is for generators"
-            raise ConfigError(f"fit: {what}; leave out {'y' if isinstance(X, Source) else 'it, or y'}")
-        return ArraySource(X, y, weights) if windowed or isinstance(X, np.memmap) else X
-    if is_array(X) or isinstance(X, (str, bytes, dict)):
-        raise ConfigError(f"fit: y is missing; give fit(X, y), a source, or batches (X, y). X is {_kind(X)}")
-    if weights is not None:
-        raise ConfigError("fit: sample_weight goes with arrays; a source or a batch brings its own: (X, y, weights)")
-    if not isinstance(X, Source) and windowed:
-        raise ConfigError(f"fit: shuffle={shuffle!r} rows needs rows; batches are shuffled as a whole, or not at all")
-    if isinstance(X, Source) or (isinstance(X, Sized) and hasattr(X, "__getitem__")):
-        if steps_per_epoch is not None:
-            raise ConfigError("fit: steps_per_epoch is for generators; this data set has a length")
-        return X if isinstance(X, Source) else Batched(X)
-    if not isinstance(X, Iterable):
-        raise ConfigError(f"fit: y is missing, and X is {_kind(X)}, not a source and no batches (X, y)")
-    if steps_per_epoch is None:
-        if not isinstance(X, Sized):
-            raise ConfigError("fit: a generator needs steps_per_epoch, how many of its batches make an epoch")
-        steps_per_epoch = len(X)
-    if isinstance(steps_per_epoch, bool) or int(steps_per_epoch) != steps_per_epoch or steps_per_epoch < 1:
-        raise ConfigError(f"fit: steps_per_epoch must be a whole number >= 1; got {steps_per_epoch!r}")
-    return Streamed(X, int(steps_per_epoch))
-
-
-def fitted(preprocessing: Any, X: Any) -> Any:
-    """A preprocessing fitted to X if it isn't yet; to a source chunk by chunk."""
-    if not hasattr(preprocessing, "fit"):
-        return preprocessing
-    if not isinstance(X, Given):
-        return preprocessing.fit(X)
-    if not isinstance(X, Source):
-        raise ConfigError("preprocessing can't be fitted to batches as they come: pass one that is, by .fit(rows)")
-    return preprocessing.fit_batches(_Chunks(X))
-
-
-class _Chunks:
-    """The inputs of a source, as often as somebody goes through them."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._source.inputs()
-
-
 def rows_in(bytes_: int, features: tuple[int, ...]) -> int:
     """How many rows of float32 numbers take about so many bytes; at least one.
 
@@ -243,7 +212,7 @@ def unordered(array: Any) -> None:
 def as_rows(batch: Any, number: int) -> Rows:
     """A batch as somebody gave it. Raises ConfigError that names it by its number."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-        raise ConfigError(f"batch {number} must be (X, y) or (X, y, weights); got {_kind(batch)}")
+        raise ConfigError(f"batch {number} must be (X, y) or (X, y, weights); got {kind_of(batch)}")
     return Rows(*(None if a is None else a if is_array(a) else np.asarray(a) for a in batch))
 
 
@@ -256,6 +225,7 @@ def _each(arrays: Rows, function: Callable[[Any], Any]) -> Rows:
     return Rows(*(None if a is None else function(to_numpy(a)) for a in arrays))
 
 
-def _kind(x: Any) -> str:
+def kind_of(x: Any) -> str:
+    """What messages call something that was not expected."""
     size = f" of {len(x)}" if isinstance(x, (tuple, list)) else ""
     return f"a {type(x).__name__}{size}"

@@ -14,12 +14,12 @@ from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 from deepmath.optimizers import LBFGS
 from deepmath.program import Data, Program, Recipe
-from deepmath.training import door, lbfgs, settings
+from deepmath.training import lbfgs, settings
+from deepmath.training.door import Door
 from deepmath.training.fed import FedProgram
-from deepmath.training.feeds import Door, feed_of
+from deepmath.training.feeds import feed_of
 from deepmath.training.fingerprint import facts_of, facts_of_pieces
-from deepmath.training.sources import Given, Source
-from deepmath.training.weights import combined_weights
+from deepmath.training.sources import Given, Source, Whole
 
 
 @dataclass(frozen=True)
@@ -45,66 +45,56 @@ class Begun:
 
 
 def begin(
-    backend: Backend,
-    recipe: Recipe,
-    values: Mapping[str, Any],
-    model: dict[str, Any],
-    data: tuple[Any, Any, Any, Mapping[Any, float] | None],
-    batch_size: int | str,
-    epochs: int,
+    door: Door, values: Mapping[str, Any], model: dict[str, Any], given: Given, batch_size: int | str, epochs: int,
     named: bool,
-) -> Begun:
-    """Check X, y, sample weights and class weights (`data`), and compile the recipe for them.
+) -> Begun:  # fmt: skip
+    """Check the data at the door, and compile its recipe for them.
 
     `epochs` are those of this run. `named` says whether the facts must tell these data from others. Raises
     ConfigError, LabelError or NumericError.
     """
-    X, y, sample_weight, class_weight = data
+    recipe = door.recipe
     if isinstance(recipe.shuffle, np.bool_):  # anything else that is no bool is a window
         recipe = replace(recipe, shuffle=bool(recipe.shuffle))
-    whole = isinstance(recipe.optimizer, LBFGS)
-    if isinstance(X, Given):
-        if whole:
-            raise ConfigError("LBFGS takes all rows in every step; give arrays in memory, or another optimizer")
-        return _begin_in_pieces(backend, recipe, values, model, X, class_weight, batch_size, epochs, named)
-    admitted = door.admit(backend, recipe, X, y, combined_weights(y, sample_weight, class_weight))
-    size = settings.batch_size(batch_size, admitted.rows, recipe.drop_last, recipe.accumulate)
-    recipe = replace(recipe, batch_size=size)
-    program = backend.compile(lbfgs.standing(recipe) if whole else recipe, values, admitted)
-    minimize = lbfgs.on_all_rows(program, recipe.optimizer, recipe, admitted) if whole else None
-    facts = facts_of(model, recipe, admitted, named)
-    batches = InMemory(recipe, admitted)
-    return Begun(program, recipe, batches.per_epoch, facts, batches, lambda _: admitted, minimize)
+    if isinstance(given, Whole):
+        return _begin_in_memory(replace(door, recipe=recipe), values, model, given, batch_size, named)
+    if isinstance(recipe.optimizer, LBFGS):
+        raise ConfigError("LBFGS takes all rows in every step; give arrays in memory, or another optimizer")
+    recipe = replace(recipe, batch_size=_piece_size(recipe, given, batch_size))
+    feed = feed_of(replace(door, recipe=recipe), given)
+    last = recipe.origin + epochs * feed.per_epoch
+    program = FedProgram(door.backend.compile(recipe, values, _nothing(door.backend, recipe)), feed, last)
+    facts = facts_of_pieces(model, recipe, given, named)
+    return Begun(program, recipe, feed.per_epoch, facts, program, program.data_at if feed.again else None)
 
 
-def _begin_in_pieces(
-    backend: Backend,
-    recipe: Recipe,
-    values: Mapping[str, Any],
-    model: dict[str, Any],
-    given: Given,
-    class_weight: Mapping[Any, float] | None,
-    batch_size: int | str,
-    epochs: int,
-    named: bool,
+def _begin_in_memory(
+    door: Door, values: Mapping[str, Any], model: dict[str, Any], given: Whole, batch_size: int | str, named: bool
 ) -> Begun:
+    recipe, backend = door.recipe, door.backend
+    data = door.admit(given.rows)
+    size = settings.batch_size(batch_size, data.rows, recipe.drop_last, recipe.accumulate)
+    recipe = replace(recipe, batch_size=size)
+    whole = isinstance(recipe.optimizer, LBFGS)
+    program = backend.compile(lbfgs.standing(recipe) if whole else recipe, values, data)
+    minimize = lbfgs.on_all_rows(program, recipe.optimizer, recipe, data) if whole else None
+    batches = InMemory(recipe, data)
+    facts = facts_of(model, recipe, data, named)
+    return Begun(program, recipe, batches.per_epoch, facts, batches, lambda _: data, minimize)
+
+
+def _piece_size(recipe: Recipe, given: Given, batch_size: int | str) -> int:
+    """The rows of a micro-batch of data that come in pieces."""
     if isinstance(given, Source):
         if not isinstance(recipe.shuffle, bool):
             check_number("fit", "shuffle", recipe.shuffle, low=1, whole=True)
-        size = settings.batch_size(batch_size, given.rows, recipe.drop_last, recipe.accumulate)
-        size = min(size, given.rows)
-    elif recipe.accumulate != 1:
+        return min(settings.batch_size(batch_size, given.rows, recipe.drop_last, recipe.accumulate), given.rows)
+    if recipe.accumulate != 1:
         raise ConfigError("fit: a batch that comes as it is makes one step; accumulate must be 1")
-    else:
-        size = int(np.shape(given.first.X)[0])  # type: ignore[attr-defined]
-        if size == 0:
-            raise ConfigError("fit: batch 0 has no rows")
-    recipe = replace(recipe, batch_size=size)
-    feed = feed_of(Door(backend, recipe, class_weight), given)
-    last = recipe.origin + epochs * feed.per_epoch
-    program = FedProgram(backend.compile(recipe, values, _nothing(backend, recipe)), feed, last)
-    facts = facts_of_pieces(model, recipe, given, named)
-    return Begun(program, recipe, feed.per_epoch, facts, program, program.data_at if feed.again else None)
+    size = int(np.shape(given.first.X)[0])  # type: ignore[attr-defined]
+    if size == 0:
+        raise ConfigError("fit: batch 0 has no rows")
+    return size
 
 
 def _nothing(backend: Backend, recipe: Recipe) -> Stretch:

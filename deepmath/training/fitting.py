@@ -1,0 +1,75 @@
+"""A call of `fit`, from the data at the door to the history: begin, resume, train, hand back what was learnt."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deepmath.metrics import Measure
+from deepmath.training import evaluation, loop, nonfinite, settings, start
+from deepmath.training.callbacks import Callback, Run
+from deepmath.training.checkpoints import resume_run
+from deepmath.training.door import Door
+from deepmath.training.fingerprint import digest
+from deepmath.training.history import History
+from deepmath.training.progress import progress
+from deepmath.training.sources import Given, Whole
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How long to train and what happens meanwhile: arguments of `Sequential.fit`, which explains them."""
+
+    epochs: int
+    batch_size: int | str
+    callbacks: Sequence[Callback]
+    verbose: int | str
+    initial_epoch: int
+    resume: str | os.PathLike[str] | None
+    on_nan: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a run must know of the model.
+
+    `values` are those it starts from. `write(path, values, epochs)` saves the model as it is after so many epochs of
+    this run; `keep(values, epochs)` hands them back.
+    """
+
+    values: Mapping[str, Any]
+    config: dict[str, Any]
+    metrics: Sequence[Measure]
+    write: Callable[[Any, dict[str, Any], int], None]
+    keep: Callable[[dict[str, Any], int], None]
+
+
+def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: Asked) -> History:
+    """Train on `given`, validate on what is `held` out, and hand back the values, also of a run that was cut short."""
+    recipe, first = door.recipe, asked.initial_epoch
+    settings.check(asked.epochs, recipe.accumulate, first, asked.on_nan)
+    named = asked.resume is not None or bool(asked.callbacks)
+    begun = start.begin(door, subject.values, subject.config, given, asked.batch_size, asked.epochs - first, named)
+    program, recipe, facts, history = begun.program, begun.recipe, begun.facts, History()
+    run = Run(program, history, asked.epochs, begun.per_epoch, recipe.columns, facts, asked.callbacks, first)
+    run.batches = begun.batches
+    run.write_model = lambda path: subject.write(path, program.state(), run.epoch - first)
+    validate = None
+    if held is not None:
+        assert isinstance(held, Whole)
+        measured = Door(door.backend, recipe).admit(held.rows, name="validation X")
+        facts |= {"validation": digest(measured)} if named else {}
+        validate = functools.partial(evaluation.evaluate, program, recipe, measured, subject.metrics)
+    if asked.resume is not None:
+        resume_run(asked.resume, run)
+    try:
+        watched = [*asked.callbacks, *progress(asked.verbose)]
+        guard = nonfinite.Guard(run, recipe, begun.data_at, asked.on_nan)
+        loop.train(run, watched, validate, guard, begun.minimize)
+    finally:
+        begun.close()
+        subject.keep(program.state(), run.epoch - first)
+    return history
