@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.formulas.random import epoch_order
-from deepmath.program import Batch, Data, Recipe
+from deepmath.program import Batch, Data, Recipe, tally
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Batches(abc.ABC):
         ]
 
     def weight_of(self, step: int) -> tuple[float, int]:
-        """The sum of the weights and the number of the rows of update number `step`."""
+        """The sum of the weights of update number `step`, and how many of its rows count."""
         rows = self.rows_of(step)
-        return float(len(rows) if self.weights is None else math.fsum(self.weights[rows])), len(rows)
+        return tally(None if self.weights is None else self.weights[rows], len(rows))
 
 
 class InMemory(Batches):

@@ -25,10 +25,13 @@ class Loss(Parametrized):
     """value(xp, p, d, *constants): predictions and targets [batch, units] -> [batch, 1]; `slope` its derivative by p.
 
     Without a slope the derivative is taken on the formula's graph. `targets` says what d is: "values" (any
-    finite numbers), "counts" (numbers >= 0), "shares" (numbers from 0 to 1), or "labels" (whole numbers, turned
-    into one-hot rows). `logits` names an output activation, and the same loss written in terms of the scores in
-    front of it, which is stable where the activation saturates: (name, value, slope). A batch's loss is the
-    mean over its rows, or where `summed` the sum.
+    finite numbers), "counts" (numbers >= 0), "shares" (numbers from 0 to 1), "signs" (0 or -1 for no, 1 for yes;
+    formulas get 0 and 1), or "labels" (whole numbers, turned into one-hot rows). `logits` names an output
+    activation, and the same loss written in terms of the scores in front of it, which is stable where the
+    activation saturates: (name, value, slope). A batch's loss is the mean over its rows, or where `summed` the sum.
+
+    Where each output answers a question of its own, `yes_above` is the prediction above which it says yes: 0.5 for
+    chances, 0 for margins. It is None where outputs are judged together, as classes that exclude one another.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Loss(Parametrized):
     constants: tuple[float, ...] = field(default=(), repr=False)
     limits: tuple[tuple[str, float, float], ...] = field(default=(), repr=False)
     summed: bool = False
+    yes_above: float | None = None
 
     def on_scores(self, activation: str | None) -> Loss | None:
         """This loss of the scores in front of the output activation, if it is written for that activation."""
@@ -81,12 +85,14 @@ _row("huber", regression.huber, regression.huber_slope, constants=(1.0,), limits
 _row("log_cosh", regression.log_cosh, regression.log_cosh_slope)
 _row("quantile", regression.quantile, regression.quantile_slope, constants=(0.5,), limits=(("q", 0.0, 1.0),))
 _row("poisson", regression.poisson, regression.poisson_slope, "counts")
-_row("binary_crossentropy", formulas.binary_crossentropy, formulas.binary_crossentropy_slope, "shares", _BINARY)
+_CHANCES = formulas.binary_crossentropy, formulas.binary_crossentropy_slope
+_row("binary_crossentropy", *_CHANCES, "shares", _BINARY, yes_above=0.5)
 _row("categorical_crossentropy", *_CATEGORICAL, "shares", _CLASSES, limits=_SMOOTHING)
 _row("sparse_categorical_crossentropy", *_CATEGORICAL, "labels", _CLASSES, limits=_SMOOTHING)
-_row("hinge", margins.hinge, margins.hinge_slope, "shares")
-_row("squared_hinge", margins.squared_hinge, margins.squared_hinge_slope, "shares")
+_row("hinge", margins.hinge, margins.hinge_slope, "signs", yes_above=0.0)
+_row("squared_hinge", margins.squared_hinge, margins.squared_hinge_slope, "signs", yes_above=0.0)
 _row("kl_divergence", margins.kl_divergence, margins.kl_divergence_slope, "shares")
-_row("focal", margins.focal, margins.focal_slope, "shares", _FOCAL, constants=(2.0, 0.25), limits=_FOCAL_LIMITS)
+_FOCUS = {"constants": (2.0, 0.25), "limits": _FOCAL_LIMITS, "yes_above": 0.5}
+_row("focal", margins.focal, margins.focal_slope, "shares", _FOCAL, **_FOCUS)
 _TABLE.add(get("mse"), "mean_squared_error")
 _TABLE.add(get("mae"), "mean_absolute_error")

@@ -11,7 +11,6 @@ import numpy as np
 from deepmath import descriptions, losses, optimizers, saving
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
-from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
@@ -20,8 +19,9 @@ from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
 from deepmath.training import evaluation, fitting, opening, single
 from deepmath.training.callbacks import Callback
-from deepmath.training.door import Door, admit_inputs
+from deepmath.training.door import Door, features
 from deepmath.training.history import History
+from deepmath.training.pieces import Pieces
 from deepmath.training.settings import check_precision
 from deepmath.training.sources import Given, Rows, Whole
 from deepmath.training.weights import ALIKE, Counting, taken_over
@@ -86,8 +86,8 @@ class Sequential:
 
     def fit(
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,
-        validation_data: tuple[Any, ...] | None = None, validation_split: float = 0.0,
-        sample_weight: Any = None, class_weight: Mapping[Any, float] | None = None,
+        validation_data: Any = None, validation_split: float = 0.0, sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | str | None = None, ignore_label: float | None = None,
         shuffle: bool | int = True, drop_last: bool = False, accumulate: int = 1, steps_per_epoch: int | None = None,
         callbacks: Sequence[Callback] = (), verbose: int | str = "auto",
         backend: str | Backend | None = None, device: Any = None, precision: str = "float32",
@@ -98,6 +98,10 @@ class Sequential:
         X alone may be a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or
         a generator of them with `steps_per_epoch`. Sources and memory maps are read while they train, in the order of
         arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows.
+
+        `class_weight` maps labels to numbers; "balanced" makes them rows / (classes x rows of the class). Rows whose
+        label is `ignore_label` count nothing, nor in metrics and validation, though batch normalisation sees them.
+        `validation_data` are (X, y[, weights]), a source or batches, all of them measured after each epoch.
 
         `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
         step. `validation_split` holds out the last share of the rows. `epochs` is the total, of which
@@ -113,37 +117,43 @@ class Sequential:
         given = opening.opened(rows, steps_per_epoch, shuffle)
         self.preprocessing = opening.fitted(self.preprocessing, given)
         steps = {"shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate}
-        given, door = self._entered(given, backend, device, precision, Counting(class_weight), **steps)
-        measured = None if held is None else opening.prepared(self.preprocessing, Whole(held))
+        counting = Counting(class_weight, ignore_label).counted(given)
+        given, door = self._entered(given, backend, device, precision, counting, **steps)
+        measured = None if held is None else opening.prepared(self.preprocessing, held)
         subject = fitting.Subject(self._values, self._config(), self._metrics, self._write, self._keep)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
-        self, X: Any, y: Any, sample_weight: Any = None, *, backend: Any = None, device: Any = None,
-        precision: str = "float32",
+        self, X: Any, y: Any, sample_weight: Any = None, *, ignore_label: float | None = None,
+        backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single.check(self._optimizer, self.preprocessing)
-        given, door = self._entered(Whole(Rows(X, y, sample_weight)), backend, device, precision)
+        counting, given = Counting(ignore_label=ignore_label), Whole(Rows(X, y, sample_weight))
+        given, door = self._entered(given, backend, device, precision, counting)
         data = door.admit(given.rows)
         self._single = single.continued(self._single, door.backend, door.recipe, data, lambda: self._values)
         self._program = None
         return self._single.step(data)
 
     def evaluate(
-        self, X: Any, y: Any, *, sample_weight: Any = None, backend: Any = None, device: Any = None,
-        precision: str = "float32",
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, ignore_label: float | None = None,
+        backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
-        """Loss, cost and metrics over a data set, by name, in prediction mode."""
-        given, door = self._entered(Whole(Rows(X, y, sample_weight)), backend, device, precision)
-        return evaluation.evaluate(self._compiled(door), door.recipe, door.admit(given.rows), self._metrics)
+        """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them."""
+        given, counting = opening.measurable(Rows(X, y, sample_weight), "evaluate"), Counting(ignore_label=ignore_label)
+        given, door = self._entered(given, backend, device, precision, counting)
+        pieces = Pieces(given, door.recipe.parts[0].shape, door.admit)
+        return evaluation.evaluate(self._compiled(door), door.recipe, pieces, self._metrics)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
-        """Predictions [rows, outputs] for X [rows, features], in the library that X came in."""
-        given, door = self._entered(Whole(Rows(X, None)), backend, device, precision, needs_loss=False)
-        x = admit_inputs(door.backend, precision, given.rows.X, self._shape)
-        y = self._compiled(door).predict(x)
-        return y if is_array(X) and not isinstance(X, np.ndarray) else to_numpy(y)
+        """Predictions [rows, outputs] for X [rows, features], in the library that X came in.
+
+        X may be a source or batches as for `fit`: they are read piece by piece, and their targets passed over.
+        """
+        given, door = self._entered(opening.inputs(X), backend, device, precision, needs_loss=False)
+        pieces = Pieces(given, door.recipe.parts[0].shape, door.admit_inputs)
+        return evaluation.predict(self._compiled(door), pieces, given.like)
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
@@ -207,8 +217,8 @@ class Sequential:
         check_precision(chosen, precision)
         if not self.layers:
             raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
-        if self._shape is None and given.shape[1:]:
-            self._build(given.shape[1:])
+        if self._shape is None:
+            self._build(features(given.shape))
         return given, Door(chosen, self._recipe(precision, **settings), counting)
 
     def _need_weights(self) -> None:

@@ -8,6 +8,7 @@ stands between `gradients` and `apply`.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula
 
 RESULTS = ("loss", "cost", "weight", "rows")
-"""What every step reports in front of the metrics: objective, loss without penalties, sum of weights, rows."""
+"""What every step reports in front of the metrics: objective, loss without penalties, sum of weights, rows counted."""
 
 
 class Part(NamedTuple):
@@ -71,6 +72,7 @@ class Batch:
 class Data:
     """Inputs [rows, ...] and targets, in the program's library and precision; weights [rows] are float64 on the host.
 
+    A row of weight 0 counts nowhere: not for the loss, its gradient and the metrics, nor in the number of rows.
     Targets are [rows, outputs], or whole-number labels [rows].
     """
 
@@ -81,6 +83,11 @@ class Data:
     @property
     def rows(self) -> int:
         return int(self.x.shape[0])
+
+    @property
+    def counted(self) -> tuple[float, int]:
+        """What the rows' weights sum to, and how many rows count."""
+        return tally(self.weights, self.rows)
 
 
 @dataclass(frozen=True)
@@ -179,11 +186,16 @@ class Program(abc.ABC):
         """(which part, how it runs and why) for each part of the work."""
 
 
+def tally(weights: Any, rows: int) -> tuple[float, int]:
+    """The sum of weights [rows] (None: each is 1), and how many rows count: those of weight 0 are as if not there."""
+    return (float(rows), rows) if weights is None else (math.fsum(weights), int(np.count_nonzero(weights)))
+
+
 def weighted_sums(rows: Sequence[Any], weights: Any) -> Any:
     """[sum of weights times loss, *metric sums] from host arrays [rows]; a row of weight 0 adds nothing, ever."""
-    loss, *metrics = (np.asarray(r, np.float64) for r in rows)
     counted = weights > 0.0
-    return np.asarray([np.sum(weights[counted] * loss[counted]), *(np.sum(m) for m in metrics)])
+    loss, *metrics = (np.asarray(r, np.float64)[counted] for r in rows)
+    return np.asarray([np.sum(weights[counted] * loss), *(np.sum(m) for m in metrics)])
 
 
 def finished(sums: Any, weight: float, rows: int) -> Any:

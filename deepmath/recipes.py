@@ -65,7 +65,7 @@ def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tu
             f"loss '{loss.name}': the last layer must give one row of numbers for each sample; got shape {outputs}"
         )
     by_row = [m for m in metrics if not isinstance(m, metric_table.Score)]
-    resolved = tuple(metric_table.resolve(m, outputs[0], loss.name) for m in by_row)
+    resolved = tuple(metric_table.resolve(m, outputs[0], loss.yes_above) for m in by_row)
     function: ActivationFunction | None = last.layer.activation if isinstance(last.layer, Activation) else None
     on_scores = loss.on_scores(function.name) if function is not None and len(parts) > 1 else None
     if on_scores is None:

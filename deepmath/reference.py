@@ -137,9 +137,9 @@ class ReferenceProgram(Program):
             rows = formula(self.xp, z, self._targets(data.targets[start:stop, ...]), self._index, *self._constants)
             weights = np.ones(stop - start) if data.weights is None else data.weights[start:stop]
             total += weighted_sums([to_numpy(r)[:, 0] for r in rows], weights)
-        weight = float(data.rows if data.weights is None else math.fsum(data.weights))
+        weight, count = data.counted
         total[0] /= 1.0 if head.loss.summed else weight or 1.0
-        return finished(np.concatenate([[self._penalty()], total]), weight, data.rows)
+        return finished(np.concatenate([[self._penalty()], total]), weight, count)
 
     def state(self) -> dict[str, Any]:
         named = {f"params.{n}": v for n, v in self._params.items()} | {f"state.{n}": v for n, v in self._state.items()}

@@ -45,7 +45,7 @@ def changed(array: np.ndarray, place: object, value: float) -> np.ndarray:
 
 LABELS = {
     "label 3 at row 4 is outside 0..2 (the model has 3 outputs). Fix the labels or give the last layer 4 units.": 3,
-    "label -1 at row 4 is negative; class labels must be 0..2.": -1,
+    'label -1 at row 4 is negative; class labels must be 0..2. If -1 means "ignore", pass ignore_label=-1.': -1,
     "labels must be whole numbers for loss 'sparse_categorical_crossentropy'; row 4 is 0.5. "
     "For regression use loss='mse'.": 0.5,
     "label nan at row 4 is not a number. Drop the row or give it a label.": np.nan,
@@ -172,7 +172,10 @@ def test_weights_are_checked(weights, text):
         ({"drop_last": True, "batch_size": 7}, "fit: drop_last leaves no batch: 6 rows, batches of 7"),
         ({"validation_split": 1.0}, "fit: validation_split must be a number >= 0 and < 1; got 1.0"),
         ({"validation_split": 0.01}, "fit: validation_split=0.01 of 6 rows leaves no rows on one side"),
-        ({"validation_data": X}, "fit: validation_data must be (X, y) or (X, y, sample_weight)"),
+        (
+            {"validation_data": X},
+            "fit: validation_data must be (X, y) or (X, y, sample_weight), a source or a list of batches",
+        ),
         (
             {"validation_data": (X, Y[SPARSE]), "validation_split": 0.5},
             "fit: give validation_data or validation_split, not both",

@@ -5,7 +5,6 @@ All work arrays are allocated once. What has no fused stage runs by the referenc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -154,9 +153,9 @@ class FusedProgram(Program):
             rows = slice(i, i + CHUNK_ROWS)
             weights = np.ones(len(data.x[rows])) if data.weights is None else data.weights[rows]
             total += self._head.sums(self._scores(data.x[rows]), data.targets[rows], weights)
-        weight = float(data.rows if data.weights is None else math.fsum(data.weights))
+        weight, count = data.counted
         total[0] /= 1.0 if head.loss.summed else weight or 1.0
-        return finished(np.concatenate([[self._penalty()], total]), weight, data.rows)
+        return finished(np.concatenate([[self._penalty()], total]), weight, count)
 
     def state(self) -> dict[str, Any]:
         named = {f"params.{n}": v.copy() for n, v in self._params.views(self._theta).items()}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from deepmath.arrays import to_numpy
 from deepmath.datasets import arguments
 from deepmath.errors import LabelError
+from deepmath.training.weights import balanced
 
 
 def one_hot(labels: Any, classes: int | None = None) -> NDArray[np.float64]:
@@ -97,7 +98,7 @@ def balanced_class_weight(y: Any) -> dict[Any, float]:
         msg = f"balanced_class_weight: row {row} is {labels[row]}, which is no label"
         raise LabelError(msg)
     classes, counts = np.unique(labels, return_counts=True)
-    return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
+    return balanced(dict(zip(classes.tolist(), counts.tolist(), strict=True)))
 
 
 def _codes(labels: Any) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,9 @@ class _Files(Source):
         X, y, weights = (None if f is None else f.take(numbers) for f in self._files)
         assert X is not None
         return Rows(X.reshape(len(X), -1), y, weights)
+
+    def targets(self) -> Iterator[Any]:
+        return (self._files[1].read([piece]) for piece in self.chunks())
 
 
 class NpySource(_Files):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from deepmath.typing import Elements, Index, Namespace, Rows, Scalar
 
 
-def binary_accuracy(xp: Namespace, p: Elements, d: Elements) -> Rows:
-    """The share of a row's units on the right side of 0.5; p = 0.5 counts as class 0.
+def binary_accuracy(xp: Namespace, p: Elements, d: Elements, yes_above: Scalar = 0.5) -> Rows:
+    """The share of a row's units with p above a number where d = 1, else not; p = 0.5 counts as class 0.
 
     >>> import numpy as np
     >>> binary_accuracy(np, np.asarray([[0.9], [0.2]]), np.asarray([[1.0], [1.0]]))
     array([[1.],
            [0.]])
     """
-    return xp.mean(xp.astype((p > 0.5) == (d > 0.5), p.dtype), axis=-1, keepdims=True)
+    return xp.mean(xp.astype((p > yes_above) == (d > 0.5), p.dtype), axis=-1, keepdims=True)
 
 
 def categorical_accuracy(xp: Namespace, p: Elements, d: Elements, index: Index) -> Rows:

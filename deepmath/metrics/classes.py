@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,10 +16,32 @@ from deepmath.metrics.exact import ExactSums, ratio
 from deepmath.metrics.inputs import admit, labels, predicted
 from deepmath.metrics.measure import Accumulator, Score
 
+C = TypeVar("C", bound="Counted")
+
 AVERAGES = ("auto", "binary", "macro", "micro", "weighted")
 
 
-class Share(Score):
+class Counted(Score):
+    """A measure of which class was predicted how often for rows of which class.
+
+    One output says yes above `yes_above`; None is what the model's loss says, and 0.5 without one.
+    """
+
+    yes_above: float | None
+
+    def begin(self) -> ClassCounts:
+        return ClassCounts(self)
+
+    def fitting(self: C, outputs: int, yes_above: float | None) -> C:
+        own = self.yes_above is not None
+        return self if own else replace(self, yes_above=yes_above)  # type: ignore[type-var]
+
+    @abc.abstractmethod
+    def of_table(self, outputs: int, table: Sequence[Sequence[Fraction]]) -> Any:
+        """The measure from the weights of the rows by class (down) and by predicted class (across)."""
+
+
+class Share(Counted):
     """A share of counts: one number for each class, and an average of them.
 
     "binary" is that of class 1 of two; "macro" the plain mean, "weighted" the mean weighted by the classes' rows,
@@ -44,8 +66,8 @@ class Share(Score):
                 f"{type(self).__name__}: average must be one of {', '.join(AVERAGES)}; got {self.average!r}"
             )
 
-    def begin(self) -> ClassCounts:
-        return ClassCounts(self)
+    def of_table(self, outputs: int, table: Sequence[Sequence[Fraction]]) -> float:
+        return _average(self, outputs, table)
 
     @abc.abstractmethod
     def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:
@@ -67,6 +89,7 @@ class Precision(Share):
     """
 
     average: str = "auto"
+    yes_above: float | None = None
 
     def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:
         return hits, said
@@ -82,6 +105,7 @@ class Recall(Share):
     """
 
     average: str = "auto"
+    yes_above: float | None = None
 
     def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:
         return hits, are
@@ -97,6 +121,7 @@ class F1(Share):
     """
 
     average: str = "auto"
+    yes_above: float | None = None
 
     def parts(self, hits: Fraction, said: Fraction, are: Fraction) -> tuple[Fraction, Fraction]:
         return 2 * hits, said + are
@@ -104,7 +129,7 @@ class F1(Share):
 
 @described
 @dataclass(frozen=True)
-class ConfusionMatrix(Score):
+class ConfusionMatrix(Counted):
     """The weights of the rows by class (down) and by predicted class (across): float64 [classes, classes].
 
     >>> ConfusionMatrix().of([0.9, 0.8, 0.1], [1, 0, 1]).tolist()
@@ -112,16 +137,17 @@ class ConfusionMatrix(Score):
     """
 
     name = "confusion_matrix"
+    yes_above: float | None = None
 
-    def begin(self) -> ClassCounts:
-        return ClassCounts(self)
+    def of_table(self, outputs: int, table: Sequence[Sequence[Fraction]]) -> Any:
+        return np.asarray([[float(c) for c in row] for row in table])
 
 
 class ClassCounts(Accumulator):
     """The weight of the rows of class i that were predicted as j, exactly: cell i classes + j of `counts`."""
 
-    def __init__(self, measure: Share | ConfusionMatrix) -> None:
-        self.measure: Share | ConfusionMatrix = measure
+    def __init__(self, measure: Counted) -> None:
+        self.measure: Counted = measure
         self.counts = ExactSums()
 
     @property
@@ -139,7 +165,8 @@ class ClassCounts(Accumulator):
             )
         true = labels(name, batch)
         self.outputs = batch.p.shape[1]
-        self.counts.add(batch.weight, true * self.classes + predicted(batch.p))
+        limit = 0.5 if self.measure.yes_above is None else self.measure.yes_above
+        self.counts.add(batch.weight, true * self.classes + predicted(batch.p, limit))
 
     def joined(self, other: ClassCounts) -> None:
         self.counts.merge(other.counts)
@@ -147,9 +174,7 @@ class ClassCounts(Accumulator):
     def result(self) -> Any:
         n = self.classes
         table = [[self.counts[i * n + j] for j in range(n)] for i in range(n)]
-        if isinstance(self.measure, ConfusionMatrix):
-            return np.asarray([[float(c) for c in row] for row in table])
-        return _average(self.measure, self.outputs or 1, table)
+        return self.measure.of_table(self.outputs or 1, table)
 
 
 def _average(measure: Share, outputs: int, table: Sequence[Sequence[Fraction]]) -> float:

@@ -73,12 +73,12 @@ def labels(who: str, batch: Batch) -> Any:
     return d.astype(np.int64)
 
 
-def predicted(p: Any) -> Any:
+def predicted(p: Any, yes_above: float = 0.5) -> Any:
     """The class that each row of p [rows, outputs] says, int64 [rows].
 
-    One output says 1 above 0.5, several the first of the largest.
+    One output says 1 above a number, several the first of the largest.
     """
-    return (p[:, 0] > 0.5).astype(np.int64) if p.shape[1] == 1 else np.argmax(p, axis=1)
+    return (p[:, 0] > yes_above).astype(np.int64) if p.shape[1] == 1 else np.argmax(p, axis=1)
 
 
 def _numbers(who: str, what: str, values: Any) -> Any:

@@ -61,6 +61,10 @@ class Measure(abc.ABC):
     def begin(self) -> Accumulator:
         """An accumulator that has seen nothing."""
 
+    def fitting(self, outputs: int, yes_above: float | None) -> Measure:
+        """This measure of the predictions of a model with so many outputs; `yes_above` is its loss's."""
+        return self
+
     def of(self, p: Any, d: Any, weight: Any = None) -> Any:
         """The measure of one data set that is at hand as a whole; arguments as `Accumulator.update` takes them."""
         accumulator = self.begin()

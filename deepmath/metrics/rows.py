@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,9 @@ class Metric(Measure):
     def begin(self) -> RowMean:
         """The weighted mean over rows, of values in float64."""
         return RowMean(self)
+
+    def fitting(self, outputs: int, yes_above: float | None) -> Metric:
+        return self
 
 
 class RowMean(Accumulator):
@@ -90,8 +94,32 @@ class TopKAccuracy(Metric):
 
 
 @dataclass(frozen=True)
+class BinaryAccuracy(Metric):
+    """The share of the outputs that say yes, by being above a number, where they should.
+
+    >>> BinaryAccuracy(0.0).of([0.2, -0.2, 0.2], [1, 1, 0])
+    0.3333333333333333
+    """
+
+    name: str = field(init=False, default="binary_accuracy")
+    value: Formula = field(init=False, compare=False, repr=False)
+    yes_above: float = 0.5
+
+    def __post_init__(self) -> None:
+        set_field(self, "value", _binary_accuracy(self.yes_above))
+
+    def fitting(self, outputs: int, yes_above: float | None) -> Metric:
+        return self if yes_above is None else BinaryAccuracy(yes_above)
+
+
+@functools.cache  # the same formula for the same number, so that programs can be told apart
+def _binary_accuracy(yes_above: float) -> Formula:
+    return lambda xp, p, d, _index: formulas.binary_accuracy(xp, p, d, yes_above)
+
+
+@dataclass(frozen=True)
 class ByOutputs(Metric):
-    """One metric for a single output, another for several; a training step takes the one that `fitting` names.
+    """One metric for a single output, another for several. A model takes the one that `fitting` gives.
 
     >>> from deepmath import metrics
     >>> metrics.get("accuracy").of([0.9, 0.2], [1, 1]), metrics.get("accuracy").of([[0.4, 0.6]], [1])
@@ -107,9 +135,10 @@ class ByOutputs(Metric):
         one, several = self.one.value, self.several.value
         set_field(self, "value", lambda xp, p, d, index: (one if p.shape[-1] == 1 else several)(xp, p, d, index))
 
-    def fitting(self, outputs: int, loss: str) -> Metric:
-        """The metric for so many outputs; several under "binary_crossentropy" are so many questions of yes or no."""
-        return Metric(self.name, (self.one if outputs == 1 or loss == "binary_crossentropy" else self.several).value)
+    def fitting(self, outputs: int, yes_above: float | None) -> Metric:
+        """The metric for so many outputs; several that are questions of their own take that of one output."""
+        chosen = self.one if outputs == 1 or yes_above is not None else self.several
+        return Metric(self.name, chosen.fitting(outputs, yes_above).value)
 
 
 def of_rows(name: str, formula: Callable[..., Any]) -> Metric:

@@ -12,7 +12,7 @@ from deepmath.metrics.classes import F1, Precision, Recall
 from deepmath.metrics.measure import Measure
 from deepmath.metrics.ranking import AUC
 from deepmath.metrics.regression import R2
-from deepmath.metrics.rows import ByOutputs, Metric, TopKAccuracy, of_rows
+from deepmath.metrics.rows import BinaryAccuracy, ByOutputs, Metric, TopKAccuracy, of_rows
 
 
 def _wrap(function: Callable[..., Any]) -> Metric:
@@ -23,7 +23,7 @@ _TABLE: Table[Measure] = Table("metric", Measure, _wrap)  # type: ignore[type-ab
 register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
 
 _HITS = (
-    of_rows("binary_accuracy", metrics.binary_accuracy),
+    BinaryAccuracy(),
     Metric("categorical_accuracy", metrics.categorical_accuracy),
 )
 _LOG_LOSSES = (
@@ -44,18 +44,16 @@ for _share in (Precision, Recall, F1):
         register(_share(_average))
 
 
-def resolve(given: Any, outputs: int, loss: str) -> Metric:
+def resolve(given: Any, outputs: int, yes_above: float | None = None) -> Metric:
     """The row-wise metric for a name, an object or a callable (xp, p, d).
 
-    "accuracy" and "log_loss" mean those that fit the outputs. Raises ConfigError for a score of a whole data set,
-    which no training step can compute.
+    "accuracy" and "log_loss" mean those that fit the outputs and the loss, whose `yes_above` is given. Raises
+    ConfigError for a score of a whole data set, which no training step can compute.
     """
     measure = get(given)
-    if isinstance(measure, ByOutputs):
-        return measure.fitting(outputs, loss)
     if not isinstance(measure, Metric):
         raise ConfigError(
             f"metric '{measure.name}' is a score of a whole data set, not a mean over rows: "
             f"measure it on predictions, metrics.get('{measure.name}').of(model.predict(X), y)"
         )
-    return measure
+    return measure.fitting(outputs, yes_above)

@@ -32,8 +32,16 @@ class Door:
 
     def admit(self, rows: Rows, place: Place | None = None, name: str = "X") -> Data:
         """Checked data; `place` is given for a piece of a data set, as for `door.admit`."""
-        weights = self.counting.of(rows.y, rows.weights)
-        return admit(self.backend, self.recipe, rows.X, rows.y, weights, name, place)
+        y, weights = self.counting.of(rows.y, rows.weights)
+        label = self.counting.ignore_label
+        if place is None and label is not None and weights is not None and not np.any(weights):
+            raise ConfigError(f"no row counts: each has the label to ignore, {label}, or weight zero")
+        return admit(self.backend, self.recipe, rows.X, y, weights, name, place)
+
+    def admit_inputs(self, rows: Rows, place: Place | None = None) -> Data:
+        """Checked inputs, without targets."""
+        shape = self.recipe.parts[0].shape
+        return Data(admit_inputs(self.backend, self.recipe.precision, rows.X, shape, row=place or int), None)
 
 
 def admit(
@@ -72,13 +80,10 @@ def admit_inputs(
 ) -> Any:
     """Checked inputs in the backend's library; `shape` is what a row must have."""
     x = _plain(X, name)
-    if x.ndim < 2:
-        hint = "Reshape your data using X.reshape(-1, 1) (one feature) or X.reshape(1, -1) (one sample)."
-        raise ConfigError(f"Expected 2D array, got {x.ndim}D array instead: {name} has shape={tuple(x.shape)}. {hint}")
+    given, wanted = features(x.shape, name), shape
     if x.shape[0] == 0:
         raise ConfigError(f"Found array with 0 sample(s) (shape={tuple(x.shape)}) while a minimum of 1 is required.")
-    if shape is not None and tuple(x.shape[1:]) != shape:
-        given, wanted = tuple(x.shape[1:]), shape
+    if wanted is not None and given != wanted:
         if len(given) == len(wanted) == 1:
             raise ConfigError(
                 f"{name} has {given[0]} features, but the model is expecting {wanted[0]} features as input."
@@ -88,6 +93,16 @@ def admit_inputs(
         placed = backend.put(x, precision)
     check_finite(placed, name, precision, row)
     return placed
+
+
+def features(shape: tuple[int, ...], name: str = "X") -> tuple[int, ...]:
+    """The shape of a row of arrays of this shape. Raises ConfigError for arrays that have no rows."""
+    if len(shape) < 2:
+        hint = "Reshape your data using X.reshape(-1, 1) (one feature) or X.reshape(1, -1) (one sample)."
+        raise ConfigError(
+            f"Expected 2D array, got {len(shape)}D array instead: {name} has shape={tuple(shape)}. {hint}"
+        )
+    return tuple(shape[1:])
 
 
 def check_finite(x: Any, name: str, precision: str, row: Place = int) -> None:
@@ -134,8 +149,23 @@ def _numbers(head: Head, y: Any, place: Place) -> Any:
             hint = " For whole-number labels use loss='sparse_categorical_crossentropy'."
         raise ConfigError(f"y has shape {tuple(y.shape)}, but the model has {head.outputs} outputs.{hint}")
     check_finite(y if "float" in str(y.dtype) else to_numpy(y), "y", "float64", place)
+    if head.loss.targets == "signs":
+        return _yes_or_no(head, to_numpy(y), place)
     _check_range(head, to_numpy(y), place)
     return y
+
+
+def _yes_or_no(head: Head, targets: Any, place: Place) -> Any:
+    """0 for no and 1 for yes, from 0 or -1 and 1. Raises LabelError for other targets."""
+    known = (0, 1) if not np.any(targets == -1) else (-1, 1)
+    bad = np.argwhere(~np.isin(targets, known))
+    if len(bad):
+        row, column = bad[0]
+        raise LabelError(
+            f"target {targets[row, column]:g} at row {place(int(row))} is neither {known[0]} nor 1; loss "
+            f"'{head.loss.name}' takes 0 and 1, or -1 and 1. Encode the classes so; for regression use loss='mse'."
+        )
+    return np.where(targets == 1, 1.0, 0.0)
 
 
 def _check_range(head: Head, targets: Any, place: Place) -> None:
@@ -185,7 +215,8 @@ def _labels(head: Head, y: Any, place: Place) -> Any:
     negative, large = np.flatnonzero(whole < 0), np.flatnonzero(whole > last)
     if len(negative):
         raise LabelError(
-            f"label {whole[negative[0]]} at row {place(int(negative[0]))} is negative; class labels must be 0..{last}."
+            f"label {whole[negative[0]]} at row {place(int(negative[0]))} is negative; class labels must be 0..{last}. "
+            f'If {whole[negative[0]]} means "ignore", pass ignore_label={whole[negative[0]]}.'
         )
     if len(large):
         label, row = whole[large[0]], large[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deepmath.metrics import Measure
@@ -13,10 +13,11 @@ from deepmath.training import evaluation, loop, nonfinite, settings, start
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
 from deepmath.training.door import Door
-from deepmath.training.fingerprint import digest
+from deepmath.training.fingerprint import digest_of
 from deepmath.training.history import History
+from deepmath.training.pieces import Pieces
 from deepmath.training.progress import progress
-from deepmath.training.sources import Given, Whole
+from deepmath.training.sources import Given
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,12 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
     run.write_model = lambda path: subject.write(path, program.state(), run.epoch - first)
     validate = None
     if held is not None:
-        assert isinstance(held, Whole)
-        measured = Door(door.backend, recipe).admit(held.rows, name="validation X")
-        facts |= {"validation": digest(measured)} if named else {}
-        validate = functools.partial(evaluation.evaluate, program, recipe, measured, subject.metrics)
+        measuring = replace(door, counting=replace(door.counting, class_weight=None))
+        admit = functools.partial(measuring.admit, name="validation X")
+        pieces = Pieces(held, recipe.parts[0].shape, admit)
+        next(iter(pieces))  # what can't be measured is refused before the first step
+        facts |= {"validation": digest_of(held, pieces.whole)} if named else {}
+        validate = functools.partial(evaluation.evaluate, program, recipe, pieces, subject.metrics)
     if asked.resume is not None:
         resume_run(asked.resume, run)
     try:

@@ -107,7 +107,7 @@ class _Objective:
 
     def __init__(self, program: Program, batches: Sequence[Batch], weight: float | None) -> None:
         self._program, self._batches = program, batches
-        self._rows = sum(len(b.rows) for b in batches)
+        self._rows = sum(int(np.count_nonzero(b.weights)) for b in batches)
         self._weight = float(self._rows) if weight is None else weight
         self._here = program.state()
         self._names = [n for n in self._here if n.startswith("params.")]

@@ -13,10 +13,8 @@ from deepmath.errors import ConfigError
 from deepmath.training.sources import ArraySource, Batched, Given, Rows, Source, Streamed, Whole, kind_of
 
 
-def opened(
-    rows: Rows, steps_per_epoch: int | None = None, shuffle: bool | int = False, who: str = "fit", X: str = "X"
-) -> Given:
-    """The data that X, y and weights stand for. `who` takes them, and calls the inputs `X`.
+def opened(rows: Rows, steps_per_epoch: int | None = None, shuffle: bool | int = False, who: str = "fit") -> Given:
+    """The data that X, y and weights stand for, in messages of `who`.
 
     Memory maps are a source. So are arrays in memory that are shuffled within a window: they train as a file would.
     """
@@ -29,9 +27,7 @@ def opened(
             raise ConfigError(f"{who}: {what}; leave out {'y' if source else 'it, or y'}")
         return ArraySource(*rows) if windowed or isinstance(given, np.memmap) else Whole(rows)
     if is_array(given) or isinstance(given, (str, bytes, dict)):
-        raise ConfigError(
-            f"{who}: y is missing; give {who}({X}, y), a source, or batches (X, y). {X} is {kind_of(given)}"
-        )
+        raise ConfigError(f"{who}: y is missing; give {who}(X, y), a source, or batches (X, y). X is {kind_of(given)}")
     if weights is not None:
         raise ConfigError(f"{who}: sample_weight goes with arrays; a source or a batch brings its own: (X, y, weights)")
     if not isinstance(given, Source) and windowed:
@@ -41,8 +37,35 @@ def opened(
             raise ConfigError(f"{who}: steps_per_epoch is for generators; this data set has a length")
         return given if isinstance(given, Source) else Batched(given)
     if not isinstance(given, Iterable):
-        raise ConfigError(f"{who}: y is missing, and {X} is {kind_of(given)}, not a source and no batches (X, y)")
+        raise ConfigError(f"{who}: y is missing, and X is {kind_of(given)}, not a source and no batches (X, y)")
     return Streamed(given, _steps(given, steps_per_epoch, who))
+
+
+def measurable(rows: Rows, who: str) -> Given:
+    """Data that are gone through in their order, of the same kinds as for `fit`, but for generators."""
+    given, y, _ = rows
+    known = y is not None or isinstance(given, (Source, Sized)) or not isinstance(given, Iterable)
+    if not known:
+        raise ConfigError(f"{who}: nobody knows where a generator ends; give a source, or a sequence of batches")
+    return opened(rows, who=who)
+
+
+def inputs(X: Any) -> Given:
+    """The inputs that X stands for: arrays, or any data for `fit`, whose targets are passed over."""
+    if isinstance(X, np.memmap):
+        return ArraySource(X, None)
+    return measurable(Rows(X, None), "predict") if _in_pieces(X) else Whole(Rows(X, None))
+
+
+def _in_pieces(X: Any) -> bool:
+    """Whether these are a source or batches (X, y), and not an array, a table, or numbers in lists."""
+    if isinstance(X, Source):
+        return True
+    if isinstance(X, (list, tuple)):
+        first = X[0] if X else None
+        return isinstance(first, (list, tuple)) and len(first) in (2, 3) and is_array(first[0]) and first[0].ndim > 1
+    array = is_array(X) or hasattr(X, "__array__") or hasattr(X, "shape")
+    return isinstance(X, Iterable) and not array and not isinstance(X, (str, bytes, dict))
 
 
 def _steps(batches: Any, steps_per_epoch: int | None, who: str) -> int:
@@ -55,7 +78,7 @@ def _steps(batches: Any, steps_per_epoch: int | None, who: str) -> int:
     return int(steps_per_epoch)
 
 
-def held_out(rows: Rows, validation_data: Any, split: float) -> tuple[Rows, Rows | None]:
+def held_out(rows: Rows, validation_data: Any, split: float) -> tuple[Rows, Given | None]:
     """What trains, and what validates, if anything does.
 
     A split takes the last share of the rows, before anything is shuffled.
@@ -64,9 +87,7 @@ def held_out(rows: Rows, validation_data: Any, split: float) -> tuple[Rows, Rows
     if validation_data is not None:
         if split:
             raise ConfigError("fit: give validation_data or validation_split, not both")
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-            raise ConfigError("fit: validation_data must be (X, y) or (X, y, sample_weight)")
-        return rows, Rows(*validation_data)
+        return rows, _validation(validation_data)
     if not split:
         return rows, None
     X, y, weights = rows
@@ -80,7 +101,18 @@ def held_out(rows: Rows, validation_data: Any, split: float) -> tuple[Rows, Rows
     weights = None if weights is None else to_numpy(weights)
     parts = (slice(None, kept), slice(kept, None))
     trained, held = (Rows(X[part, ...], y[part, ...], None if weights is None else weights[part]) for part in parts)
-    return trained, held
+    return trained, Whole(held)
+
+
+def _validation(given: Any) -> Given:
+    """A tuple is (X, y) or (X, y, weights), and so is a list of arrays; anything else are data in pieces."""
+    arrays = isinstance(given, tuple) or (isinstance(given, list) and bool(given) and not isinstance(given[0], tuple))
+    if is_array(given) or isinstance(given, (str, bytes, dict)) or (arrays and len(given) not in (2, 3)):
+        raise ConfigError("fit: validation_data must be (X, y) or (X, y, sample_weight), a source or a list of batches")
+    opened_ = measurable(Rows(*given) if arrays else Rows(given, None), "validation_data")
+    if isinstance(opened_, Streamed) and opened_.once:
+        raise ConfigError("validation_data: every epoch goes through it, and this can be gone through only once")
+    return opened_
 
 
 def fitted(preprocessing: Any, given: Given) -> Any:

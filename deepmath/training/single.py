@@ -63,8 +63,7 @@ class Single:
         program.attach(data)
         with np.errstate(all="ignore"):
             gradients = program.gradients(Batch(rows, row_weights(data.weights, rows, summed)))
-        weight = float(data.rows if data.weights is None else np.sum(data.weights))
-        logs = summarize(recipe.columns, finished(gradients.sums, weight, data.rows)[None, :])
+        logs = summarize(recipe.columns, finished(gradients.sums, *data.counted)[None, :])
         if not np.isfinite(logs["loss"]):
             raise NonFiniteError(
                 f"loss became {logs['loss']} at step {program.step}; the weights are those before this batch. "

@@ -42,6 +42,10 @@ class Given(abc.ABC):
     def mapped(self, change: Callable[[Any], Any]) -> Given:
         """The same data with changed inputs."""
 
+    @abc.abstractmethod
+    def targets(self) -> Iterator[Any]:
+        """All targets, in pieces. Raises ConfigError where they come only once."""
+
 
 class Whole(Given):
     """Arrays in memory, of any library, as they were given: they are checked at the door."""
@@ -59,6 +63,9 @@ class Whole(Given):
 
     def mapped(self, change: Callable[[Any], Any]) -> Whole:
         return Whole(changed(self.rows, change))
+
+    def targets(self) -> Iterator[Any]:
+        yield self.rows.y
 
 
 class Source(Given):
@@ -85,9 +92,16 @@ class Source(Given):
 
     def inputs(self) -> Iterator[Any]:
         """All inputs in chunks, in the order of the rows."""
+        return (self.read([piece]).X for piece in self.chunks())
+
+    def targets(self) -> Iterator[Any]:
+        """All targets in chunks. Where they can be read without the inputs, a source of your own does that."""
+        return (self.read([piece]).y for piece in self.chunks())
+
+    def chunks(self) -> Iterator[Piece]:
+        """The pieces that hold about `CHUNK` bytes of inputs each."""
         size = rows_in(CHUNK, self.shape[1:])
-        for start in range(0, self.rows, size):
-            yield self.read([(start, min(start + size, self.rows))]).X
+        return ((start, min(start + size, self.rows)) for start in range(0, self.rows, size))
 
 
 class ArraySource(Source):
@@ -111,6 +125,9 @@ class ArraySource(Source):
             unordered(array)
         return _each(self._arrays, lambda a: np.asarray(a[numbers]))
 
+    def targets(self) -> Iterator[Any]:
+        return (to_numpy(self._arrays.y[start:stop]) for start, stop in self.chunks())
+
 
 class Batched(Given):
     """An object with `len` whose elements are batches (X, y) or (X, y, weights), such as a list of them."""
@@ -133,6 +150,9 @@ class Batched(Given):
 
     def mapped(self, change: Callable[[Any], Any]) -> Batched:
         return Batched(self._batches, change)
+
+    def targets(self) -> Iterator[Any]:
+        return (as_rows(self._batches[number], number).y for number in range(len(self)))
 
 
 class Streamed(Given):
@@ -162,6 +182,11 @@ class Streamed(Given):
     def mapped(self, change: Callable[[Any], Any]) -> Streamed:
         return Streamed(self._batches, self.steps, change)
 
+    def targets(self) -> Iterator[Any]:
+        if self.once:
+            raise ConfigError("fit: a generator's labels can't be counted before it trains; give class_weight numbers")
+        return (rows.y for rows in itertools.islice(self.begin(), self.steps))
+
 
 class _Mapped(Source):
     """A source with changed inputs."""
@@ -176,6 +201,9 @@ class _Mapped(Source):
 
     def take(self, numbers: Any) -> Rows:
         return changed(self._source.take(numbers), self._change)
+
+    def targets(self) -> Iterator[Any]:
+        return self._source.targets()
 
 
 def rows_in(bytes_: int, features: tuple[int, ...]) -> int:

@@ -64,7 +64,7 @@ def begin(
     feed = feed_of(replace(door, recipe=recipe), given)
     last = recipe.origin + epochs * feed.per_epoch
     program = FedProgram(door.backend.compile(recipe, values, _nothing(door.backend, recipe)), feed, last)
-    facts = facts_of_pieces(model, recipe, given, named)
+    facts = facts_of_pieces(model, recipe, given, named) | {"counting": repr(door.counting)}
     return Begun(program, recipe, feed.per_epoch, facts, program, program.data_at if feed.again else None)
 
 

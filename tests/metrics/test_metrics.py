@@ -96,17 +96,17 @@ def test_names_of_averages_are_told_apart():
 
 
 def test_a_training_step_gets_metrics_over_rows():
-    assert metrics.resolve("accuracy", 1, "mse").value is metrics.get("binary_accuracy").value
-    assert metrics.resolve("acc", 3, "binary_crossentropy").value is metrics.get("binary_accuracy").value
-    assert metrics.resolve("accuracy", 3, "mse").value is metrics.get("categorical_accuracy").value
-    assert metrics.resolve("log_loss", 3, "mse").value is metrics.get("categorical_crossentropy").value
-    assert metrics.resolve("acc", 1, "mse").name == "accuracy"
-    assert metrics.resolve(metrics.get("accuracy"), 1, "mse") == metrics.resolve("accuracy", 1, "mse")
-    own = metrics.resolve(lambda xp, p, d: xp.max(xp.abs(p - d), axis=-1, keepdims=True), 2, "mse")
+    assert metrics.resolve("accuracy", 1).value is metrics.get("binary_accuracy").value
+    assert metrics.resolve("acc", 3, 0.5).value is metrics.get("binary_accuracy").value
+    assert metrics.resolve("accuracy", 3).value is metrics.get("categorical_accuracy").value
+    assert metrics.resolve("log_loss", 3).value is metrics.get("categorical_crossentropy").value
+    assert metrics.resolve("acc", 1).name == "accuracy"
+    assert metrics.resolve(metrics.get("accuracy"), 1) == metrics.resolve("accuracy", 1)
+    own = metrics.resolve(lambda xp, p, d: xp.max(xp.abs(p - d), axis=-1, keepdims=True), 2)
     assert isinstance(own, Metric)
     assert own.of([[1.0, 2.0], [0.0, 5.0]], [[0.0, 0.0], [0.0, 0.0]]) == 3.5
     with pytest.raises(ConfigError, match=r"metric 'f1' is a score of a whole data set.*metrics.get\('f1'\).of"):
-        metrics.resolve("f1", 1, "mse")
+        metrics.resolve("f1", 1)
 
 
 @pytest.mark.parametrize("name", ["mse", "mae", "binary_crossentropy", "categorical_crossentropy"])
