@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.formulas.random import epoch_order
-from deepmath.program import Batch, Data, Recipe, tally
+from deepmath.program import Batch, Data, Program, Recipe, finished, tally
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,19 @@ def steps_per_epoch(rows: int, logical: int, drop_last: bool) -> int:
     """
     whole, rest = divmod(rows, logical)
     return whole if drop_last or not rest else whole + 1
+
+
+def run_steps(program: Program, batches: Batches, columns: int, k: int) -> Any:
+    """`Program.run` by way of `gradients` and `apply`: the results float64 [k, columns] of k steps."""
+    results = np.empty((k, columns))
+    for i in range(k):
+        gradients = None
+        for batch in batches.at(program.step):
+            gradients = program.gradients(batch, gradients)
+        assert gradients is not None
+        results[i] = finished(gradients.sums, *batches.weight_of(program.step))
+        program.apply(gradients)
+    return results
 
 
 def row_weights(weights: Any, rows: Any, summed: bool) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import from_numpy, has_int64, to_numpy
-from deepmath.batches import Batches, batches_of
+from deepmath.batches import Batches, batches_of, run_steps
 from deepmath.formulas import random, regularizers
 from deepmath.pace import Pace
 from deepmath.program import (
@@ -60,16 +60,7 @@ class ReferenceProgram(Program):
         self.data, self._batches = data, batches_of(self.recipe, data)
 
     def run(self, k: int) -> Any:
-        batches = self._need_data()
-        results = np.empty((k, len(self.recipe.columns)))
-        for i in range(k):
-            gradients = None
-            for batch in batches.at(self.step):
-                gradients = self.gradients(batch, gradients)
-            assert gradients is not None
-            results[i] = finished(gradients.sums, *batches.weight_of(self.step))
-            self.apply(gradients)
-        return results
+        return run_steps(self, self._need_data(), len(self.recipe.columns), k)
 
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
         assert self.data is not None

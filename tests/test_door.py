@@ -196,5 +196,9 @@ def test_a_model_without_loss_or_layers_says_what_to_do():
         model_of(None).fit(X, Y[MSE], verbose=0, backend="reference")
     empty = Sequential()
     empty.compile("sgd", "mse")
+    unbuilt = Sequential([Dense(1)])
+    unbuilt.compile("sgd", "mse")
+    with pytest.raises(ConfigError, match=r"^Expected 2D array, got 1D array instead: X has shape=\(6,\)\."):
+        unbuilt.fit(np.ones(6), np.ones(6), verbose=0, backend="reference")
     with pytest.raises(ConfigError, match=r"^the model has no layers; add some, for example model.add\(Dense\(1\)\)$"):
         empty.fit(X, Y[MSE], verbose=0, backend="reference")
