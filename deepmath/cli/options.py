@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "batch_size": ("N", 'Rows in a step, or "full" for all.  [default: 32; xor full]'),
         "accumulate": ("N", "Batches whose gradients make one step.  [default: 1]"),
         "clip_norm": ("NORM", "Longest gradient; a longer one is shortened.  [default: no limit]"),
+        "on_nan": ("HOW", "stop, rollback (half the rate) or skip where values become NaN or Inf.  [default: stop]"),
         "seed": ("N", "Decides drawn data, split, first weights, order and dropout.  [default: 0]"),
     },
     "Machine": {
@@ -41,6 +42,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "device": ("NAME", "cpu, cuda or cuda:N.  [default: cpu]"),
         "precision": ("NAME", "float32 or float64.  [default: float32]"),
         "checkpoint_every": ("N", "Also save a checkpoint every N steps and every epoch.  [default: at the end]"),
+        "checkpoint_seconds": ("S", "Also save a checkpoint every S seconds.  [default: at the end]"),
     },
 }
 """Metavariable and help of each option that is a setting, in the order of the help page."""

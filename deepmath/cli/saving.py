@@ -1,8 +1,8 @@
-"""Callbacks of `deepmath train`: the run at hand, and checkpoints that are worth going on from."""
+"""The callback of `deepmath train` that keeps the run at hand."""
 
 from __future__ import annotations
 
-from deepmath.callbacks import Callback, Checkpoint
+from deepmath.callbacks import Callback
 from deepmath.training.callbacks import Run
 from deepmath.training.history import History
 
@@ -18,11 +18,3 @@ class Watch(Callback):
     @property
     def history(self) -> History:
         return self.run.history if self.run is not None else History()
-
-
-class Checkpoints(Checkpoint):
-    """One checkpoint at the end; with `every` also every so many steps and at the end of each epoch."""
-
-    def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
-        if self.every is not None:
-            super().on_epoch_end(run, logs)

@@ -45,7 +45,9 @@ class Settings:
     backend: str | None = None
     device: str | None = None
     precision: str = "float32"
+    on_nan: str = "stop"
     checkpoint_every: int | None = None
+    checkpoint_seconds: float | None = None
 
     @property
     def is_file(self) -> bool:

@@ -13,12 +13,12 @@ import numpy as np
 
 from deepmath import plots
 from deepmath.backend import load_backend
-from deepmath.callbacks import Callback
+from deepmath.callbacks import Callback, Checkpoint
 from deepmath.cli import options, preparation, tables
 from deepmath.cli.folder import Folder, new_folder
 from deepmath.cli.network import network, network_line, plan_line
 from deepmath.cli.preparation import Fitted, Parts, Task
-from deepmath.cli.saving import Checkpoints, Watch
+from deepmath.cli.saving import Watch
 from deepmath.cli.screen import count, percent, show
 from deepmath.cli.settings import Settings, optimizer_of, resolve
 from deepmath.cli.tables import Source
@@ -130,7 +130,7 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
     s, watch = job.settings, Watch()
     X, y = job.rows(job.parts.train)
     job.folder.write_config(s, job.fitted)
-    callbacks: list[Callback] = [watch, Checkpoints(job.folder.checkpoints, s.checkpoint_every)]
+    callbacks: list[Callback] = [watch, _checkpoints(job)]
     try:
         # What overflows is reported once, by the loop, with the step at which it happened.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -141,6 +141,7 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
                 batch_size=s.batch_size,
                 validation_split=s.validation_split,
                 accumulate=s.accumulate,
+                on_nan=s.on_nan,
                 callbacks=callbacks,
                 verbose=0 if quiet else "auto",
                 resume=None if resume is None else Folder(Path(resume)).checkpoints,
@@ -161,6 +162,12 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
     if not quiet:
         files = [job.folder.model.name, "history.csv", job.folder.config.name, *pictures]
         show([*results(job), ("saved", f"{job.folder.path}: {', '.join(files)}")])
+
+
+def _checkpoints(job: Job) -> Checkpoint:
+    """One checkpoint at the end; at the ends of epochs too where they are made every so many steps."""
+    every, seconds = job.settings.checkpoint_every, job.settings.checkpoint_seconds
+    return Checkpoint(job.folder.checkpoints, every, seconds=seconds, epochs=None if every is None else 1)
 
 
 def _save(job: Job, watch: Watch) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deepmath.errors import ConfigError
+from deepmath.training.nonfinite import CHOICES
 
 Check = Callable[[str, Any], Any]
 
@@ -52,6 +53,21 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise _error(name, "text", value)
     return value
+
+
+def one_of(*choices: str) -> Check:
+    """One of a few words.
+
+    >>> one_of("stop", "skip")("--on-nan", "skip")
+    'skip'
+    """
+
+    def check(name: str, value: Any) -> str:
+        if value not in choices:
+            raise _error(name, f"{', '.join(choices[:-1])} or {choices[-1]}", value)
+        return str(value)
+
+    return check
 
 
 def flag(name: str, value: Any) -> bool:
@@ -145,6 +161,8 @@ CHECKS: dict[str, Check] = {
     "backend": text,
     "device": text,
     "precision": text,
+    "on_nan": one_of(*CHOICES),
     "checkpoint_every": whole(1),
+    "checkpoint_seconds": _POSITIVE,
 }
 """What each setting may be."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,23 +72,34 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
 
 @dataclass
 class Checkpoint(Callback):
-    """Saves the run into a folder every `every` steps and at the end of each epoch; keeps the newest `keep`.
+    """Saves the run into a folder, and keeps the newest `keep` checkpoints.
 
-    An older checkpoint goes only when the newer one is whole. `fit(..., resume=folder)` goes on from it. What a
-    killed process left half written is swept at the beginning. Where a checkpoint can't be saved, training ends
-    with OSError, the older ones stay, and the model has what it learned.
+    It saves every `every` steps, at the step at which `seconds` have passed since the last save (a call of a program
+    lasts about 50 ms), every `epochs` epochs, and at the end; what is None doesn't count. An older checkpoint goes
+    only when the newer one is whole. `fit(..., resume=folder)` goes on from it. What a killed process left half
+    written is swept at the beginning. Where a checkpoint can't be saved, training ends with OSError, the older ones
+    stay, and the model has what it learned. The best model is `BestCheckpoint`'s.
+
+    >>> Checkpoint("run", seconds=600, epochs=None)
+    Checkpoint(folder='run', every=None, keep=2, seconds=600, epochs=None)
     """
 
     folder: str | os.PathLike[str]
     every: int | None = None
     keep: int = 2
+    seconds: float | None = None
+    epochs: int | None = 1
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False, kw_only=True)
     last = True
 
     def __post_init__(self) -> None:
-        if self.every is not None:
-            check_number("Checkpoint", "every", self.every, low=1, whole=True)
+        for name in ("every", "epochs"):
+            if getattr(self, name) is not None:
+                check_number("Checkpoint", name, getattr(self, name), low=1, whole=True)
+        if self.seconds is not None:
+            check_number("Checkpoint", "seconds", self.seconds, low=0.0, open_low=True)
         check_number("Checkpoint", "keep", self.keep, low=1, whole=True)
-        self._saved, self._broken = -1, False
+        self._saved, self._broken, self._due = -1, False, 0.0
         self._newest: Path | None = None
 
     @property
@@ -96,6 +109,7 @@ class Checkpoint(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         self._broken = False
+        self._wait()
         folder = Path(self.folder)
         for left in _leftovers(folder):
             left.unlink(missing_ok=True)
@@ -110,15 +124,23 @@ class Checkpoint(Callback):
             )  # fmt: skip
 
     def on_steps_end(self, run: Run) -> None:
-        if self.every is not None and run.step % self.every == 0:
+        if (self.every is not None and run.step % self.every == 0) or self._is_due():
             self._save(run)
 
     def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
-        self._save(run)
+        if (self.epochs is not None and run.epoch % self.epochs == 0) or self._is_due():
+            self._save(run)
 
     def on_train_end(self, run: Run) -> None:
         if not run.failed and not self._broken:
             self._save(run)
+
+    def _is_due(self) -> bool:
+        return self.seconds is not None and self.clock() >= self._due
+
+    def _wait(self) -> None:
+        """Count the seconds from now on."""
+        self._due = self.clock() + (self.seconds or 0.0)
 
     def _save(self, run: Run) -> None:
         if self._saved == run.step:  # the end of training may have put back the best weights: go on from the last
@@ -133,6 +155,7 @@ class Checkpoint(Callback):
             kept = f". Last good: {self._newest}, untouched." if self._newest else "."
             raise type(error)(error.errno, f"{error.strerror}{kept}") from error
         self._saved, self._newest = run.step, path
+        self._wait()
         older = [p for p in _checkpoints(folder) if _step_of(p) < run.step]
         for old in sorted(older, key=_step_of, reverse=True)[self.keep - 1 :]:
             old.unlink()

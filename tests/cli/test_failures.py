@@ -32,6 +32,8 @@ TRAIN_HELP = "See 'deepmath train --help'"
         (("train", "xor", "--test", "1"), 2, "--test must be a number >= 0 and < 1; got '1'"),
         (("train", "xor", "--learning-rate", "-1"), 2, "--learning-rate must be a number > 0; got '-1'"),
         (("train", "xor", "--l2", "nan"), 2, "--l2 must be a number >= 0; got 'nan'"),
+        (("train", "xor", "--on-nan", "ignore"), 2, "--on-nan must be stop, rollback or skip; got 'ignore'"),
+        (("train", "xor", "--checkpoint-seconds", "0"), 2, "--checkpoint-seconds must be a number > 0; got '0'"),
         (("train", "xor", "--seed", "4294967296"), 2, "--seed must be a whole number from 0 to 4294967295; got '4294967296'"),
         (("train", "xor", "--hidden", "4,0"), 2, "--hidden must be widths from 1 to 16777216, such as 64,32, or none; got '4,0'"),
         (("train", "xor", "--scale", "-2"), 2, "--scale must be none, standard, or a number > 0; got '-2'"),

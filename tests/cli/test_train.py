@@ -10,6 +10,7 @@ import pytest
 
 import deepmath as dm
 from deepmath import datasets
+from deepmath.callbacks import Checkpoint
 from deepmath.cli.settings import DEFAULTS, Settings, resolve
 from deepmath.errors import ConfigError
 
@@ -191,6 +192,44 @@ def test_resume_refuses_another_network(good, failing):
 def test_checkpoint_every_keeps_the_newest_two(good):
     good("train", "xor", "--epochs", 6, "--checkpoint-every", 1, "--out", "run", "--quiet")
     assert {p.name for p in Path("run/checkpoints").iterdir()} == {"step-5.safetensors", "step-6.safetensors"}
+
+
+def test_checkpoint_seconds_saves_within_an_epoch(good, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "_is_due", lambda _: True)  # as after so many seconds
+    made = []
+    monkeypatch.setattr(Checkpoint, "__post_init__", told(made, Checkpoint.__post_init__))
+    good("train", "xor", "--epochs", 6, "--checkpoint-seconds", 600, "--out", "run", "--quiet")
+    assert [(c.seconds, c.every, c.epochs) for c in made] == [(600.0, None, None)]
+    assert {p.name for p in Path("run/checkpoints").iterdir()} == {"step-5.safetensors", "step-6.safetensors"}
+    assert config("run")["checkpoint_seconds"] == 600.0
+
+
+def told(heard, method):
+    def call(self):
+        heard.append(self)
+        method(self)
+
+    return call
+
+
+def test_on_nan_rolls_back(good, deepmath, prices):
+    given = ("train", prices, "--optimizer", "sgd", "--learning-rate", 3, "--hidden", "none", "--epochs", 4)
+    assert deepmath(*given, "--out", "stopped", "--quiet").exit_code == 76
+    result = deepmath(*given, "--on-nan", "rollback", "--out", "run")
+    assert result.exit_code == 0
+    assert "of the learning rate (1 of at most 5 times)" in result.stderr
+    assert config("run")["on_nan"] == "rollback"
+
+
+def test_on_nan_skips(deepmath, tmp_path):
+    lines = ["a,b", *(f"{i % 7},{i % 5}" for i in range(40)), "1e30,1e30"]
+    (tmp_path / "spoilt.csv").write_text("\n".join(lines) + "\n")
+    arguments = ("train", "spoilt.csv", "--scale", "none", "--test", 0, "--loss", "mse", "--epochs", 2, "--quiet")
+    stopped = deepmath(*arguments, "--out", "stopped")
+    assert stopped.exit_code == 76
+    result = deepmath(*arguments, "--on-nan", "skip", "--out", "run")
+    assert "1 left out so far" in result.stderr
+    assert result.stderr.count("left out (") == 2
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(good, failing):
