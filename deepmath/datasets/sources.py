@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from deepmath.datasets.files import check_shape, open_regular, product
 from deepmath.datasets.idx import read_header
 from deepmath.datasets.npz import read_npy_header
 from deepmath.errors import FormatError
+from deepmath.training.memory import Reused
 from deepmath.training.sources import Piece, Rows, Source, check_rows, unordered
 
 
@@ -33,6 +35,13 @@ class FlatFile:
             what = f"{product(shape)} of {dtype.newbyteorder('=').name} = {promised:,} bytes"
             raise FormatError(f"{self.name}: header says {what}, file has {max(held, 0):,}.")
         self._map: Any = None
+        self._empty: Any = np.empty
+
+    def within(self, memory: Reused) -> FlatFile:
+        """The same file, read into this memory."""
+        other = copy.copy(self)
+        other._empty = memory.empty
+        return other
 
     @property
     def ndim(self) -> int:
@@ -44,7 +53,7 @@ class FlatFile:
 
     def read(self, pieces: Sequence[Piece]) -> NDArray[Any]:
         """The rows of all pieces, one after the other. Raises FormatError if the file has become shorter."""
-        rows = np.empty((sum(stop - start for start, stop in pieces), *self.shape[1:]), self.dtype)
+        rows: NDArray[Any] = self._empty((sum(stop - start for start, stop in pieces), *self.shape[1:]), self.dtype)
         view: Any = memoryview(rows.reshape(-1).view(np.uint8).data)
         place = 0
         with open_regular(self.name, "a file of numbers") as file:
@@ -57,11 +66,14 @@ class FlatFile:
         return rows
 
     def take(self, numbers: Any) -> NDArray[Any]:
-        """The rows of these numbers, in this order."""
+        """The rows of these numbers, in this order. Raises IndexError for a number that no row has."""
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
+            raise IndexError(f"{self.name} has rows 0 to {len(self) - 1}")
         if self._map is None:
             self._map = np.memmap(self.name, self.dtype, "r", self._offset, self.shape)
             unordered(self._map)
-        return np.asarray(self._map[numbers])
+        rows: NDArray[Any] = self._empty((len(numbers), *self.shape[1:]), self.dtype)
+        return np.take(self._map, numbers, axis=0, out=rows, mode="clip")  # the other modes copy once more
 
 
 class _Files(Source):
@@ -71,6 +83,12 @@ class _Files(Source):
         check_rows(X, y, weights)
         self._files = X, y, weights
         self.shape = (len(X), math.prod(X.shape[1:]))
+
+    def within(self, memory: Reused) -> _Files:
+        other = copy.copy(self)
+        X, y, weights = self._files
+        other._files = X.within(memory), y, weights
+        return other
 
     def read(self, pieces: Sequence[Piece]) -> Rows:
         X, y, weights = (None if f is None else f.read(pieces) for f in self._files)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array, namespace_of, to_numpy
+from deepmath.arrays import is_array, is_finite, namespace_of, to_numpy
 from deepmath.backend import Backend
 from deepmath.errors import ConfigError, LabelError, NumericError
 from deepmath.program import Data, Head, Recipe
@@ -107,8 +107,7 @@ def features(shape: tuple[int, ...], name: str = "X") -> tuple[int, ...]:
 
 def check_finite(x: Any, name: str, precision: str, row: Place = int) -> None:
     """Raise NumericError that names the first NaN or infinity in x [rows, ...]."""
-    xp = namespace_of(x)
-    if bool(xp.all(xp.isfinite(x))):
+    if is_finite(x):
         return
     host = to_numpy(x)
     place = np.argwhere(~np.isfinite(host))[0]

@@ -16,6 +16,7 @@ from deepmath.errors import ConfigError
 from deepmath.formulas.random import epoch_order
 from deepmath.program import Data
 from deepmath.training.door import Door
+from deepmath.training.memory import Reused
 from deepmath.training.sources import CHUNK, Batched, Rows, Source, Streamed, rows_in
 
 logger = logging.getLogger("deepmath")
@@ -58,7 +59,7 @@ class RowsFeed(Feed):
     def __init__(self, entrance: Door, source: Source) -> None:
         super().__init__(entrance)
         recipe = entrance.recipe
-        self._source, self._seed = source, recipe.seed
+        self._source, self._seed = source.within(Reused()), recipe.seed
         if source.rows >= 2**31:
             raise ConfigError(f"fit: a source has less than 2^31 rows; this one has {source.rows:,}")
         self._windowed = not isinstance(recipe.shuffle, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import itertools
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from deepmath.arrays import is_array, to_numpy
 from deepmath.errors import ConfigError
+from deepmath.training.memory import Reused
 
 CHUNK = 1 << 23
 """About how many bytes of inputs are read at a time where nobody says."""
@@ -86,6 +88,12 @@ class Source(Given):
     @abc.abstractmethod
     def take(self, numbers: Any) -> Rows:
         """The rows of these numbers, int64 [rows], in this order."""
+
+    def within(self, memory: Reused) -> Source:
+        """The same rows, the inputs read into this memory if the source knows how to; they may be overwritten
+        once nobody holds them.
+        """
+        return self
 
     def mapped(self, change: Callable[[Any], Any]) -> Source:
         return _Mapped(self, change)
@@ -195,6 +203,11 @@ class _Mapped(Source):
         self._source, self._change = source, change
         self.kind = source.kind
         self.shape = (source.rows, *np.shape(change(source.read([(0, 1)]).X))[1:])
+
+    def within(self, memory: Reused) -> Source:
+        other = copy.copy(self)
+        other._source = self._source.within(memory)
+        return other
 
     def read(self, pieces: Sequence[Piece]) -> Rows:
         return changed(self._source.read(pieces), self._change)
