@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from deepmath import Activation, BatchNormalization, Dense, Dropout, Sequential, callbacks
-from deepmath.optimizers import Adam
+from deepmath.optimizers import SGD, Adam, RMSprop
+from deepmath.schedules import CosineDecay, ExponentialDecay, PiecewiseConstant
 
 EPOCHS, STEPS_PER_EPOCH = 4, 10
 STEPS = EPOCHS * STEPS_PER_EPOCH
@@ -26,10 +27,23 @@ def data() -> tuple[Any, Any]:
     return X, (X.sum(1) > 0).astype(np.int64)
 
 
-def model(seed: int = 3, units: int = 6) -> Sequential:
+OPTIMIZERS = {
+    "adam": lambda: Adam(CosineDecay(0.05, steps=60, warmup=6)),
+    "sgd": lambda: SGD(ExponentialDecay(0.2, 0.5, steps=7, staircase=True), momentum=0.9, nesterov=True),
+    "rmsprop": lambda: RMSprop(PiecewiseConstant((0.03, 0.01, 0.003), (13, 27)), clipnorm=1.0),
+}
+"""The optimisers of the matrix, each with a schedule and with slots of its own."""
+
+
+def watching() -> list[callbacks.Callback]:
+    """What counts epochs over a stop: the first is best from the first epoch on, and ends the run after the fourth."""
+    return [callbacks.EarlyStopping("val_accuracy", patience=3), callbacks.ReduceLROnPlateau("loss", 0.5, patience=1)]
+
+
+def model(seed: int = 3, units: int = 6, optimizer: Any = None) -> Sequential:
     layers = [Dense(units), BatchNormalization(), Activation("relu"), Dropout(0.3), Dense(2, "softmax")]
     made = Sequential(layers, seed=seed)
-    made.compile(Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
+    made.compile(optimizer or Adam(0.01), "sparse_categorical_crossentropy", ["accuracy"])
     return made
 
 
@@ -48,14 +62,25 @@ class Stop(callbacks.Callback):
         run.stop = run.step == self.step
 
 
-def train(backend: str, *more: callbacks.Callback, **settings: Any) -> tuple[Any, dict[str, Any]]:
+def train(
+    backend: str, *more: callbacks.Callback, made: Sequential | None = None, **settings: Any
+) -> tuple[Any, dict[str, Any]]:
     """The history, and the program's state at the end."""
     seen = Keep()
     X, y = data()
     validation = X[:5] + 0.5, y[:5]
     given: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "backend": backend, "validation_data": validation}
-    history = model().fit(X, y, callbacks=[*more, seen], verbose=0, **given | settings)
+    history = (made or model()).fit(X, y, callbacks=[*more, seen], verbose=0, **given | settings)
     return history, seen.state
+
+
+def train_watched(optimizer: str, backend: str, *more: callbacks.Callback, **settings: Any) -> str:
+    """The fingerprint of a run that stops early; what its callbacks remember counts too."""
+    watched, made = watching(), model(optimizer=OPTIMIZERS[optimizer]())
+    history, state = train(backend, *watched, *more, made=made, epochs=2 * EPOCHS, **settings)
+    assert (int(state["step"]), len(history.epoch)) == (STEPS, EPOCHS)
+    remembered = {f"{i}.{n}": v for i, callback in enumerate(watched) for n, v in callback.remember().items()}
+    return fingerprint(history, state | remembered)
 
 
 class Keep(callbacks.Callback):
@@ -77,10 +102,18 @@ def fingerprint(history: Any, state: dict[str, Any]) -> str:
 
 
 def main(backend: str, folders: list[str]) -> None:
-    """Resume the checkpoint in each folder, finish it, and print the fingerprint."""
+    """Resume the checkpoint in each folder, finish it, and print the fingerprint.
+
+    The folder around it may have the name of an optimiser: then it is that one's run.
+    """
     for folder in folders:
         assert list(Path(folder).iterdir()), folder
-        print(fingerprint(*train(backend, resume=folder)), flush=True)
+        name = Path(folder).parent.name
+        watched = name in OPTIMIZERS
+        print(
+            train_watched(name, backend, resume=folder) if watched else fingerprint(*train(backend, resume=folder)),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

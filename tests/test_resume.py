@@ -75,6 +75,31 @@ def test_resumed_after_each_step_in_a_fresh_process(run):
     assert [step for step, value in enumerate(found, 1) if value != expected] == []
 
 
+@pytest.fixture(scope="module", params=[(o, b) for b in PROGRAMS for o in resuming.OPTIMIZERS], ids="-".join)
+def watched(request, tmp_path_factory):
+    """A backend, the folder with a checkpoint of each step of an optimiser's run, and that run's fingerprint."""
+    optimizer, backend = request.param
+    folder = tmp_path_factory.mktemp("watched") / optimizer
+    checkpoints = Checkpoint(folder / "all", every=1, keep=100)
+    return backend, folder, resuming.train_watched(optimizer, backend, checkpoints, Copy(folder))
+
+
+def test_three_optimisers_with_schedule_and_early_stopping(watched):
+    backend, folder, expected = watched
+    steps = (1, 9, STEPS_PER_EPOCH, 24, 39)
+    done = fresh_process(backend, *(str(folder / f"at-{step}") for step in steps))
+    assert done.returncode == 0, done.stderr
+    assert dict(zip(steps, done.stdout.split(), strict=True)) == dict.fromkeys(steps, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+def test_each_step_of_three_optimisers_in_a_process_of_its_own(watched, step):
+    backend, folder, expected = watched
+    done = fresh_process(backend, str(folder / f"at-{step}"))
+    assert done.stdout.split() == [expected], done.stderr
+
+
 @pytest.mark.parametrize("step", [1, 17, 30])
 def test_resumed_in_a_process_of_its_own(run, step):
     backend, folder, expected = run
