@@ -65,9 +65,11 @@ def has_int64(xp: Any) -> bool:
 
 def is_finite(x: Any) -> bool:
     """Whether an array holds nothing but finite numbers; looks at NumPy's in pieces that stay in the cache."""
-    if not isinstance(x, np.ndarray) or not x.flags.c_contiguous or x.size <= _PIECE:
+    if not isinstance(x, np.ndarray):
         xp = namespace_of(x)
         return bool(xp.all(xp.isfinite(x)))
+    if x.size <= _PIECE or not x.flags.c_contiguous:
+        return bool(np.isfinite(x).all())
     flat, found = x.reshape(-1), np.empty(_PIECE, bool)
     for i in range(0, x.size, _PIECE):
         piece = flat[i : i + _PIECE]

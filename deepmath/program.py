@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepmath.activations import ActivationFunction
+from deepmath.arrays import all_finite
 from deepmath.formulas.losses import one_hot
 from deepmath.layers import Layer
 from deepmath.losses import Loss
@@ -27,6 +28,10 @@ from deepmath.trace import Formula
 
 RESULTS = ("loss", "cost", "weight", "rows")
 """What every step reports in front of the metrics: objective, loss without penalties, sum of weights, rows counted."""
+
+
+Snapshot = Callable[[], dict[str, Any]]
+"""Gives a program's state of an earlier moment."""
 
 
 class Part(NamedTuple):
@@ -176,6 +181,15 @@ class Program(abc.ABC):
 
         By name: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", ..., "step", and "rate", the pace's factor.
         """
+
+    def snapshot(self) -> Snapshot:
+        """What `state` gives now, to be spelled out when somebody asks: most copies of a run are never looked at."""
+        state = self.state()
+        return lambda: state
+
+    def is_finite(self) -> bool:
+        """Whether all that `state` gives is finite."""
+        return all_finite(self.state().values())
 
     @abc.abstractmethod
     def load(self, state: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from deepmath.arrays import all_finite
 from deepmath.batches import batches_of
 from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
@@ -21,8 +22,9 @@ from deepmath.program import (
     Data,
     Program,
     Recipe,
+    Snapshot,
     finished,
-)  # fmt: skip
+)
 from deepmath_numpy.chain import Own, chain
 from deepmath_numpy.head import FusedHead
 from deepmath_numpy.kernels import Kernels
@@ -157,24 +159,28 @@ class FusedProgram(Program):
         total[0] /= 1.0 if head.loss.summed else weight or 1.0
         return finished(np.concatenate([[self._penalty()], total]), weight, count)
 
+    def snapshot(self) -> Snapshot:
+        kept = [(prefix, layout, flat.copy()) for prefix, layout, flat in self._kept()]
+        rest = {"step": np.asarray(self.step), "rate": np.asarray(self.pace.factor)}
+        return lambda: {f"{prefix}.{n}": v for prefix, names, flat in kept for n, v in names.views(flat).items()} | rest
+
     def state(self) -> dict[str, Any]:
-        named = {f"params.{n}": v.copy() for n, v in self._params.views(self._theta).items()}
-        named |= {f"state.{n}": v.copy() for n, v in self._states.views(self._state).items()}
-        for slot, flat in self._slots.items():
-            named |= {f"{slot}.{n}": v.copy() for n, v in self._params.views(flat).items()}
-        return named | {"step": np.asarray(self.step), "rate": np.asarray(self.pace.factor)}
+        return self.snapshot()()
+
+    def is_finite(self) -> bool:
+        return all_finite(flat for _, _, flat in self._kept())
 
     def load(self, state: Mapping[str, Any]) -> None:
-        def fill(layout: Layout, flat: Any, prefix: str) -> None:
-            for name, view in layout.views(flat).items():
+        for prefix, names, flat in self._kept():
+            for name, view in names.views(flat).items():
                 view[...] = state.get(f"{prefix}.{name}", 0.0)
-
-        fill(self._params, self._theta, "params")
-        fill(self._states, self._state, "state")
-        for slot, flat in self._slots.items():
-            fill(self._params, flat, slot)
         self.step = int(state.get("step", 0))
         self.pace.factor = float(state.get("rate", 1.0))
+
+    def _kept(self) -> list[tuple[str, Layout, Any]]:
+        """What a state holds: for each prefix of names, the flat buffer with its layout."""
+        slots = [(slot, self._params, flat) for slot, flat in self._slots.items()]
+        return [("params", self._params, self._theta), ("state", self._states, self._state), *slots]
 
     def plan(self) -> list[tuple[str, str]]:
         return [(stage.name, stage.how) for stage in self._inference]

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepmath.batches import Stretch, batches_of
 from deepmath.pace import Pace
-from deepmath.program import Batch, Data, Program
+from deepmath.program import Batch, Data, Program, Snapshot
 from deepmath.training.feeds import Feed
 from deepmath.training.prefetch import Prefetch
 
@@ -70,6 +70,12 @@ class FedProgram(Program):
 
     def state(self) -> dict[str, Any]:
         return self.program.state()
+
+    def snapshot(self) -> Snapshot:
+        return self.program.snapshot()
+
+    def is_finite(self) -> bool:
+        return self.program.is_finite()
 
     def load(self, state: Mapping[str, Any]) -> None:
         self.program.load(state)

@@ -18,7 +18,7 @@ import numpy as np
 from deepmath.arrays import all_finite
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
-from deepmath.program import Data, Recipe
+from deepmath.program import Data, Recipe, Snapshot
 from deepmath.schedules import Schedule
 from deepmath.training.callbacks import Run
 from deepmath.training.checkpoints import Checkpoint
@@ -61,21 +61,21 @@ class Guard:
         self._careful = on_nan != "stop"
         self._rollbacks, self._skips, self._in_a_row = 0, 0, 0
         self._last_skip = -2
-        self._good: State = {}
-        self._start: State = {}
+        self._good: Snapshot = dict
+        self._start: Snapshot | None = None
         self._lowest = math.inf
         self._rates: list[tuple[int, float]] = []
 
     def begin(self) -> None:
         """Before the first step: raise NonFiniteError for values that are not finite already."""
-        state = self._run.program.state()
-        if not all_finite(state.values()):
+        program = self._run.program
+        if not program.is_finite():
             self._run.failed = True
             raise NonFiniteError(
                 f"the model holds values that are not finite before the first step: "
-                f"{bad_value_of(self._recipe, state)}. Set other weights, or draw new ones in a new model."
+                f"{bad_value_of(self._recipe, program.state())}. Set other weights, or draw new ones in a new model."
             )
-        self._keep(state)
+        self._keep(program.snapshot())
 
     def begin_epoch(self) -> None:
         """The place that "rollback" goes back to, and what "skip" counts from."""
@@ -83,9 +83,9 @@ class Guard:
         self._left_out = self._run.step_in_epoch - len(self._run.results)
         self._skipped: list[int] = []
         if self._careful:
-            state = self._run.program.state()
+            state = self._run.program.snapshot()
             self._position = self._run.step, self._run.step_in_epoch, len(self._run.results)
-            self._candidate: State | None = state
+            self._candidate: Snapshot | None = state
             self._start = self._start or state
             self._keep(state)
 
@@ -110,31 +110,37 @@ class Guard:
         if not self._careful:
             return True
         if not self._run.results:
-            self._fail(f"every step of epoch {self._run.epoch + 1} was left out", None, self._good)
-        return self._look([])
+            self._fail(f"every step of epoch {self._run.epoch + 1} was left out", None, self._good())
+        return self._is_finite([])  # a copy is made when the next epoch begins, of what callbacks left
 
     def finish(self) -> None:
         """At the end: raise NonFiniteError if the last step broke the values."""
         self._careful, self._on_nan = False, "stop"
-        self._look([])
+        self._is_finite([])
 
     def put_back(self) -> None:
         """To the last copy of good values: after what stopped in the middle of a step."""
         self._run.failed = True
-        self._run.program.load(self._good)
+        self._run.program.load(self._good())
+
+    def _is_finite(self, results: list[Any]) -> bool:
+        """Check the values as they stand, after a call that gave `results`. False where the run was put back."""
+        if self._run.program.is_finite():
+            return True
+        self._answer(None, f"values stopped being finite before step {self._run.step}", results)
+        return False
 
     def _look(self, results: list[Any]) -> bool:
-        """Check and keep the state as it stands, after a call that gave `results`."""
+        """Check and keep the values as they stand."""
         start = time.perf_counter()
-        state = self._run.program.state()
-        if not all_finite(state.values()):
-            self._answer(None, f"values stopped being finite before step {self._run.step}", results)
+        if not self._is_finite(results):
             return False
-        self._keep(state, time.perf_counter() - start)
+        self._keep(self._run.program.snapshot(), time.perf_counter() - start)
         return True
 
-    def _keep(self, state: State, seconds: float = 0.0) -> None:
+    def _keep(self, state: Snapshot, seconds: float = 0.0) -> None:
         self._good, self._rates = state, []
+        self._rate_kept = self._run.program.pace.factor
         self._due = time.perf_counter() + max(SECONDS, seconds / SHARE)
 
     def _is_due(self) -> bool:
@@ -143,7 +149,7 @@ class Guard:
     def _note_rate(self, step: int) -> None:
         """Callbacks change the rate between calls; to compute again means to change it at the same steps."""
         factor = self._run.program.pace.factor
-        before = self._rates[-1][1] if self._rates else float(self._good["rate"])
+        before = self._rates[-1][1] if self._rates else self._rate_kept
         if factor != before:
             self._rates.append((step, factor))
 
@@ -155,7 +161,7 @@ class Guard:
             self._roll_back(what)
             return
         if self._data_at is None:
-            self._fail(what, None, self._good)
+            self._fail(what, None, self._good())
         step, good = self._culprit(run.step if bad is None else bad)
         with np.errstate(all="ignore"):
             cause = first_bad_value(self._recipe, self._data_at(step), good)
@@ -176,14 +182,14 @@ class Guard:
         step, run.step_in_epoch, count = self._position
         del run.results[count:]
         factor = run.program.pace.factor / 2.0
-        state = self._start | {"step": np.asarray(step), "rate": np.asarray(factor)}
-        origin = int(self._start["step"])
-        run.program.load(state)
-        self._keep(state)
+        assert self._start is not None
+        start = self._start()
+        run.program.load(start | {"step": np.asarray(step), "rate": np.asarray(factor)})
+        self._keep(run.program.snapshot())
         self._rollbacks += 1
         logger.warning(
             "%s; back to the values of step %d with %g of the learning rate (%d of at most %d times)",
-            what, origin, factor, self._rollbacks, ROLLBACKS,
+            what, start["step"], factor, self._rollbacks, ROLLBACKS,
         )  # fmt: skip
 
     def _skip(self, step: int, good: State, what: str, cause: str | None, results: list[Any]) -> None:
@@ -196,10 +202,9 @@ class Guard:
         del run.results[kept:]
         self._skipped.append(step)
         self._skips, self._last_skip = self._skips + 1, step
-        state = good | {"step": np.asarray(step + 1)}
-        run.program.load(state)
+        run.program.load(good | {"step": np.asarray(step + 1)})
         run.step_in_epoch = step + 1 - self._first_step
-        self._keep(state)
+        self._keep(run.program.snapshot())
         logger.warning("%s; step %d left out (%s); %d left out so far", what, step, cause, self._skips)
 
     def _fail(self, what: str, cause: str | None, good: State) -> NoReturn:
@@ -233,7 +238,8 @@ class Guard:
 
         Before step `broken`, or in it, the values broke. What is not finite stays so: halving finds the step.
         """
-        low, high, good = int(self._good["step"]), broken, self._good
+        good = self._good()
+        low, high = int(good["step"]), broken
         middle = high
         while low < high:
             state = self._computed(good, middle)

@@ -1,0 +1,159 @@
+"""What watching for NaN and Inf costs: the same training with the watch and without it, in turns.
+
+    python bench/nan_watch.py --pairs 15
+
+For each network and each answer (`fit(on_nan=...)`) two figures. `ratio`: training with the watch by training without,
+medians (and quartiles) over pairs of neighbouring runs, each pair in the other order than the one before. `share`: the
+time spent in the watch itself, as a part of the run's. Both are the training thread's processor time, which doesn't
+see what else the machine does; `clock` is the ratio by the clock. A run begins and ends as any `fit` does, so the copy
+and the check at its beginning and end count, and so do those of each epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from typing import Any
+
+import numpy as np
+
+from deepmath import Dense, Sequential, callbacks
+from deepmath.training import nonfinite
+
+EVENTS = ("begin", "begin_epoch", "admits", "closes_epoch", "finish")
+
+
+class Network:
+    """A model to be trained for some epochs, and its data."""
+
+    def __init__(self, sizes: tuple[int, ...], rows: int, batch: int, epochs: int) -> None:
+        self.sizes, self.batch, self.epochs = sizes, batch, epochs
+        self.name = f"{'-'.join(map(str, sizes))}, {rows} rows, batches of {batch}"
+        rng = np.random.default_rng(0)
+        self.x = rng.standard_normal((rows, sizes[0])).astype(np.float32)
+        self.y = rng.integers(0, sizes[-1], rows)
+
+    def train(self, on_nan: str) -> tuple[Any, list[Any]]:
+        """Seconds as `now` counts them, and the weights at the end."""
+        hidden = [Dense(units, "relu") for units in self.sizes[1:-1]]
+        model, clock = Sequential([*hidden, Dense(self.sizes[-1], "softmax")]), Clock()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(
+            self.x, self.y, epochs=self.epochs, batch_size=self.batch, verbose=0, on_nan=on_nan, callbacks=[clock]
+        )
+        return clock.seconds, model.get_weights()
+
+
+NETWORKS = (
+    Network((64, 64, 10), rows=1797, batch=32, epochs=60),
+    Network((64, 64, 10), rows=20_000, batch=128, epochs=12),
+    Network((784, 256, 128, 10), rows=2048, batch=128, epochs=12),
+    Network((784, 256, 128, 10), rows=12_800, batch=128, epochs=2),
+)
+
+
+class Clock(callbacks.Callback):
+    """From the beginning of training to its end."""
+
+    def on_train_begin(self, run: Any) -> None:
+        self._start = now()
+
+    def on_train_end(self, run: Any) -> None:
+        self.seconds = now() - self._start
+
+
+def now() -> Any:
+    """Seconds of this thread's processor, and by the clock."""
+    return np.asarray([time.thread_time(), time.perf_counter()])
+
+
+class Unwatched(nonfinite.Guard):
+    """No watch at all."""
+
+    def begin(self) -> None: ...
+
+    def begin_epoch(self) -> None: ...
+
+    def admits(self, results: Any) -> bool:
+        return True
+
+    def closes_epoch(self) -> bool:
+        return True
+
+    def finish(self) -> None: ...
+
+
+class Timed(nonfinite.Guard):
+    """The watch, adding up the time that it takes."""
+
+    seconds = 0.0
+
+
+def _timed(event: str) -> Any:
+    method = getattr(nonfinite.Guard, event)
+
+    def call(self: Any, *arguments: Any) -> Any:
+        start = time.thread_time()
+        try:
+            return method(self, *arguments)
+        finally:
+            Timed.seconds += time.thread_time() - start
+
+    return call
+
+
+for _event in EVENTS:
+    setattr(Timed, _event, _timed(_event))
+
+
+def run(network: Network, on_nan: str, guard: type[nonfinite.Guard]) -> tuple[Any, list[Any]]:
+    """A training under a guard of this class."""
+    shipped, nonfinite.Guard = nonfinite.Guard, guard  # type: ignore[misc]
+    try:
+        return network.train(on_nan)
+    finally:
+        nonfinite.Guard = shipped  # type: ignore[misc]
+
+
+def measured(network: Network, on_nan: str, pairs: int) -> dict[str, Any]:
+    """Ratios of pairs, and shares."""
+    shipped = nonfinite.Guard
+    (_, watched), (_, alone) = run(network, on_nan, shipped), run(network, on_nan, Unwatched)
+    assert all(np.array_equal(a, b) for a, b in zip(watched, alone, strict=True)), "the watch changes nothing"
+    ratios, shares = [], []
+    for i in range(pairs):
+        both = {guard: run(network, on_nan, guard)[0] for guard in ((shipped, Unwatched), (Unwatched, shipped))[i % 2]}
+        ratios.append(both[shipped] / both[Unwatched])
+        Timed.seconds = 0.0
+        shares.append(float(run(network, on_nan, Timed)[0][0]))
+        shares[-1] = Timed.seconds / shares[-1]
+    processor, clock = np.transpose(ratios)
+    return {
+        "ratio": float(np.median(processor)), "quartiles": np.percentile(processor, [25, 75]).tolist(),
+        "share": float(np.median(shares)), "clock": float(np.median(clock)),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=15)
+    pairs = parser.parse_args().pairs
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}, {pairs} pairs"
+    )
+    for network in NETWORKS:
+        print(network.name)
+        for on_nan in nonfinite.CHOICES:
+            found = measured(network, on_nan, pairs)
+            low, high = found["quartiles"]
+            print(
+                f"  {on_nan:<9} ratio {found['ratio']:.4f} ({low:.4f} to {high:.4f})  share {found['share']:.2%}"
+                f"  clock {found['clock']:.4f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
