@@ -11,7 +11,7 @@ from deepmath.batches import Stretch, batches_of
 from deepmath.pace import Pace
 from deepmath.program import Batch, Data, Program, Snapshot
 from deepmath.training.feeds import Feed
-from deepmath.training.prefetch import Prefetch
+from deepmath.training.prefetch import JOIN_SECONDS, LEAVE_SECONDS, Prefetch
 
 
 class FedProgram(Program):
@@ -99,13 +99,16 @@ class FedProgram(Program):
         stretch = self._stretch
         if stretch is not None and stretch.first_step <= step < stretch.last_step:
             return stretch
-        self.close()  # what somebody else wrote may not like two threads
+        self._close(JOIN_SECONDS)  # what somebody else wrote may not like two threads
         return next(self._feed.stretches(step, step + 1))
 
     def close(self) -> None:
-        """End the thread that reads."""
+        """End the thread that reads; nothing is read behind it."""
+        self._close(LEAVE_SECONDS)
+
+    def _close(self, seconds: float) -> None:
         if self._prefetch is not None:
-            self._prefetch.close()
+            self._prefetch.close(seconds)
         self._prefetch = self._stretch = None
 
     def _ready(self) -> Stretch:
@@ -114,7 +117,7 @@ class FedProgram(Program):
         if stretch is not None and stretch.first_step <= step < stretch.last_step:
             return stretch
         if stretch is None or step != stretch.last_step or self._prefetch is None:
-            self.close()
+            self._close(JOIN_SECONDS)
             self._prefetch = Prefetch(self._feed.stretches(step, self._last))
         self._stretch = stretch = None  # one stretch fewer in memory while the next is waited for
         self._stretch = stretch = self._prefetch.get()

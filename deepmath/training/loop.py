@@ -82,7 +82,8 @@ def _epoch(
         if run.step_in_epoch == run.steps_per_epoch:  # the last step was left out
             continue
         k = min(pace.steps, run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
-        k = run.program.ready(k)  # where data can't be read, the run stands between two steps
+        with signals.at_once():  # where data can't be read, or don't come, the run stands between two steps
+            k = run.program.ready(k)
         try:
             with np.errstate(all="ignore"):  # what overflows is found below, with the step it came from
                 results = pace.timed(functools.partial(run.program.run, k), k)

@@ -92,18 +92,17 @@ class Guard:
     def admits(self, results: Any) -> bool:
         """Take in what a call gave. False where it went wrong and the run was put back to go on from there."""
         results = np.asarray(results)
-        run, k = self._run, len(results)
-        self._note_rate(run.step - k)
-        bad = np.flatnonzero(~np.isfinite(results[:, 0]))
+        run, losses = self._run, results[:, 0]
+        self._note_rate(run.step - len(losses))
         if self._careful and self._candidate is not None:
-            self._consider(float(results[0, 0]))
-        if not len(bad) and not self._is_due():
-            return True
-        if len(bad):
-            step = run.step - k + int(bad[0])
-            self._answer(step, f"loss became {results[bad[0], 0]} at step {step}", list(results))
-            return False
-        return self._look(list(results))
+            self._consider(float(losses[0]))
+        finite = np.isfinite(losses)
+        if finite.all():
+            return not self._is_due() or self._look(list(results))
+        bad = int(np.argmin(finite))
+        step = run.step - len(losses) + bad
+        self._answer(step, f"loss became {losses[bad]} at step {step}", list(results))
+        return False
 
     def closes_epoch(self) -> bool:
         """Whether the epoch can end here: with "rollback" and "skip" only with finite values."""

@@ -9,6 +9,8 @@ from typing import Any
 
 JOIN_SECONDS = 10.0
 """How long `close` waits for a thread that sits in a read or in somebody's generator; it is a daemon."""
+LEAVE_SECONDS = 0.5
+"""The same where nobody reads on: a run that was interrupted because no data came shall end."""
 
 
 class Prefetch:
@@ -39,13 +41,13 @@ class Prefetch:
             raise error
         return item
 
-    def close(self) -> None:
-        """End the thread; what it made is let go."""
+    def close(self, seconds: float = JOIN_SECONDS) -> None:
+        """End the thread; what it made is let go. A thread that is still in a read then ends behind it."""
         with self._changed:
             self._closed = True
             self._made.clear()
             self._changed.notify_all()
-        self._thread.join(JOIN_SECONDS)
+        self._thread.join(seconds)
 
     def _work(self) -> None:
         error: BaseException | None = None

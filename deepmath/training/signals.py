@@ -32,9 +32,10 @@ class Signals:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within it a signal waits for nothing: for work that a resumed run does again anyway."""
+        """Within it a signal waits for nothing: for work that a resumed run does again anyway, and for waiting."""
         self._urgent = True
         try:
+            self.check()
             yield
         finally:
             self._urgent = False

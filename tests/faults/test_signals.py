@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 CODES = {"SIGINT": 130, "SIGTERM": 143}
 NEWEST = {("step", 1): {14}, ("step", 2): {10}, ("save", 1): {20}, ("save", 2): {10}}
-NEWEST |= {("validation", 1): {20}, ("validation", 2): {10, 20}, ("epochs", 1): {21}, ("epochs", 2): {20}}
+NEWEST |= {("validation", 1): {20}, ("validation", 2): {10, 20}, ("epochs", 1): {20}, ("epochs", 2): {20}}
 """By where the signals come and how many: the newest checkpoint afterwards."""
 
 
