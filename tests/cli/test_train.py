@@ -213,7 +213,20 @@ def told(heard, method):
 
 
 def test_on_nan_rolls_back(good, deepmath, prices):
-    given = ("train", prices, "--optimizer", "sgd", "--learning-rate", 3, "--hidden", "none", "--epochs", 4)
+    given = (
+        "train",
+        prices,
+        "--target",
+        "price",
+        "--optimizer",
+        "sgd",
+        "--learning-rate",
+        3,
+        "--hidden",
+        "none",
+        "--epochs",
+        40,
+    )
     assert deepmath(*given, "--out", "stopped", "--quiet").exit_code == 76
     result = deepmath(*given, "--on-nan", "rollback", "--out", "run")
     assert result.exit_code == 0
