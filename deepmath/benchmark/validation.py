@@ -1,0 +1,114 @@
+"""Before a candidate is timed: does it compute what the reference computes?
+
+A candidate trains two epochs of a few steps in the order of the rows, from given weights. Its losses, weights and
+predictions are compared with those of the reference program in float64. Then it trains two epochs shuffled: its
+weights must be others, and its losses near those of the first run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmath.benchmark.networks import Network
+
+
+class Tolerance(NamedTuple):
+    """How far a candidate may be off.
+
+    `loss` is a share of the reference's loss, `weights` of the distance that training moved each array (some
+    libraries add Adam's epsilon to the uncorrected root: about half of this), `prediction` is absolute, and
+    `shuffled` is a share of the loss again: another order is another training.
+    """
+
+    loss: float
+    weights: float
+    prediction: float
+    shuffled: float
+
+
+TOLERANCES = {
+    "float32": Tolerance(1e-4, 2e-2, 1e-3, 0.1),
+    "float64": Tolerance(1e-6, 2e-2, 1e-4, 0.1),
+    "tf32": Tolerance(1e-2, 0.5, 3e-2, 0.1),
+}
+"""For each precision; the two of float32 and float64 leave room for the epsilon, tf32 has eleven bits."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What training the checked rows left: losses of two epochs, weights, and predictions of the first rows."""
+
+    losses: Any
+    weights: list[Any]
+    predictions: Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far off a candidate was, and why it isn't timed, if it isn't."""
+
+    loss: float
+    weights: float
+    prediction: float
+    reason: str | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether it may be timed."""
+        return self.reason is None
+
+
+def expected(network: Network) -> Evidence:
+    """What the reference gives in float64."""
+    model, (X, y) = network.model(), network.checked().data()
+    where = {"backend": "reference", "precision": "float64"}
+    history = model.fit(X, y, epochs=2, batch_size=network.batch, shuffle=False, verbose=0, **where)
+    predictions = model.predict(network.data()[0][:64], **where)
+    return Evidence(np.asarray(history.history["loss"]), model.get_weights(), predictions)
+
+
+def verdict(found: Mapping[str, Any], wanted: Evidence, start: list[Any], tolerance: Tolerance) -> Verdict:
+    """Compare what a candidate left ("losses", "w0", "w1", ..., "predictions", "shuffled_losses", "s0", ...)."""
+    count = len(start)
+    if sorted(n for n in found if n[0] == "w") != sorted(f"w{i}" for i in range(count)):
+        return Verdict(np.inf, np.inf, np.inf, f"it gave {sum(n[0] == 'w' for n in found)} weight arrays, not {count}")
+    weights = [found[f"w{i}"] for i in range(count)]
+    shuffled = [found[f"s{i}"] for i in range(count)]
+    loss = _share(found["losses"], wanted.losses)
+    moved = max(_distance(w, v, s) for w, v, s in zip(weights, wanted.weights, start, strict=True))
+    prediction = _apart(found["predictions"], wanted.predictions)
+    mixed = _share(found["shuffled_losses"], wanted.losses)
+    reason = None
+    if not loss <= tolerance.loss:
+        reason = f"its losses are off by {loss:.1e} of the reference's; allowed are {tolerance.loss:.0e}"
+    elif not moved <= tolerance.weights:
+        reason = f"its weights are off by {moved:.1e} of the way trained; allowed are {tolerance.weights:.0e}"
+    elif not prediction <= tolerance.prediction:
+        reason = f"its predictions are off by {prediction:.1e}; allowed are {tolerance.prediction:.0e}"
+    elif all(np.array_equal(a, b) for a, b in zip(weights, shuffled, strict=True)):
+        reason = "told to shuffle, it trained in the order of the rows"
+    elif not mixed <= tolerance.shuffled:
+        reason = f"shuffled, its losses are off by {mixed:.1e}; allowed are {tolerance.shuffled:.0e}"
+    return Verdict(loss, moved, prediction, reason)
+
+
+def _share(found: Any, wanted: Any) -> float:
+    """The greatest difference as a share of what is wanted; infinite where shapes differ, NaN where values are."""
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    return float(np.max(np.abs(found - wanted) / np.abs(wanted))) if found.shape == wanted.shape else np.inf
+
+
+def _apart(found: Any, wanted: Any) -> float:
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    return float(np.max(np.abs(found - wanted))) if found.shape == wanted.shape else np.inf
+
+
+def _distance(found: Any, wanted: Any, start: Any) -> float:
+    if np.shape(found) != np.shape(wanted):
+        return np.inf
+    way = np.linalg.norm(wanted - start)
+    return float(np.linalg.norm(np.asarray(found, np.float64) - wanted) / way) if way else _apart(found, wanted)
