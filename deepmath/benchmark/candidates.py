@@ -24,7 +24,7 @@ class Candidate:
     """A candidate by name, the file of its adapter, and what its process is started with.
 
     The best of a `family` is what deepmath is compared with. `needs` are distributions, `sweep` says whether it
-    takes part where many sizes are measured.
+    takes part where many sizes are measured, `adam` which form of Adam it computes.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Candidate:
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     sweep: bool = True
+    adam: str = "epsilon"
     devices: tuple[str, ...] = ("cpu", "cuda")
 
     @property
@@ -61,9 +62,9 @@ def usable(device: str) -> str:
     return wanted if backends().get(wanted) == "usable" else "reference"
 
 
-def products() -> Candidate:
-    """The matrix products alone."""
-    return Candidate(PRODUCTS, "products", HERE / "products.py")
+def products(squares: Sequence[int]) -> Candidate:
+    """The matrix products alone, with squares of these sizes for the machine's peak."""
+    return Candidate(PRODUCTS, "products", HERE / "products.py", {"squares": list(squares)})
 
 
 def peers(device: str, folder: Path | None = None) -> list[Candidate]:

@@ -13,7 +13,7 @@ from deepmath import datasets
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense
 from deepmath.model import Sequential
-from deepmath.optimizers import Adam
+from deepmath.optimizers import Adam, Optimizer
 
 LEARNING_RATE = 1e-3
 ROWS, STEPS = 8192, 256
@@ -77,7 +77,7 @@ class Network:
         """Additions and multiplications of a step's matrix products; what stands between them isn't counted.
 
         >>> Network((3, 4, 2), 8, 1).flops
-        704
+        768
         """
         return sum(2 * m * k * n for m, k, n in self.products)
 
@@ -85,26 +85,25 @@ class Network:
         """The same network on few rows: what a candidate must get right before it is timed."""
         return Network(self.widths, self.batch, min(CHECKED_STEPS, self.steps), self.rest, self.title)
 
-    def model(self) -> Sequential:
-        """The network as deepmath's own model, with its first weights rounded to float32."""
+    def model(self, optimizer: Optimizer | None = None) -> Sequential:
+        """The network as deepmath's own model, with its first weights rounded to float32, and Adam unless told."""
         hidden = [Dense(units, activation="relu") for units in self.widths[1:-1]]
         last = Dense(self.widths[-1], activation="sigmoid" if self.widths[-1] == 1 else "softmax")
         layers = [*hidden, last]
         layers[0] = Dense(layers[0].units, activation=layers[0].activation, input_dim=self.widths[0])
         model = Sequential(layers)
-        model.compile(optimizer=Adam(LEARNING_RATE), loss=self.loss)
+        model.compile(optimizer=optimizer or Adam(LEARNING_RATE), loss=self.loss)
         model.set_weights([w.astype(np.float32) for w in model.get_weights()])
         return model
 
-    def data(self) -> tuple[Any, Any]:
+    def data(self) -> tuple[Any, ...]:
         """Inputs float32 [rows, features], and targets: 0.0 or 1.0 as float32 [rows], or labels int64 [rows].
 
         One target in ten is drawn by chance, so that no network learns all of them: gradients stay far from the
         numbers that processors are slow with.
         """
         if self.title == "circles":
-            X, y = datasets.circles(n=self.rows, noise=0.1, factor=0.2, seed=0)
-            return X.astype(np.float32), y.astype(np.float32)
+            return tuple(a.astype(np.float32) for a in datasets.circles(n=self.rows, noise=0.1, factor=0.2, seed=0))
         draw = np.random.default_rng(7)
         X = draw.standard_normal((self.rows, self.widths[0]), dtype=np.float32)
         chance = draw.random(self.rows) < 0.1

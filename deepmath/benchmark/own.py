@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import Dense, Sequential, load_backend
+from deepmath import Dense, Sequential
 from deepmath.optimizers import Adam
 
 
@@ -15,8 +15,7 @@ class Candidate:
 
     def __init__(self, task: Any) -> None:
         self.task = task
-        backend = load_backend(task.options["backend"], task.device)
-        self.where = {"backend": backend, "precision": task.precision}
+        self.where = {"backend": task.options["backend"], "device": task.device, "precision": task.precision}
         last = "sigmoid" if task.binary else "softmax"
         kinds = ["relu"] * (len(task.widths) - 2) + [last]
         layers = [Dense(units, activation=kind) for units, kind in zip(task.widths[1:], kinds, strict=True)]

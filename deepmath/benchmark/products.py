@@ -12,17 +12,14 @@ from typing import Any
 
 import numpy as np
 
-SQUARES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
-
 
 class Candidate:
     """NumPy on the CPU, CuPy on CUDA."""
 
     def __init__(self, task: Any) -> None:
         self.task = task
-        self.kind = task.device.partition(":")[0]
-        self.xp: Any = np if self.kind == "cpu" else importlib.import_module("cupy")
-        self.updates, self.square = 1, SQUARES[self.kind][0]
+        self.xp: Any = np if task.device == "cpu" else importlib.import_module("cupy")
+        self.updates, sizes = 1, task.options["squares"]
         draw = np.random.default_rng(0)
 
         def random(*shape: int) -> Any:
@@ -33,7 +30,8 @@ class Candidate:
         self.errors = [random(batch, w) for w in widths]
         self.kernels = [random(a, b) for a, b in itertools.pairwise(widths)]
         self.gradients = [self.xp.empty_like(k) for k in self.kernels]
-        self.squares = {n: (random(n, n), random(n, n), random(n, n)) for n in SQUARES[self.kind]}
+        self.squares = {n: (random(n, n), random(n, n), random(n, n)) for n in sizes}
+        self.square = max(sizes)
 
     def settings(self, kind: str) -> list[Any]:
         """Sizes of squares, of which the fastest operation counts."""

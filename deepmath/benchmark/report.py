@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from deepmath.plots.throughput import network_of, size_of
+
 
 class Sheet(NamedTuple):
     """A table: its title, the heads of its columns, and cells of text."""
@@ -108,24 +110,6 @@ def _sweep(axis: str, rows: Sequence[Mapping[str, Any]]) -> Sheet:
         found = {row["candidate"]: row["samples_per_s"] for row in rows if size_of(axis, row) == size}
         cells.append([str(size), *(number(found.get(name)) for name in names)])
     return Sheet(f"samples/s over {axis} sizes, {network_of(axis, rows)}", [SWEEPS[axis], *names], cells)
-
-
-def size_of(axis: str, row: Mapping[str, Any]) -> int:
-    """Where a row of a sweep stands on its axis."""
-    return int(row["batch"] if axis == "batch" else row["widths"][0])
-
-
-def network_of(axis: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """What stays the same in a sweep.
-
-    >>> network_of("width", [{"widths": [16, 16, 10], "batch": 8}])
-    'n-n-10, batch 8'
-    """
-    first = rows[0]
-    if axis == "batch":
-        return str(first["network"])
-    *hidden, last = first["widths"]
-    return "-".join([*("n" for _ in hidden), str(last)]) + f", batch {first['batch']}"
 
 
 def _facts(result: Mapping[str, Any], mark: str) -> str:

@@ -21,12 +21,16 @@ from deepmath.benchmark.session import Effort, Tell, Where
 from deepmath.errors import ConfigError
 
 FORMAT = "deepmath-benchmark-1"
+SQUARES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 HOST, FULL, SHORT = Where(), Effort(5, 0.3), Effort(3, 0.15)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure: on which networks and sizes, with whom, where, and for how long."""
+    """What to measure: on which networks and sizes, with whom, where, and for how long.
+
+    `squares` are the sizes of the square products that show the machine's peak; by default those of the device.
+    """
 
     backends: tuple[str, ...]
     networks: tuple[Network, ...] = tuple(NETWORKS.values())
@@ -36,12 +40,13 @@ class Settings:
     where: Where = HOST
     effort: Effort = FULL
     sweep_effort: Effort = SHORT
+    squares: tuple[int, ...] = ()
 
     def quick(self) -> Settings:
         """The same in a fraction of the time: good for seeing that all works, not for figures."""
         return Settings(
             self.backends, self.networks, self.batches[::3], self.widths[::3], self.peers, self.where,
-            Effort(2, 0.05), Effort(2, 0.03),
+            Effort(2, 0.05), Effort(2, 0.03), self.squares,
         )  # fmt: skip
 
 
@@ -55,7 +60,8 @@ def run(settings: Settings, *, machine: Mapping[str, Any], command: str, tell: T
     who.checked_device(where.device)
     if where.precision not in ("float32", "tf32") or (where.precision == "tf32" and where.device == "cpu"):
         raise ConfigError(f"bench: --precision must be float32, or tf32 on cuda; got {where.precision!r}")
-    everybody = [*who.own(settings.backends, where.device), who.products()]
+    squares = settings.squares or SQUARES[where.device.partition(":")[0]]
+    everybody = [*who.own(settings.backends, where.device), who.products(squares)]
     everybody += who.peers(where.device) if settings.peers else []
     present = [c for c in everybody if not c.missing]
     found: dict[str, Any] = {

@@ -155,7 +155,13 @@ class Handout:
         checked_X, checked_y = network.checked().data()
         weights = {f"w{i}": w for i, w in enumerate(self.start)}
         np.savez(self.path, X=X, y=y, checked_X=checked_X, checked_y=checked_y, **weights)
-        self.wanted = validation.expected(network)
+        self._wanted: dict[str, validation.Evidence] = {}
+
+    def wanted(self, variant: str = "epsilon") -> validation.Evidence:
+        """What the reference makes of them with this form of Adam."""
+        if variant not in self._wanted:
+            self._wanted[variant] = validation.expected(self.network, variant)
+        return self._wanted[variant]
 
     def arguments(self, candidate: Candidate) -> dict[str, Any]:
         """What the worker's command `open` takes."""
@@ -190,7 +196,7 @@ def _prepare(seat: Seat, task: Handout, kinds: Sequence[str], effort: Effort) ->
         with np.load(out, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
         limits = validation.TOLERANCES[task.where.precision]
-        measured.verdict = validation.verdict(found, task.wanted, task.start, limits)
+        measured.verdict = validation.verdict(found, task.wanted(seat.candidate.adam), task.start, limits)
         if not measured.verdict.valid:
             raise CandidateFailed(f"is not valid: {measured.verdict.reason}")
     for kind in kinds:

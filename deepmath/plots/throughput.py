@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deepmath.benchmark.report import network_of, size_of
 from deepmath.errors import ConfigError
 from deepmath.plots import style
 
@@ -44,6 +43,24 @@ def throughput(result: Mapping[str, Any], axes: Sequence[Axes] | None = None) ->
     return drawn
 
 
+def size_of(axis: str, row: Mapping[str, Any]) -> int:
+    """Where a row of a sweep stands on its axis."""
+    return int(row["batch"] if axis == "batch" else row["widths"][0])
+
+
+def network_of(axis: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """What stays the same in a sweep.
+
+    >>> network_of("width", [{"widths": [16, 16, 10], "batch": 8}])
+    'n-n-10, batch 8'
+    """
+    first = rows[0]
+    if axis == "batch":
+        return str(first["network"])
+    *hidden, last = first["widths"]
+    return "-".join([*("n" for _ in hidden), str(last)]) + f", batch {first['batch']}"
+
+
 def _panel(ax: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
     names = list(dict.fromkeys(row["candidate"] for row in rows))
     colours = iter(style.palette(style.is_dark(ax)))
@@ -65,8 +82,8 @@ def _panel(ax: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
     ax.set_xlabel(_LABELS[axis])
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    sizes = sorted({size_of(axis, row) for row in rows})
-    ax.set_xticks(sizes[:: 2 if len(sizes) > 9 else 1])
+    ticks = sorted({size_of(axis, row) for row in rows})
+    ax.set_xticks(ticks[:: 2 if len(ticks) > 9 else 1])
     ax.get_xaxis().set_major_formatter(lambda value, _: f"{value:g}")
     ax.minorticks_off()
     ax.grid(axis="both")
