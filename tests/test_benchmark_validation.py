@@ -51,7 +51,7 @@ def test_what_is_invalid_is_not_timed(tmp_path):
     ("body", "said"),
     [
         ("def train(self, n, s): raise RuntimeError('no\\nrows')", "RuntimeError: no rows (in 'open')"),
-        ("def train(self, n, s): os.write(2, b'bye\n'); os._exit(3)", "its process ended in 'open': bye"),
+        ("def train(self, n, s): os.write(2, b'bye'); os._exit(3)", "its process ended in 'open': bye"),
         ("def weights(self): return [None.T]", "AttributeError: 'NoneType' object has no attribute 'T' (in 'check')"),
     ],
     ids=["raises", "ends", "raises later"],
