@@ -49,7 +49,8 @@ def test_everything_was_measured(result):
     ours, again, alone = result["rows"]
     assert [row["failure"] for row in result["rows"]] == [None] * 3
     names = ROW - {"failure"}
-    assert all(ours[name] is not None and again[name] is not None for name in names)
+    assert all(ours[name] is not None for name in names)
+    assert {name for name in names if again[name] is None} == {"first_step_cached_s"}
     assert {name for name in names if alone[name] is None} == {
         "loss_error", "weights_error", "prediction_error", "loss_at_the_end", "inference_samples_per_s",
         "row_median_us", "row_p95_us", "first_step_s", "first_step_cached_s",

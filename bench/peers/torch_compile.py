@@ -17,8 +17,12 @@ class Candidate(torch_eager.Candidate):
         super().__init__(task)
         # Every batch size gets code of its own, not code for any size.
         mode = "reduce-overhead" if self.device.type == "cuda" else "default"
-        self.forward = torch.compile(self.objective, mode=mode, dynamic=False)
+        self.graph = torch.compile(self.objective, mode=mode, dynamic=False)
         self.compiled = torch.compile(self.probabilities, mode=mode, dynamic=False)
+
+    def forward(self, x, y):
+        torch.compiler.cudagraph_mark_step_begin()  # last step's results may be overwritten
+        return self.graph(x, y)
 
     def probabilities(self, x):
         z = self.model(x)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import deepmath
-from deepmath.backend import backends, load_backend
+from deepmath.backend import load_backend
 from deepmath.errors import ConfigError, MissingExtra
 
 HERE = Path(__file__).resolve().parent
@@ -54,12 +54,6 @@ def own(names: Sequence[str], device: str) -> list[Candidate]:
         raise ConfigError(f"bench: --backend names one backend twice; got {','.join(names)}")
     found = [Candidate(f"{OURS} {name}", OURS, HERE / "own.py", {"backend": name}) for name in names]
     return [*found, replace(found[0], name=f"{found[0].name} again", family=CONTROL, sweep=False)]
-
-
-def usable(device: str) -> str:
-    """deepmath's fastest backend for a device, by name."""
-    wanted = "cupy" if device.startswith("cuda") else "numpy"
-    return wanted if backends().get(wanted) == "usable" else "reference"
 
 
 def products(squares: Sequence[int]) -> Candidate:

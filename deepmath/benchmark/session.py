@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.benchmark import statistics, validation
-from deepmath.benchmark.candidates import PRODUCTS, Candidate
+from deepmath.benchmark.candidates import CONTROL, PRODUCTS, Candidate
 from deepmath.benchmark.networks import LEARNING_RATE, Network
 from deepmath.benchmark.process import CandidateFailed, Worker
 from deepmath.benchmark.validation import Verdict
@@ -217,7 +217,7 @@ def _last(seat: Seat, network: Network, where: Where) -> None:
     end, measured = seat.ask("close"), seat.measured
     measured.peak_memory, measured.about = end["peak_memory"], end["about"]
     seat.leave()
-    if seat.candidate.name == PRODUCTS:
+    if seat.candidate.family in ("products", CONTROL):
         return
     started = time.monotonic()
     with Worker(seat.candidate, seat.folder, 2) as worker:

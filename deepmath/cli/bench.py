@@ -26,7 +26,11 @@ NAMES = ", ".join(networks.NETWORKS)
 
 
 @click.command()
-@click.option("--backend", metavar="NAMES", help="Backends with commas between: numpy,reference,...  [default: numpy]")
+@click.option(
+    "--backend",
+    metavar="NAMES",
+    help="Backends with commas between: numpy,reference,...  [default: numpy; cupy on cuda]",
+)
 @click.option("--peers", is_flag=True, help="Measure JAX, PyTorch, Keras and scikit-learn too; needs a checkout.")
 @click.option(
     "--networks", "chosen", metavar="NAMES", help=f"With commas between: {NAMES}, or WIDTHS:BATCH.  [default: all]"
@@ -58,7 +62,7 @@ def bench(
     candidates.checked_device(device)
     sweeps = chosen is None if sweeps is None else sweeps
     _check_files(json_file, table_file, plot_file, sweeps)
-    backends = tuple(_names(backend)) if backend else (candidates.usable(device),)
+    backends = tuple(_names(backend)) if backend else ("numpy" if device == "cpu" else "cupy",)
     settings = benchmark.Settings(backends, peers=peers, where=Where(device, precision))
     if chosen is not None:
         settings = replace(settings, networks=tuple(networks.parse(name) for name in _names(chosen)))
@@ -80,8 +84,8 @@ def _names(text: str) -> list[str]:
 def _check_files(json_file: str | None, table_file: str | None, plot_file: str | None, sweeps: bool) -> None:
     """Refuse before the long measurement what couldn't be written after it."""
     for path in (json_file, table_file, plot_file):
-        if path is not None and not Path(path).resolve().parent.is_dir():
-            raise ConfigError(f"bench: {path} lies in a folder that doesn't exist; make the folder first")
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
     if plot_file is None:
         return
     if not plot_file.lower().endswith(".png"):

@@ -14,7 +14,16 @@ NETWORKS = "circles, 2-4-6-6-4-1, 64-64-10, 784-256-128-10, 1024-1024-1024-1024-
 def test_a_run_writes_json_and_tables(deepmath, monkeypatch):
     monkeypatch.setitem(result.SQUARES, "cpu", (64,))
     found = deepmath(
-        "bench", "--networks", "4-8-3:16", "--backend", "reference", "--quick", "--json", "r.json", "--table", "r.md"
+        "bench",
+        "--networks",
+        "4-8-3:16",
+        "--backend",
+        "reference",
+        "--quick",
+        "--json",
+        "r.json",
+        "--table",
+        "new/r.md",
     )
     assert found.exit_code == 0, found.stderr
     with open("r.json", encoding="utf-8") as file:
@@ -25,7 +34,7 @@ def test_a_run_writes_json_and_tables(deepmath, monkeypatch):
     assert written["sweeps"] == {"batch": [], "width": []}
     assert written["command"].startswith("deepmath ")
     assert {"processor", "vectors", "cores", "system"} <= set(written["machine"])
-    with open("r.md", encoding="utf-8") as file:
+    with open("new/r.md", encoding="utf-8") as file:
         assert "## 4-8-3, batch 16" in file.read()
     assert "4-8-3, batch 16" in found.stdout
     assert "first step, check and warm-up" in found.stderr
@@ -38,7 +47,6 @@ def test_a_run_writes_json_and_tables(deepmath, monkeypatch):
         (("--networks", "8"), 2, f"bench: --networks must be names ({NETWORKS}) or WIDTHS:BATCH such as 64-32-10:16; got '8'"),
         (("--device", "gpu"), 2, "bench: --device must be cpu, cuda or cuda:N; got 'gpu'"),
         (("--precision", "tf32"), 2, "bench: --precision must be float32, or tf32 on cuda; got 'tf32'"),
-        (("--json", "no/r.json"), 2, "bench: no/r.json lies in a folder that doesn't exist; make the folder first"),
         (("--plot", "r.svg"), 2, "bench: --plot must end in .png; got 'r.svg'"),
         (("--networks", "circles", "--plot", "r.png"), 2, "bench: --plot draws the sweeps, which --networks leaves out; add --sweeps"),
         (("--backend", "numpy,numpy"), 2, "bench: --backend names one backend twice; got numpy,numpy"),
@@ -64,3 +72,8 @@ def test_peers_outside_a_checkout(failing, monkeypatch, tmp_path):
         f"bench: --peers needs the adapters of a checkout, and {tmp_path}/site-packages/bench/peers holds none; get the "
         "project's repository, run pip install -e '.[bench]' in it, and try again there"
     )
+
+
+def test_a_folder_that_cannot_be_made_is_refused_at_once(failing, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert failing("bench", "--json", "file/r.json") == (74, "file: File exists")
