@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 
@@ -27,10 +29,11 @@ class Candidate:
         )
 
     def settings(self, kind):
-        return [None]
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return sorted({1, cores})
 
     def use(self, setting):
-        pass
+        threadpool_limits(limits=setting)
 
     def attach(self, X, y):
         self.X, self.y = X, y.astype(np.int64)
