@@ -23,7 +23,7 @@ PLANTED = {
         self.model.set_weights(w)""",
     "sum of losses": "def train(self, n, s): return [16 * l for l in super().train(n, s)]",
     "no shuffle": "def train(self, n, s): return super().train(n, False)",
-    "loss of no training": "def train(self, n, s): return [0.5] * n if s else super().train(n, s)",
+    "loss of no training": "def train(self, n, s): return [0.1] * n if s else super().train(n, s)",
     "last rows left out": "def attach(self, X, y): super().attach(X[:48], y[:48])",
     "one epoch too few": "def train(self, n, s): return (super().train(max(1, n - 1), s) * 2)[:n]",
     "scores for probabilities": "def predict(self, X): return np.log(super().predict(X))",

@@ -7,13 +7,14 @@ import pytest
 from benchmarking import BINARY, PLANTED, QUICK, REFERENCE, SMALL, judged, silent, written
 
 from deepmath.benchmark import candidates, rows, session
+from deepmath.benchmark.networks import network
 from deepmath.benchmark.session import Where
 
 
 @pytest.mark.parametrize("backend", ["numpy", "reference"])
-@pytest.mark.parametrize("network", [SMALL, BINARY], ids=lambda n: n.name)
-def test_deepmath_is_valid(backend, network, tmp_path):
-    found = judged(candidates.own([backend], "cpu")[0], network, tmp_path)
+@pytest.mark.parametrize("trained", [SMALL, BINARY, network((50, 20, 10), 1)], ids=lambda n: n.name)
+def test_deepmath_is_valid(backend, trained, tmp_path):
+    found = judged(candidates.own([backend], "cpu")[0], trained, tmp_path)
     assert found.valid, found.reason
     assert found.loss < 1e-6
     assert found.weights < 1e-3
@@ -26,6 +27,8 @@ def test_a_planted_mistake_is_found(name, tmp_path):
     assert not found.valid
     if name == "no shuffle":
         assert found.reason == "told to shuffle, it trained in the order of the rows"
+    if name == "loss of no training":
+        assert found.reason.startswith("shuffled, its losses are 0.1 and 0.1; expected are 0.")
     if name == "no biases":
         assert found.reason == "it gave 2 weight arrays, not 4"
     if name == "scores for probabilities":
@@ -81,10 +84,10 @@ def test_the_mistakes_would_pass_if_nothing_were_planted(tmp_path):
 
 
 def test_data_are_the_same_in_every_process_and_hold_every_class():
-    for network in (SMALL, BINARY, dataclasses.replace(SMALL, batch=1)):
-        (X, y), (again, labels) = network.data(), network.data()
+    for trained in (SMALL, BINARY, dataclasses.replace(SMALL, batch=1)):
+        (X, y), (again, labels) = trained.data(), trained.data()
         assert np.array_equal(X, again)
         assert np.array_equal(y, labels)
-        assert X.shape == (network.rows, network.widths[0])
+        assert X.shape == (trained.rows, trained.widths[0])
         assert X.dtype == np.float32
         assert len(np.unique(SMALL.data()[1])) == SMALL.widths[-1]

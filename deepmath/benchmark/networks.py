@@ -85,15 +85,19 @@ class Network:
         """The same network on few rows: what a candidate must get right before it is timed."""
         return Network(self.widths, self.batch, min(CHECKED_STEPS, self.steps), self.rest, self.title)
 
-    def model(self, optimizer: Optimizer | None = None) -> Sequential:
-        """The network as deepmath's own model, with its first weights rounded to float32, and Adam unless told."""
+    def model(self, optimizer: Optimizer | None = None, order: int = 0) -> Sequential:
+        """The network as deepmath's own model, with its first weights rounded to float32, and Adam unless told.
+
+        `order` decides the order of shuffled rows; the weights are always the same.
+        """
         hidden = [Dense(units, activation="relu") for units in self.widths[1:-1]]
         last = Dense(self.widths[-1], activation="sigmoid" if self.widths[-1] == 1 else "softmax")
         layers = [*hidden, last]
         layers[0] = Dense(layers[0].units, activation=layers[0].activation, input_dim=self.widths[0])
-        model = Sequential(layers)
+        first = Sequential(layers).get_weights()
+        model = Sequential(layers, seed=order)
         model.compile(optimizer=optimizer or Adam(LEARNING_RATE), loss=self.loss)
-        model.set_weights([w.astype(np.float32) for w in model.get_weights()])
+        model.set_weights([w.astype(np.float32) for w in first])
         return model
 
     def data(self) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 A candidate trains two epochs of a few steps in the order of the rows, from given weights. Its losses, weights and
 predictions are compared with those of the reference program in float64. Then it trains two epochs shuffled: its
-weights must be others, and its losses near those of the first run.
+weights must be others, and its losses in the range of those that the reference has in several orders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Tolerance(NamedTuple):
     """How far a candidate may be off.
 
     `loss` is a share of the reference's loss, `weights` of the distance that training moved each array, `prediction`
-    is absolute, and `shuffled` is a share of the loss again: another order is another training.
+    is absolute. By `shuffled` the least loss of several orders is divided and the greatest multiplied.
     """
 
     loss: float
@@ -32,10 +32,12 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCES = {
-    "float32": Tolerance(1e-4, 1e-3, 1e-4, 0.1),
-    "tf32": Tolerance(1e-2, 0.5, 3e-2, 0.1),
+    "float32": Tolerance(1e-4, 1e-2, 1e-3, 2.0),
+    "tf32": Tolerance(1e-2, 0.5, 3e-2, 2.0),
 }
-"""For each precision. In float32 right candidates are off by 5e-6, 1e-5 and 5e-6; tf32 has eleven bits."""
+"""For each precision. In float32 most right candidates are off by 5e-6, 1e-5 and 5e-6; where a gradient's sign, or which
+side of a ReLU's edge a sum is on, hangs on rounding, weights are off by up to 3e-3. tf32 has eleven bits."""
+ORDERS = 3
 
 
 @described
@@ -56,11 +58,15 @@ VARIANTS = {"epsilon": Adam, "epsilon hat": EpsilonHat}
 
 @dataclass(frozen=True)
 class Evidence:
-    """What training the checked rows left: losses of two epochs, weights, and predictions of the first rows."""
+    """What training the checked rows left: losses of two epochs, weights, and predictions of the first rows.
+
+    `mixed` are the losses of the same in several orders: [orders, epochs].
+    """
 
     losses: Any
     weights: list[Any]
     predictions: Any
+    mixed: Any
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,15 @@ class Verdict:
 
 def expected(network: Network, variant: str = "epsilon") -> Evidence:
     """What the reference gives in float64 with this form of Adam."""
-    model, (X, y) = network.model(VARIANTS[variant](LEARNING_RATE)), network.checked().data()
-    where: dict[str, Any] = {"backend": "reference", "precision": "float64"}
-    history = model.fit(X, y, epochs=2, batch_size=network.batch, shuffle=False, verbose=0, **where)
-    predictions = model.predict(network.data()[0][:64], **where)
-    return Evidence(np.asarray(history.history["loss"]), model.get_weights(), predictions)
+    (X, y), mixed = network.checked().data(), []
+    where: dict[str, Any] = {"backend": "reference", "precision": "float64", "batch_size": network.batch, "verbose": 0}
+    for seed in range(ORDERS):
+        model = network.model(VARIANTS[variant](LEARNING_RATE), seed)
+        mixed.append(model.fit(X, y, epochs=2, **where).history["loss"])
+    model = network.model(VARIANTS[variant](LEARNING_RATE))
+    losses = model.fit(X, y, epochs=2, shuffle=False, **where).history["loss"]
+    predictions = model.predict(network.data()[0][:64], backend="reference", precision="float64")
+    return Evidence(np.asarray(losses), model.get_weights(), predictions, np.asarray([losses, *mixed]))
 
 
 def verdict(found: Mapping[str, Any], wanted: Evidence, start: list[Any], tolerance: Tolerance) -> Verdict:
@@ -97,7 +107,8 @@ def verdict(found: Mapping[str, Any], wanted: Evidence, start: list[Any], tolera
     loss = _share(found["losses"], wanted.losses)
     moved = max(_distance(w, v, s) for w, v, s in zip(weights, wanted.weights, start, strict=True))
     prediction = _apart(found["predictions"], wanted.predictions)
-    mixed = _share(found["shuffled_losses"], wanted.losses)
+    least, most = wanted.mixed.min(axis=0) / tolerance.shuffled, wanted.mixed.max(axis=0) * tolerance.shuffled
+    mixed = np.asarray(found["shuffled_losses"], np.float64)
     reason = None
     if not loss <= tolerance.loss:
         reason = f"its losses are off by {loss:.1e} of the reference's; allowed are {tolerance.loss:.0e}"
@@ -107,9 +118,13 @@ def verdict(found: Mapping[str, Any], wanted: Evidence, start: list[Any], tolera
         reason = f"its predictions are off by {prediction:.1e}; allowed are {tolerance.prediction:.0e}"
     elif all(np.array_equal(a, b) for a, b in zip(weights, shuffled, strict=True)):
         reason = "told to shuffle, it trained in the order of the rows"
-    elif not mixed <= tolerance.shuffled:
-        reason = f"shuffled, its losses are off by {mixed:.1e}; allowed are {tolerance.shuffled:.0e}"
+    elif mixed.shape != least.shape or not np.all((least <= mixed) & (mixed <= most)):
+        reason = f"shuffled, its losses are {_numbers(mixed)}; expected are {_numbers(least)} to {_numbers(most)}"
     return Verdict(loss, moved, prediction, reason)
+
+
+def _numbers(values: Any) -> str:
+    return " and ".join(f"{value:.3g}" for value in np.ravel(values))
 
 
 def _share(found: Any, wanted: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,19 @@ def throughput(result: Mapping[str, Any], axes: Sequence[Axes] | None = None) ->
     sweeps = {axis: rows for axis, rows in result.get("sweeps", {}).items() if rows}
     if not sweeps:
         raise ConfigError("throughput: result must hold sweeps, got none; measure with deepmath bench --sweeps")
-    drawn = style.new_axes(5.6 * len(sweeps), 4.2, len(sweeps)) if axes is None else list(axes)
+    drawn = style.new_axes(5.2 * len(sweeps) + 1.6, 4.2, len(sweeps)) if axes is None else list(axes)
     if len(drawn) != len(sweeps):
         raise ConfigError(f"throughput: axes must be {len(sweeps)} ({', '.join(sweeps)}), got {len(drawn)}")
+    names = dict.fromkeys(row["candidate"] for rows in sweeps.values() for row in rows)
+    palette = style.palette(style.is_dark(drawn[0]))
+    colours = dict(zip([name for name in names if name != _BOUND], itertools.cycle(palette), strict=False))
     for ax, (axis, rows) in zip(drawn, sweeps.items(), strict=True):
-        _panel(ax, axis, rows)
+        _panel(ax, axis, rows, colours)
     drawn[0].set_ylabel("samples / s")
+    shown = {name: handle for ax in drawn for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+    kept = [name for name in names if name in shown]
+    # Beside the panels: lines may run anywhere within them.
+    drawn[-1].legend([shown[name] for name in kept], kept, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return drawn
 
 
@@ -61,9 +69,8 @@ def network_of(axis: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return "-".join([*("n" for _ in hidden), str(last)]) + f", batch {first['batch']}"
 
 
-def _panel(ax: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _panel(ax: Axes, axis: str, rows: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> None:
     names = list(dict.fromkeys(row["candidate"] for row in rows))
-    colours = iter(style.palette(style.is_dark(ax)))
     for name in names:
         points = sorted((size_of(axis, r), *_rates(r)) for r in rows if r["candidate"] == name and r["samples_per_s"])
         if not points:
@@ -76,7 +83,7 @@ def _panel(ax: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
             [r - low for r, low in zip(rates, lows, strict=True)],
             [h - r for r, h in zip(rates, highs, strict=True)],
         ]
-        colour = next(colours)
+        colour = colours[name]
         ax.errorbar(sizes, rates, yerr=reach, color=colour, label=name, marker="o", markersize=4, elinewidth=1)
     ax.set_title(f"{network_of(axis, rows)}")
     ax.set_xlabel(_LABELS[axis])
@@ -87,7 +94,6 @@ def _panel(ax: Axes, axis: str, rows: Sequence[Mapping[str, Any]]) -> None:
     ax.get_xaxis().set_major_formatter(lambda value, _: f"{value:g}")
     ax.minorticks_off()
     ax.grid(axis="both")
-    ax.legend(loc="best")
 
 
 def _rates(row: Mapping[str, Any]) -> tuple[float, float, float]:

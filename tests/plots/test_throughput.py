@@ -32,7 +32,7 @@ def test_panels_and_lines():
     batch, width = throughput(RESULT)
     assert [ax.get_title("left") or ax.get_title() for ax in (batch, width)] == ["8-4-2", "n-n-10, batch 32"]
     assert [ax.get_xlabel() for ax in (batch, width)] == ["batch size", "width n"]
-    assert [text.get_text() for text in batch.get_legend().get_texts()] == ["products alone", "ours"]
+    assert [text.get_text() for text in width.get_legend().get_texts()] == ["ours", "products alone"]
     ours = batch.containers[0]
     assert ours.lines[0].get_xydata().tolist() == [[1.0, 100.0], [4.0, 400.0]]
     assert [[s[0][1], s[1][1]] for s in ours.lines[2][0].get_segments()] == [[50.0, 200.0], [200.0, 800.0]]
