@@ -21,8 +21,8 @@ from deepmath.optimizers import Adam
 class Tolerance(NamedTuple):
     """How far a candidate may be off.
 
-    `loss` is a share of the reference's loss, `weights` of the distance that training moved each array, `prediction`
-    is absolute. By `shuffled` the least loss of several orders is divided and the greatest multiplied.
+    `loss` is a share of the reference's loss, `weights` of the distance that training moved each array,
+    `prediction` is absolute. By `shuffled` the least loss of several orders is divided and the greatest multiplied.
     """
 
     loss: float
