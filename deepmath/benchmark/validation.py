@@ -35,8 +35,9 @@ TOLERANCES = {
     "float32": Tolerance(1e-4, 1e-2, 1e-3, 2.0),
     "tf32": Tolerance(1e-2, 0.5, 3e-2, 2.0),
 }
-"""For each precision. In float32 most right candidates are off by 5e-6, 1e-5 and 5e-6; where a gradient's sign, or which
-side of a ReLU's edge a sum is on, hangs on rounding, weights are off by up to 3e-3. tf32 has eleven bits."""
+"""For each precision. In float32 most right candidates are off by 5e-6, 1e-5 and 5e-6; where the sign of a gradient or
+of a ReLU's sum hangs on rounding, weights are off by up to 3e-3. tf32 has eleven bits."""
+
 ORDERS = 3
 
 
