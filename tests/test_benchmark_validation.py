@@ -1,12 +1,13 @@
 """A candidate that computes something else is seen, whatever it gets wrong; a right one passes."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from benchmarking import BINARY, PLANTED, QUICK, REFERENCE, SMALL, judged, silent, written
 
-from deepmath.benchmark import candidates, rows, session
+from deepmath.benchmark import candidates, rows, session, validation
 from deepmath.benchmark.networks import network
 from deepmath.benchmark.session import Where
 
@@ -48,6 +49,13 @@ def test_what_is_invalid_is_not_timed(tmp_path):
     assert other["seconds_per_epoch"] == []
     assert other["weights_error"] > 1e-3
     assert rows.ratios(measured) == []
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_an_error_that_is_no_number_can_be_written(wrong):
+    verdict = validation.Verdict(0.0, wrong, wrong, "it is wrong")
+    (row,) = rows.rows([session.Measured(REFERENCE, BINARY, verdict, failure="is not valid")], Where())
+    assert json.loads(json.dumps(row, allow_nan=False))["weights_error"] is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,13 +36,18 @@ def _row(m: Measured, alone: Measured | None, where: Where) -> dict[str, Any]:
         "settings": m.settings,
         "about": m.about,
     }
-    row |= {f"{name}_error": getattr(verdict, name, None) for name in ("loss", "weights", "prediction")}
+    row |= {f"{name}_error": _finite(getattr(verdict, name, None)) for name in ("loss", "weights", "prediction")}
     row |= _training(m, alone)
     row |= _use(m)
     for name in ("first_step", "first_step_cached"):
         row[f"{name}_s"] = None if m.failure or m.candidate.name == PRODUCTS else getattr(m, name)
     row["peak_memory_mb"] = None if m.peak_memory is None else m.peak_memory / 1e6
     return row
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _training(m: Measured, alone: Measured | None) -> dict[str, Any]:
