@@ -8,6 +8,7 @@ then runs the reference.
 from __future__ import annotations
 
 import abc
+import functools
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ def backends() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _entry_points() -> Any:
+    """Read once: looking through every installed package takes 10 ms, and every `predict` comes by here."""
     from importlib import metadata  # 25 ms that `import deepmath` needn't take
 
     return metadata.entry_points(group=GROUP)

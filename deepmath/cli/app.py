@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import deepmath
+from deepmath.cli.bench import bench
 from deepmath.cli.doctor import doctor
 from deepmath.cli.evaluate import evaluate
 from deepmath.cli.predict import predict
@@ -112,5 +113,5 @@ def commands(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - Command
     _listen(ctx)
 
 
-for command in (train, evaluate, predict, doctor):
+for command in (train, evaluate, predict, bench, doctor):
     commands.add_command(command)

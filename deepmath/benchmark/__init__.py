@@ -1,0 +1,18 @@
+"""How fast training and prediction are, deepmath's and its peers', measured side by side in one run.
+
+networks.py     what is trained, on which data
+candidates.py   who takes part: backends, peers, and the matrix products alone
+worker.py       one candidate in a process of its own; own.py and products.py are candidates
+process.py      that process, seen from outside
+validation.py   whether a candidate computes what the reference does; if not, it isn't timed
+session.py      preparation and rounds
+statistics.py   medians, spread and ratios
+rows.py         rows and ratios out of measurements
+result.py       one run as plain data
+report.py       tables as text and Markdown
+"""
+
+from deepmath.benchmark.report import markdown, text
+from deepmath.benchmark.result import Settings, run
+
+__all__ = ["Settings", "markdown", "run", "text"]

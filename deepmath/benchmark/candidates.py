@@ -1,0 +1,109 @@
+"""Who takes part: deepmath's backends, the peers of a checkout, and the matrix products alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import deepmath
+from deepmath.backend import load_backend
+from deepmath.errors import ConfigError, MissingExtra
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = Path(deepmath.__file__).resolve().parent
+PRODUCTS = "products alone"
+OURS, CONTROL = "deepmath", "control"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate by name, the file of its adapter, and what its process is started with.
+
+    The best of a `family` is what deepmath is compared with. `needs` are distributions, `sweep` says whether it
+    takes part where many sizes are measured, `adam` which form of Adam it computes.
+    """
+
+    name: str
+    family: str
+    file: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    sweep: bool = True
+    adam: str = "epsilon"
+    devices: tuple[str, ...] = ("cpu", "cuda")
+
+    @property
+    def missing(self) -> list[str]:
+        """Distributions that it needs and that aren't installed."""
+        return [name for name in self.needs if version(name) is None]
+
+
+def own(names: Sequence[str], device: str) -> list[Candidate]:
+    """deepmath on these backends; the first of them a second time, which shows the machine's noise.
+
+    Raises ConfigError for an unknown backend, DeviceError for one that can't run here.
+    """
+    for name in names:
+        load_backend(name, device)
+    if len(set(names)) < len(names):
+        raise ConfigError(f"bench: --backend names one backend twice; got {','.join(names)}")
+    found = [Candidate(f"{OURS} {name}", OURS, HERE / "own.py", {"backend": name}) for name in names]
+    return [*found, replace(found[0], name=f"{found[0].name} again", family=CONTROL, sweep=False)]
+
+
+def products(squares: Sequence[int]) -> Candidate:
+    """The matrix products alone, with squares of these sizes for the machine's peak."""
+    return Candidate(PRODUCTS, "products", HERE / "products.py", {"squares": list(squares)})
+
+
+def peers(device: str, folder: Path | None = None) -> list[Candidate]:
+    """The peers whose adapters lie in bench/peers of a checkout and that can use the device.
+
+    Raises MissingExtra where deepmath is not run from a checkout.
+    """
+    folder = PACKAGE.parent / "bench" / "peers" if folder is None else folder
+    table = folder / "peers.toml"
+    if not table.is_file():
+        raise MissingExtra(
+            f"bench: --peers needs the adapters of a checkout, and {folder} holds none; get the project's "
+            "repository, run pip install -e '.[bench]' in it, and try again there"
+        )
+    found = []
+    for name, facts in tomllib.loads(table.read_text(encoding="utf-8")).items():
+        facts["file"] = folder / facts["file"]
+        for one in ("needs", "devices"):
+            facts[one] = tuple(facts[one])
+        found.append(Candidate(name, **facts))
+    return [c for c in found if device.partition(":")[0] in c.devices]
+
+
+def version(distribution: str) -> str | None:
+    """The version installed, if any."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def versions(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """deepmath, NumPy, numba, and what the candidates need, as far as they are installed."""
+    names = ["numpy", "numba", "scipy", "cupy-cuda12x", "cupy-cuda13x", *(n for c in candidates for n in c.needs)]
+    found = {name: version(name) for name in dict.fromkeys(names)}
+    return {"deepmath": deepmath.__version__} | {n: v for n, v in found.items() if v is not None}
+
+
+def checked_device(device: str) -> str:
+    """The device's name, if it is one.
+
+    >>> checked_device("cuda:1")
+    'cuda:1'
+    """
+    kind, _, number = device.partition(":")
+    if device != "cpu" and (kind != "cuda" or not (number.isdecimal() or device == "cuda")):
+        raise ConfigError(f"bench: --device must be cpu, cuda or cuda:N; got {device!r}")
+    return device

@@ -1,0 +1,146 @@
+"""Before a candidate is timed: does it compute what the reference computes?
+
+A candidate trains two epochs of a few steps in the order of the rows, from given weights. Its losses, weights and
+predictions are compared with those of the reference program in float64. Then it trains two epochs shuffled: its
+weights must be others, and its losses in the range of those that the reference has in several orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmath.benchmark.networks import LEARNING_RATE, Network
+from deepmath.descriptions import described
+from deepmath.optimizers import Adam
+
+
+class Tolerance(NamedTuple):
+    """How far a candidate may be off.
+
+    `loss` is a share of the reference's loss, `weights` of the distance that training moved each array,
+    `prediction` is absolute. By `shuffled` the least loss of several orders is divided and the greatest multiplied.
+    """
+
+    loss: float
+    weights: float
+    prediction: float
+    shuffled: float
+
+
+TOLERANCES = {
+    "float32": Tolerance(1e-4, 1e-2, 1e-3, 2.0),
+    "tf32": Tolerance(1e-2, 0.5, 3e-2, 2.0),
+}
+"""For each precision. In float32 most right candidates are off by 5e-6, 1e-5 and 5e-6; where the sign of a gradient or
+of a ReLU's sum hangs on rounding, weights are off by up to 3e-3. tf32 has eleven bits."""
+
+ORDERS = 3
+
+
+@described
+@dataclass(frozen=True)
+class EpsilonHat(Adam):
+    """Adam with epsilon added to the root before its bias is corrected: Kingma and Ba (2014), end of section 2.
+
+    Keras and scikit-learn compute this form, which costs the same; they are compared with it.
+    """
+
+    def coefficients(self, step: int) -> tuple[float, ...]:
+        return (*super().coefficients(step)[:-1], self.epsilon)
+
+
+VARIANTS = {"epsilon": Adam, "epsilon hat": EpsilonHat}
+"""The forms of Adam that candidates may compute."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What training the checked rows left: losses of two epochs, weights, and predictions of the first rows.
+
+    `mixed` are the losses of the same in several orders: [orders, epochs].
+    """
+
+    losses: Any
+    weights: list[Any]
+    predictions: Any
+    mixed: Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far off a candidate was, and why it isn't timed, if it isn't."""
+
+    loss: float
+    weights: float
+    prediction: float
+    reason: str | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether it may be timed."""
+        return self.reason is None
+
+
+def expected(network: Network, variant: str = "epsilon") -> Evidence:
+    """What the reference gives in float64 with this form of Adam."""
+    (X, y), mixed = network.checked().data(), []
+    where: dict[str, Any] = {"backend": "reference", "precision": "float64", "batch_size": network.batch, "verbose": 0}
+    for seed in range(ORDERS):
+        model = network.model(VARIANTS[variant](LEARNING_RATE), seed)
+        mixed.append(model.fit(X, y, epochs=2, **where).history["loss"])
+    model = network.model(VARIANTS[variant](LEARNING_RATE))
+    losses = model.fit(X, y, epochs=2, shuffle=False, **where).history["loss"]
+    predictions = model.predict(network.data()[0][:64], backend="reference", precision="float64")
+    return Evidence(np.asarray(losses), model.get_weights(), predictions, np.asarray([losses, *mixed]))
+
+
+def verdict(found: Mapping[str, Any], wanted: Evidence, start: list[Any], tolerance: Tolerance) -> Verdict:
+    """Compare what a candidate left ("losses", "w0", "w1", ..., "predictions", "shuffled_losses", "s0", ...)."""
+    count = len(start)
+    if sorted(n for n in found if n[0] == "w") != sorted(f"w{i}" for i in range(count)):
+        return Verdict(np.inf, np.inf, np.inf, f"it gave {sum(n[0] == 'w' for n in found)} weight arrays, not {count}")
+    weights = [found[f"w{i}"] for i in range(count)]
+    shuffled = [found[f"s{i}"] for i in range(count)]
+    loss = _share(found["losses"], wanted.losses)
+    moved = max(_distance(w, v, s) for w, v, s in zip(weights, wanted.weights, start, strict=True))
+    prediction = _apart(found["predictions"], wanted.predictions)
+    least, most = wanted.mixed.min(axis=0) / tolerance.shuffled, wanted.mixed.max(axis=0) * tolerance.shuffled
+    mixed = np.asarray(found["shuffled_losses"], np.float64)
+    reason = None
+    if not loss <= tolerance.loss:
+        reason = f"its losses are off by {loss:.1e} of the reference's; allowed are {tolerance.loss:.0e}"
+    elif not moved <= tolerance.weights:
+        reason = f"its weights are off by {moved:.1e} of the way trained; allowed are {tolerance.weights:.0e}"
+    elif not prediction <= tolerance.prediction:
+        reason = f"its predictions are off by {prediction:.1e}; allowed are {tolerance.prediction:.0e}"
+    elif all(np.array_equal(a, b) for a, b in zip(weights, shuffled, strict=True)):
+        reason = "told to shuffle, it trained in the order of the rows"
+    elif mixed.shape != least.shape or not np.all((least <= mixed) & (mixed <= most)):
+        reason = f"shuffled, its losses are {_numbers(mixed)}; expected are {_numbers(least)} to {_numbers(most)}"
+    return Verdict(loss, moved, prediction, reason)
+
+
+def _numbers(values: Any) -> str:
+    return " and ".join(f"{value:.3g}" for value in np.ravel(values))
+
+
+def _share(found: Any, wanted: Any) -> float:
+    """The greatest difference as a share of what is wanted; infinite where shapes differ, NaN where values are."""
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    return float(np.max(np.abs(found - wanted) / np.abs(wanted))) if found.shape == wanted.shape else np.inf
+
+
+def _apart(found: Any, wanted: Any) -> float:
+    found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
+    return float(np.max(np.abs(found - wanted))) if found.shape == wanted.shape else np.inf
+
+
+def _distance(found: Any, wanted: Any, start: Any) -> float:
+    if np.shape(found) != np.shape(wanted):
+        return np.inf
+    way = np.linalg.norm(wanted - start)
+    return float(np.linalg.norm(np.asarray(found, np.float64) - wanted) / way) if way else _apart(found, wanted)
