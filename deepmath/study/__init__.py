@@ -4,6 +4,8 @@
 `computation_graph` draws values and derivatives on the edges of a graph.
 """
 
+from deepmath.study.check import GradientCheck, gradcheck
 from deepmath.study.explain import Explanation, explain_step
+from deepmath.study.graphs import ComputationGraph, computation_graph
 
-__all__ = ["Explanation", "explain_step"]
+__all__ = ["ComputationGraph", "Explanation", "GradientCheck", "computation_graph", "explain_step", "gradcheck"]

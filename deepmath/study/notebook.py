@@ -95,8 +95,8 @@ class Notebook(Graph):
         args = [o if isinstance(o, Node) else self.constant(o) for o in operands]
         if op == "where":
             return self._branch(*args)
-        if op == "abs" and not np.isnan(self.value(args[0])):
-            return args[0] if self.value(args[0]) >= 0 else -args[0]
+        if op == "abs" and abs(self.value(args[0])) > 0:  # neither NaN nor 0, where it bends
+            return args[0] if self.value(args[0]) > 0 else -args[0]
         if op == "neg" and args[0].op == "neg":
             return args[0].args[0]
         if op == "*" and args[1].op == "neg" and args[0].op == "constant":
