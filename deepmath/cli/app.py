@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 import deepmath
+from deepmath.cli.check import check
 from deepmath.cli.doctor import doctor
 from deepmath.cli.evaluate import evaluate
+from deepmath.cli.explain import explain
 from deepmath.cli.predict import predict
 from deepmath.cli.train import train
 from deepmath.errors import DeepmathError
@@ -112,5 +114,5 @@ def commands(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - Command
     _listen(ctx)
 
 
-for command in (train, evaluate, predict, doctor):
+for command in (train, evaluate, predict, explain, check, doctor):
     commands.add_command(command)

@@ -35,7 +35,9 @@ class Slope(NamedTuple):
         return self.error <= 1.0
 
 
-def slope(function: Callable[[float], float], claimed: float, size: float, scale: float, steps: Sequence[float] = STEPS) -> Slope:
+def slope(
+    function: Callable[[float], float], claimed: float, size: float, scale: float, steps: Sequence[float] = STEPS
+) -> Slope:
     """The derivative at 0 of function(t), beside the one that is claimed.
 
     Five-point differences (error h^4) with a step of `size` times the first of `steps`; where they disagree with the claim by more

@@ -71,7 +71,9 @@ def forward(layer: Layer) -> Shown:
     """What a part computes."""
     if isinstance(layer, Dense):
         bias = (" + b", " + b") if layer.use_bias else ("", "")
-        return Shown("Each unit adds up its inputs times its weights.", [Math(f"Z = X W{bias[0]}", f"Z = X W{bias[1]}")])
+        return Shown(
+            "Each unit adds up its inputs times its weights.", [Math(f"Z = X W{bias[0]}", f"Z = X W{bias[1]}")]
+        )
     if isinstance(layer, Activation):
         function: ActivationFunction = layer.activation
         kinds = ["element", *["scalar"] * len(function.constants)]
@@ -83,7 +85,9 @@ def forward(layer: Layer) -> Shown:
         return Shown(f"Each {over} gets mean 0 and variance 1, then a learnt scale and offset.", _normalised(layer))
     if isinstance(layer, Dropout):
         threshold, growth = layer.coefficients
-        words = f"Where 24 random bits r are less than {threshold}, the value becomes 0; the others grow by {growth:.9g}."
+        words = (
+            f"Where 24 random bits r are less than {threshold}, the value becomes 0; the others grow by {growth:.9g}."
+        )
         names = {n: (n, n) for n in ("x", "r")} | {"t": ("threshold", "t"), "c": ("growth", "c")}
         shown = formulas(dropout.dropout, ["element", "element", "scalar", "scalar"], names, [("y", "y")])
         return Shown(words, shown)
@@ -121,7 +125,9 @@ def backward(layer: Layer) -> Shown:
         kinds = ["element", "row", "row", _scale(layer), "element", "scalar"]
         left = [("dE/dx", r"\frac{\partial E}{\partial x}"), ("each value's share of dE/dgamma", r"s_{\gamma}")]
         shown = formulas(normalization.normalize_pullback, kinds, names, left)
-        return Shown("Mean and variance depend on every value, so each derivative has a share of all the others.", shown)
+        return Shown(
+            "Mean and variance depend on every value, so each derivative has a share of all the others.", shown
+        )
     if isinstance(layer, PReLU):
         names = {"z": ("x", "x"), "alpha": ("alpha", r"\alpha"), **D}
         left = [("dE/dx", r"\frac{\partial E}{\partial x}"), ("each value's share of dE/dalpha", r"s_{\alpha}")]
@@ -152,7 +158,9 @@ def _activation_backward(function: ActivationFunction) -> Shown:
         kinds = ["element", "element", "element", *more]
         names = {"z": z, "y": y, "dy": dy} | constants
         return Shown("Each output depends on all scores of its row:", formulas(function.pullback, kinds, names, left))
-    shown = formulas(function.backward(), ["element", "element", "element", *more], {"z": z, "y": y, "dy": dy} | constants, left)
+    shown = formulas(
+        function.backward(), ["element", "element", "element", *more], {"z": z, "y": y, "dy": dy} | constants, left
+    )
     return Shown("By the chain rule on the graph of the formula:", shown)
 
 

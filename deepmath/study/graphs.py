@@ -119,7 +119,9 @@ def _of_formula(formula: Callable[..., Any], arguments: Sequence[Any]) -> Comput
     found = formula(Grids(book), *grids, *rest)
     if not isinstance(found, Grid) or found.nodes.size != 1:
         shape = getattr(found, "shape", None)
-        raise TraceError(f"computation_graph: the formula must give one number that depends on its arguments; got {shape}")
+        raise TraceError(
+            f"computation_graph: the formula must give one number that depends on its arguments; got {shape}"
+        )
     root = found.nodes.flat[0]
     order = [n for n in book.below([root]) if n.op != "constant"]
     title = getattr(formula, "__name__", "f")

@@ -39,9 +39,7 @@ def _block(number: int, block: Block) -> str:
         return "\n".join(_chain(chain) for chain in block.chains)
     head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in block.head)
     rows = "".join(f"<tr>{''.join(f'<td>{_cell(c)}</td>' for c in row)}</tr>" for row in block.rows)
-    return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def _chain(chain: Sequence[Math]) -> str:

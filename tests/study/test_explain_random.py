@@ -45,7 +45,9 @@ def few_rows(case: Case) -> Case:
 
 def trained(case: Case, model: Sequential) -> None:
     """Some steps on other rows, so that slots and running averages aren't zero."""
-    model.fit(case.X, case.y, batch_size=5, verbose=0, precision="float64", sample_weight=case.weights, backend="reference")
+    model.fit(
+        case.X, case.y, batch_size=5, verbose=0, precision="float64", sample_weight=case.weights, backend="reference"
+    )
 
 
 def same(found, expected, what, scale=1.0):
