@@ -32,8 +32,7 @@ EVERY_SECONDS = 2.0
 @click.option("--rows", type=click.IntRange(min=1), default=64, help="How many rows, drawn by the seed.  [default: 64]")
 @click.option("--backend", metavar="NAME", help="Whose gradient; numpy is the fused one.  [default: reference]")
 @click.option("--quiet", is_flag=True, help="Say nothing but the verdict.")
-@click.pass_context
-def check(ctx: click.Context, data: str, rows: int, backend: str | None, quiet: bool, **given: Any) -> None:
+def check(data: str, rows: int, backend: str | None, quiet: bool, **given: Any) -> None:
     """Hold the gradient of the network that 'deepmath train DATA' would train against differences, on rows of DATA.
 
     Everything runs in float64. The verdict names the layer, loss or penalty that is wrong; then the exit code is 1.
@@ -62,7 +61,7 @@ def check(ctx: click.Context, data: str, rows: int, backend: str | None, quiet: 
     click.echo(text.splitlines()[0] if quiet else f"\n{text}", nl=quiet)
     if not quiet:
         click.echo(f"deepmath: checked in {time.monotonic() - start:.1f} s", err=True)
-    ctx.exit(0 if result else 1)
+    click.get_current_context().exit(0 if result else 1)
 
 
 class Meter:

@@ -107,12 +107,16 @@ def gradcheck(
     chosen = subject("gradcheck", model, X, y, sample_weight)
     if not chosen.parameters:
         raise ConfigError("gradcheck: the model has no parameters; add a layer that has, such as Dense(1)")
-    tell = progress or (lambda what, done, whole: None)
+    tell = progress or _silent
     result = _checked(chosen, backend, np.random.default_rng([seed, 0]), tell)
     if result:
         return result
     again = _checked(chosen, backend, np.random.default_rng([seed, 1]), tell)  # a mistake shows at any point
-    return result if not again else again
+    return again if again else result
+
+
+def _silent(*_: Any) -> None:
+    """For a check that nobody watches."""
 
 
 def _checked(chosen: Subject, backend: Any, rng: np.random.Generator, tell: Progress) -> GradientCheck:

@@ -7,7 +7,7 @@ this file only says what the numbers are called as they come by.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from deepmath.formulas.losses import one_hot
 from deepmath.graph import Node
 from deepmath.layers import Activation
 from deepmath.pace import Pace
-from deepmath.program import Batch, Data
+from deepmath.program import Data
 from deepmath.reference import Gradients
 from deepmath.study import symbols
 from deepmath.study.grid import Grid, Grids
@@ -38,8 +38,8 @@ class Passage(NamedTuple):
 class Derivation(Watched):
     """One training step of a subject, number by number.
 
-    `found` are the program's gradients by parameter name. They equal the derived ones but for rounding; the update begins
-    with them, since a rule that divides by the gradient's own size makes much of a zero's rounding.
+    `found` are the program's gradients by parameter name. They equal the derived ones but for rounding; the update
+    begins with them, since a rule that divides by the gradient's own size makes much of a zero's rounding.
     """
 
     def __init__(self, subject: Subject, found: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Derivation(Watched):
                 value = state.get(f"{slot}.{own}", np.zeros(w.shape))
                 self._slots[slot][own] = self._given(value, symbols.slot(slot, own, "", f"{slot}.{own}"))
         self.step = int(state.get("step", 0))
-        self.pace = NamedPace(self.recipe.optimizer, self.book)  # type: ignore[assignment]
+        self.pace = NamedPace(self.recipe.optimizer, self.book)
         self.pace.factor = float(state.get("rate", 1.0))
 
     def derive(self) -> None:
@@ -152,7 +152,7 @@ class Derivation(Watched):
             value = rule.penalty(self.xp, w, *rule.strengths)
             layer = int(name.partition(".")[0]) + 1
             symbol = Symbol(f"R{layer}", f"R^{{({layer})}}", (f"penalty.{name}", ()))
-            equations += self._define(value, lambda _, s=symbol: s)
+            equations += self.book.define([(symbol, value.nodes.flat[0])])
             whole = whole + value.nodes.flat[0]
         equations += self.book.define([(Symbol("J", "J", ("loss", ())), whole)])
         self.passages.append(Passage("penalty", "objective", equations))
@@ -210,8 +210,7 @@ class Derivation(Watched):
 
     def _pairs(self, array: Any, grid: Grid, title: str) -> None:
         """Keep what was given as equations without a formula: they are listed at the beginning."""
-        places = np.ndindex(np.shape(array))
-        nodes = [grid.nodes[p] for p in places]
+        nodes = [cast(Node, grid.nodes[p]) for p in np.ndindex(np.shape(array))]
         equations = self.book.define([(self.book.names[n.number], n) for n in nodes])
         self.passages.append(Passage("given", title, equations))
 

@@ -105,7 +105,7 @@ def positions(graph: ComputationGraph) -> dict[str, tuple[float, float]]:
     for sweep in range(8):
         near, order = (sources, levels) if sweep % 2 else (targets, levels[::-1])
         for level in order:
-            level.sort(key=lambda name: _average(row, near[name], row[name]))  # noqa: B023 - used at once
+            level.sort(key=lambda name: _average(row, near[name], row[name]))
             row.update({name: float(i) for i, name in enumerate(level)})
     tallest = max(len(level) for level in levels)
     return {

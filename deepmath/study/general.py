@@ -111,8 +111,8 @@ def backward(layer: Layer) -> Shown:
             Math("dE/dX = dE/dZ W^T", r"\frac{\partial E}{\partial X} = \frac{\partial E}{\partial Z} W^{\top}"),
         ]
         if layer.use_bias:
-            rules.insert(1, Math("dE/db = sum over the rows of dE/dZ",
-                                 r"\frac{\partial E}{\partial b} = \sum_{i} \frac{\partial E}{\partial z_{i}}"))  # fmt: skip
+            total = r"\frac{\partial E}{\partial b} = \sum_{i} \frac{\partial E}{\partial z_{i}}"
+            rules.insert(1, Math("dE/db = sum over the rows of dE/dZ", total))
         words = "As z = x w + b, the slope of z by a weight is its input, by the bias 1, and by an input its weight."
         return Shown(words, [*_AFFINE, *rules])
     if isinstance(layer, Activation):

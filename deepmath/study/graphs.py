@@ -113,7 +113,7 @@ def computation_graph(target: Any, *arguments: Any, sample_weight: Any = None) -
 
 def _of_formula(formula: Callable[..., Any], arguments: Sequence[Any]) -> ComputationGraph:
     book = Notebook()
-    names = [p for p in inspect.signature(formula).parameters][1:]
+    names = list(inspect.signature(formula).parameters)[1:]
     grids = [_given(book, n, np.asarray(v, np.float64)) for n, v in zip(names, arguments, strict=False)]
     rest = [book.constant(v) for v in arguments[len(names) :]]
     found = formula(Grids(book), *grids, *rest)

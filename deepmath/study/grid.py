@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,10 +45,10 @@ class Grid:
     def __getitem__(self, key: Any) -> Grid:
         return Grid(self.book, self.nodes[key])
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:  # noqa: ARG002 - always a copy
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         out = np.empty(self.shape, dtype or np.float64)
         for place in np.ndindex(self.shape):
-            out[place] = self.book.value(self.nodes[place])
+            out[place] = self.book.values[cast(Node, self.nodes[place]).number]
         return out
 
     def __neg__(self) -> Grid:
@@ -96,21 +96,24 @@ def _constants(book: Notebook, value: Any) -> Any:
     return out
 
 
+DTYPES = {"bool": "bool", "int32": "int", "int64": "int", "float32": "float", "float64": "float"}
+
+
 class Grids(Symbols):
     """The namespace of grids: the functions of the standard that layers and formulas use."""
-
-    bool, int64, float32, float64 = "bool", "int", "float", "float"
 
     def __init__(self, book: Notebook) -> None:
         super().__init__(book)
         self.book = book
 
     def __getattr__(self, name: str) -> Any:
+        if name in DTYPES:
+            return DTYPES[name]
         if name in FUNCTIONS:
             return lambda *args: elementwise(self.book, functools.partial(self.book.node, name), *args)
         raise TraceError(f"xp.{name} can't be followed number by number")
 
-    def asarray(self, x: Any, *, device: Any = None) -> Grid:  # noqa: ARG002 - there is one device
+    def asarray(self, x: Any, *, device: Any = None) -> Grid:  # noqa: ARG002 - as the standard has it
         """Constants."""
         return x if isinstance(x, Grid) else Grid(self.book, _constants(self.book, x))
 
@@ -123,13 +126,13 @@ class Grids(Symbols):
     def square(self, x: Any) -> Any:
         return x * x
 
-    def sum(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Any:  # type: ignore[override]
+    def sum(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Any:
         return self._folded(lambda a, b: a + b, x, axis, keepdims)
 
-    def max(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Any:  # type: ignore[override]
+    def max(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Any:
         return self._folded(functools.partial(self.book.node, "maximum"), x, axis, keepdims)
 
-    def mean(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Any:  # type: ignore[override]
+    def mean(self, x: Any, *, axis: int | None = None, keepdims: bool = False) -> Any:
         count = math.prod(x.shape) if axis is None else x.shape[axis]
         return self.sum(x, axis=axis, keepdims=keepdims) / count
 

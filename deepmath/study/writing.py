@@ -38,7 +38,8 @@ def _beginning(page: Document, step: Step, derivation: Derivation | None, why: s
     page.heading(1, f"One training step of a network {network(step)}")
     first, later = ("one row", "") if rows == 1 else (f"{rows} rows", ", rows in front of units")
     page.prose(
-        f"Loss {head.loss.name}, {settings(recipe.optimizer)}, {first}, step {step.subject.values.get('step', 0)}, in float64. "
+        f"Loss {head.loss.name}, {settings(recipe.optimizer)}, {first}, "
+        f"step {step.subject.values.get('step', 0)}, in float64. "
         f"Layers and units are counted from 1{later}: ",
         *_example(derivation),
     )
