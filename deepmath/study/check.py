@@ -120,9 +120,9 @@ def _silent(*_: Any) -> None:
 
 
 def _checked(chosen: Subject, backend: Any, rng: np.random.Generator, tell: Progress) -> GradientCheck:
-    moved = {n: _moved(rng, v) if n.startswith("params.") else v for n, v in chosen.values.items()}
-    chosen = replace(chosen, values=moved)
     with np.errstate(all="ignore"):
+        moved = {n: _moved(rng, v) if n.startswith("params.") else v for n, v in chosen.values.items()}
+        chosen = replace(chosen, values=moved)
         chain = Chain(chosen)
         claimed = gradient(chosen, backend)
         _finite(chain, claimed)
@@ -158,7 +158,7 @@ def _finite(chain: Chain, claimed: Mapping[str, Any]) -> None:
 
 
 def _moved(rng: np.random.Generator, value: Any) -> Any:
-    size = float(np.sqrt(np.mean(np.square(value)))) or 0.1
+    size = float(np.linalg.norm(value)) / np.sqrt(max(np.size(value), 1)) or 0.1
     return value + MOVED * size * rng.standard_normal(np.shape(value))
 
 

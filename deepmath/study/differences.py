@@ -41,8 +41,8 @@ def slope(
     """The derivative at 0 of function(t), beside the one that is claimed.
 
     Five-point differences (error h^4) with a step of `size` times the first of `steps`; where they disagree with
-    the claim by more than 1e-6 of the larger of it and `scale`, the other steps follow. A kink within reach, or much curvature, spoils
-    the larger steps only, while a wrong derivative agrees at none. Source: article 3 takes one step, 1e-7.
+    the claim by more than 1e-6 of the larger of it and `scale`, the other steps follow. A kink within reach, or
+    much curvature, spoils the larger steps only, while a wrong derivative agrees at none. Article 3 takes 1e-7.
 
     >>> slope(lambda t: abs(t + 1e-5), 1.0, 1.0, 1.0).right
     True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepmath.study.graphs import ComputationGraph
 
-BOX, HIGH, GAP, ROW, EDGE = 132, 48, 120, 84, 24
+BOX, HIGH, GAP, ROW, EDGE = 132, 48, 170, 84, 24
 """Width and height of a box, the gap between columns, the height of a row, the margin."""
 
 STYLE = """
@@ -46,14 +46,15 @@ def svg(graph: ComputationGraph) -> str:
     high = max(y for _, y in places.values()) + HIGH + EDGE
     parts = [f'<rect class="paper" width="{width}" height="{high}"/>']
     labels = []
-    for i, e in enumerate(graph.edges):
+    leaving: dict[str, int] = {}
+    for e in graph.edges:
         (x, y), (x2, y2) = places[e.source], places[e.target]
         x, y, y2 = x + BOX, y + HIGH / 2, y2 + HIGH / 2
         middle = (x + x2) / 2
         parts.append(f'<path class="edge" d="M{x},{y:.1f} C{middle},{y:.1f} {middle},{y2:.1f} {x2 - 7},{y2:.1f}"/>')
         parts.append(f'<path class="arrow" d="M{x2},{y2:.1f} l-8,-4 v8 z"/>')
-        at = (0.3, 0.5, 0.7)[i % 3] if sum(other.target == e.target for other in graph.edges) > 1 else 0.5
-        px, py = _on_curve(at, x, middle, x2 - 7, y, y2)
+        again = leaving[e.source] = leaving.get(e.source, -1) + 1
+        px, py = _on_curve(min(0.26 + 0.2 * again, 0.8), x, middle, x2 - 7, y, y2)
         labels.append(_text(px, py - 3, f"{e.value:.6g}", "label value"))
         labels.append(_text(px, py + 10, f"{e.derivative:.6g}", "label derivative"))
     for v in graph.vertices:

@@ -161,6 +161,10 @@ class Grids(Symbols):
         nodes = x.nodes.reshape(-1) if axis is None else x.nodes
         along = 0 if axis is None else axis
         pieces = [np.take(nodes, i, axis=along) for i in range(nodes.shape[along])]
-        total = functools.reduce(np.frompyfunc(function, 2, 1), pieces)
+        both = np.frompyfunc(function, 2, 1)
+        while len(pieces) > 1:  # by halves: a chain of hundreds is too deep to be written by recursion
+            pairs = [both(a, b) for a, b in zip(pieces[::2], pieces[1::2], strict=False)]
+            pieces = pairs + pieces[len(pairs) * 2 :]
+        total = pieces[0]
         total = total if isinstance(total, np.ndarray) else _wrapped(total)
         return Grid(self.book, np.expand_dims(total, along) if keepdims and axis is not None else total)

@@ -50,7 +50,7 @@ class Equation(NamedTuple):
     @property
     def result(self) -> Math:
         """The value, with twelve digits."""
-        return Math(digits(self.value), latex_number(self.value).latex)
+        return Math(digits(self.value), _latex(digits(self.value)).latex)
 
     @property
     def chain(self) -> list[Math]:
@@ -204,7 +204,11 @@ def latex_number(value: Any) -> Text:
     >>> latex_number(2.5e-9).latex, latex_number(-0.25).latex
     ('2.5 \\cdot 10^{-9}', '-0.25')
     """
-    text, _, exponent = short(value).partition("e")
+    return _latex(short(value))
+
+
+def _latex(number: str) -> Text:
+    text, _, exponent = number.partition("e")
     text = text.replace("inf", r"\infty").replace("nan", r"\mathrm{NaN}")
     if exponent:
         text = f"{text} \\cdot 10^{{{int(exponent)}}}"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from networks import Case, Probe, whole_batch
 from random_networks import random_case
+from studied import model_of
 
 from deepmath import Sequential, explain_step
 from deepmath.backend import load_backend
@@ -15,13 +16,6 @@ from deepmath.training import door
 
 ROWS = 3
 SEEDS = tuple(range(20))
-
-
-def model_of(case: Case) -> Sequential:
-    model = Sequential(case.layers, seed=case.seed)
-    model._build(case.shape)
-    model.compile(case.optimizer, case.loss)
-    return model
 
 
 def program_step(model: Sequential, case: Case) -> tuple[dict, dict, dict]:
