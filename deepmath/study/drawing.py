@@ -54,7 +54,7 @@ def svg(graph: ComputationGraph) -> str:
         parts.append(f'<path class="edge" d="M{x},{y:.1f} C{middle},{y:.1f} {middle},{y2:.1f} {x2 - 7},{y2:.1f}"/>')
         parts.append(f'<path class="arrow" d="M{x2},{y2:.1f} l-8,-4 v8 z"/>')
         again = leaving[e.source] = leaving.get(e.source, -1) + 1
-        px, py = _on_curve(min(0.26 + 0.2 * again, 0.8), x, middle, x2 - 7, y, y2)
+        px, py = _on_curve(min(0.26 + 0.36 * again, 0.86), x, middle, x2 - 7, y, y2)
         labels.append(_text(px, py - 3, f"{e.value:.6g}", "label value"))
         labels.append(_text(px, py + 10, f"{e.derivative:.6g}", "label derivative"))
     for v in graph.vertices:

@@ -44,8 +44,8 @@ def _block(number: int, block: Block) -> str:
 
 def _chain(chain: Sequence[Math]) -> str:
     left, *steps = chain
-    lines = [f'<div class="step">{mathml(f"= {step.latex}")}</div>' for step in steps[:-1]]
-    lines.append(f'<div class="step result">{mathml(f"= {steps[-1].latex}")}</div>')
+    lines = [f'<div class="step">{mathml(f"= {{{step.latex}}}")}</div>' for step in steps[:-1]]
+    lines.append(f'<div class="step result">{mathml(f"= {{{steps[-1].latex}}}")}</div>')
     return f'<div class="scroll equation" tabindex="0">{mathml(left.latex)}<div>{"".join(lines)}</div></div>'
 
 
