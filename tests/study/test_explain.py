@@ -50,7 +50,8 @@ def test_the_printed_numbers_of_the_articles_are_there(name, digits):
 def calculated(text):
     """A formula of numbers in plain text, by Python."""
     functions = {"exp": math.exp, "ln": math.log, "sqrt": math.sqrt, "tanh": math.tanh, "max": max, "min": min}
-    return eval(text.replace("^", "**"), {"__builtins__": {}}, functions)
+    text = re.sub(r"\|([^|]*)\|", r"abs(\1)", text.replace("^", "**"))
+    return eval(text, {"__builtins__": {}}, functions | {"abs": abs})
 
 
 @pytest.mark.parametrize("name", ["article2", "article4", "article5", "mazur"])

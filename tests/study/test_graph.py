@@ -57,7 +57,7 @@ def test_rows_are_taken_apart():
     assert graph["z[1,2]"].derivative == pytest.approx(-p * q, rel=1e-13)
 
 
-@pytest.mark.parametrize("seed", [0, 3, 5, 8, 11, 14])
+@pytest.mark.parametrize("seed", [0, 8, 11])
 def test_a_model_s_derivatives_are_the_gradient(seed, monkeypatch):
     """Taken through the graph of scalars, without any pullback of a layer, an activation or a loss."""
     monkeypatch.setattr("deepmath.study.graphs.LARGEST", 10**6)
