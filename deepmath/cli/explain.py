@@ -1,9 +1,10 @@
-"""`deepmath explain step`: one training step of a network, derived in symbols and numbers."""
+"""`deepmath explain`: one training step of a network, derived in symbols and numbers, and as a graph."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import numpy as np
@@ -13,9 +14,10 @@ from deepmath.cli.folder import read_run
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense
 from deepmath.model import Sequential
-from deepmath.study import Explanation, explain_step
+from deepmath.study import Explanation, computation_graph, explain_step
 from deepmath.study.example import example, names
 
+F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "markdown", "html")
 
 
@@ -24,20 +26,31 @@ def explain() -> None:
     """Derive what a network computes, with symbols and numbers."""
 
 
-@explain.command()
-@click.option("--example", "name", metavar="NAME", help=f"{', '.join(names())}, or a TOML file.  [default: article5]")
-@click.option("--network", metavar="WIDTHS", help="A network with drawn weights instead, such as 2-3-1.")
-@click.option("--model", metavar="FILE", help="A saved model or the folder of a run instead; needs --x and --y.")
-@click.option("--activation", default="sigmoid", help="Of the layers of --network.  [default: sigmoid]")
-@click.option("--loss", help="Of --network, and of the others if it shall be another.  [default: mse]")
-@click.option("--optimizer", help="adam, sgd, ...: the rule of the update, from rest.  [default: the network's own]")
-@click.option("--learning-rate", type=float, metavar="RATE", help="Plain descent at this rate instead.")
-@click.option("--x", metavar="NUMBERS", help='The row of inputs, "0.1,0.2"; several with ; between.')
-@click.option("--y", metavar="NUMBERS", help="The row of targets, as many rows as --x.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Decides drawn weights and rows.  [default: 0]")
-@click.option(
-    "--detail", default="auto", help="weights, matrices, or auto: weights of small networks.  [default: auto]"
+SUBJECT = (
+    click.option("--example", "name", metavar="NAME", help=f"{', '.join(names())}, or a TOML file; else article5."),
+    click.option("--network", metavar="WIDTHS", help="A network with drawn weights instead, such as 2-3-1."),
+    click.option("--model", metavar="FILE", help="A saved model or the folder of a run instead; needs --x and --y."),
+    click.option("--activation", default="sigmoid", help="Of the layers of --network.  [default: sigmoid]"),
+    click.option("--loss", help="Of --network, and of the others if it shall be another.  [default: mse]"),
+    click.option("--optimizer", help="adam, sgd, ...: the rule of the update, from rest.  [default: its own]"),
+    click.option("--x", metavar="NUMBERS", help='The row of inputs, "0.1,0.2"; several with ; between.'),
+    click.option("--y", metavar="NUMBERS", help="The row of targets, as many rows as --x."),
+    click.option("--seed", type=int, default=0, metavar="N", help="Decides drawn weights and rows.  [default: 0]"),
 )
+"""The options that choose a model and its rows."""
+
+
+def subject(command: F) -> F:
+    """A command with the options that choose a model and its rows."""
+    for option in reversed(SUBJECT):
+        command = option(command)
+    return command
+
+
+@explain.command()
+@subject
+@click.option("--learning-rate", type=float, metavar="RATE", help="Plain descent at this rate instead.")
+@click.option("--detail", default="auto", help="weights, matrices, or auto: weights if it is small.  [default: auto]")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="[default: by the end of --out, else text]")
 @click.option("--out", metavar="FILE", help="Write to this file (.txt, .md or .html) instead of the screen.")
 def step(form: str | None, out: str | None, detail: str, learning_rate: float | None, **given: Any) -> None:
@@ -46,7 +59,23 @@ def step(form: str | None, out: str | None, detail: str, learning_rate: float | 
     Without options it is the step that article 5 computes by hand.
     """
     model, x, y = _chosen(**given)
-    text = written(explain_step(model, x, y, learning_rate, detail=detail), form or _form(out))
+    _put(written(explain_step(model, x, y, learning_rate, detail=detail), form or _form(out)), out)
+
+
+@explain.command()
+@subject
+@click.option("--format", "form", type=click.Choice(("text", "svg", "dot")), help="[default: by --out, else text]")
+@click.option("--out", metavar="FILE", help="Write to this file (.txt, .svg or .dot) instead of the screen.")
+def graph(form: str | None, out: str | None, **given: Any) -> None:
+    """Draw the computation graph of a step: values forward and derivatives backward on its edges."""
+    found = computation_graph(*_chosen(**given))
+    ending = Path(out or "").suffix.lower().removeprefix(".")
+    chosen = form or (ending if ending in ("svg", "dot") else "text")
+    _put({"text": found.text, "svg": found.svg, "dot": found.dot}[chosen](), out)
+
+
+def _put(text: str, out: str | None) -> None:
+    """Write to the screen, or to a file and say so."""
     if out is None:
         click.echo(text, nl=False)
         return
@@ -70,11 +99,11 @@ def _chosen(
 ) -> tuple[Sequential, Any, Any]:  # fmt: skip
     """The model and its rows."""
     if sum(way is not None for way in (name, network, model)) > 1:
-        raise ConfigError("explain step: give one of --example, --network and --model")
+        raise ConfigError("explain: give one of --example, --network and --model")
     rows = [None if text is None else _rows(option, text) for option, text in (("--x", x), ("--y", y))]
     if model is not None:
         if rows[0] is None or rows[1] is None:
-            raise ConfigError("explain step: --model needs its rows: --x NUMBERS and --y NUMBERS")
+            raise ConfigError("explain: --model needs its rows: --x NUMBERS and --y NUMBERS")
         found = read_run(model).model
     elif network is not None:
         found, *drawn = _drawn(_widths(network), activation, loss or "mse", seed)

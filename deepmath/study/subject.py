@@ -51,8 +51,11 @@ def subject(caller: str, model: Any, X: Any, y: Any, sample_weight: Any = None) 
     X, y = _rows(X, y)
     if hasattr(model.preprocessing, "fit"):
         raise ConfigError(f"{caller}: {model.preprocessing!r} is not fitted; call fit first, or give it fitted")
-    X = model._prepared(X)
-    model._ensure_built(X)
+    if not model.layers:
+        raise ConfigError(f"{caller}: the model has no layers; add some, for example model.add(Dense(1))")
+    X = X if model.preprocessing is None else model.preprocessing.apply(X)
+    if model._shape is None and len(X.shape) > 1:
+        model._build(tuple(int(n) for n in X.shape[1:]))
     recipe = model._recipe("float64", shuffle=False)
     recipe = replace(recipe, head=replace(recipe.head, metrics=()) if recipe.head else None)
     data = door.admit(BACKEND, recipe, X, y, sample_weight)
@@ -65,7 +68,7 @@ def subject(caller: str, model: Any, X: Any, y: Any, sample_weight: Any = None) 
 
 def _rows(X: Any, y: Any) -> tuple[Any, Any]:
     """X [rows, features]: a single row given as [features] becomes one, and its y too."""
-    X = X if hasattr(X, "shape") else np.asarray(X, np.float64)
+    X = X if hasattr(X, "shape") else np.asarray(X)
     if len(X.shape) != 1:
         return X, y
     y = np.asarray(y)

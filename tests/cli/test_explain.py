@@ -1,4 +1,4 @@
-"""`deepmath explain step`."""
+"""`deepmath explain step` and `deepmath explain graph`."""
 
 import numpy as np
 import pytest
@@ -46,6 +46,14 @@ def test_a_saved_model(good, tmp_path):
     assert "w1[1,1]' = w1[1,1] - rate * dE/dw1[1,1] = 3 - 0.1 * 20 = 1.00000000000" in page
 
 
+def test_the_graph(good, tmp_path):
+    page = good("explain", "graph", "--example", "mazur")
+    assert "E = ((a2[1] - d[1])^2 + (a2[2] - d[2])^2) / 2 = 0.298371108760    dE/dE = 1.00000000000" in page
+    good("explain", "graph", "--out", "g.svg")
+    assert (tmp_path / "g.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert good("explain", "graph", "--format", "dot").startswith("digraph computation {")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -54,8 +62,8 @@ def test_a_saved_model(good, tmp_path):
         (["--network", "2"], "--network must be widths such as 2-3-1, from the inputs to the outputs; got '2'"),
         (["--network", "2-1", "--x", "1,b"],
          "--x must be numbers such as 0.1,0.2 with ; between rows of one length; got '1,b'"),
-        (["--network", "2-1", "--model", "m"], "explain step: give one of --example, --network and --model"),
-        (["--model", "m"], "explain step: --model needs its rows: --x NUMBERS and --y NUMBERS"),
+        (["--network", "2-1", "--model", "m"], "explain: give one of --example, --network and --model"),
+        (["--model", "m"], "explain: --model needs its rows: --x NUMBERS and --y NUMBERS"),
         (["--x", "1,2,3"], "X has 3 features, but the model is expecting 2 features as input."),
         (["--detail", "all"], "explain_step: detail must be one of auto, weights, matrices; got 'all'"),
     ],
