@@ -153,7 +153,7 @@ def _finite(chain: Chain, claimed: Mapping[str, Any]) -> None:
     value = chain.objective(chain._params, 0, chain.subject.data.x)
     bad = next((n for n, g in claimed.items() if not np.isfinite(g).all()), None)
     if not np.isfinite(value) or bad is not None:
-        what = f"the objective is {value}" if bad is None else f"the gradient of {bad} is not finite"
+        what = f"the objective is {value}" if not np.isfinite(value) else f"the gradient of {bad} is not finite"
         raise NonFiniteError(f"gradcheck: {what} on these rows; check the data and the weights")
 
 
