@@ -17,7 +17,7 @@ FINE = (1e-6, 1e-7, 1e-5)
 TOLERANCE = 1e-6
 """How much of the scale a derivative may be off. Rounding is allowed for besides."""
 
-ROUNDING = 50 * np.finfo(np.float64).eps
+ROUNDING = 50 * float(np.finfo(np.float64).eps)
 """Errors of the function's value as a share of it: sums of many terms are off by more than one unit."""
 
 
@@ -32,7 +32,7 @@ class Slope(NamedTuple):
     @property
     def right(self) -> bool:
         """Whether the claim stands: `error` is in units of what is allowed."""
-        return self.error <= 1.0
+        return bool(self.error <= 1.0)
 
 
 def slope(
