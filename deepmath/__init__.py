@@ -22,7 +22,9 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     """Load the modules that hang beside the model when they are first asked for."""
-    if name in ("callbacks", "datasets", "plots", "preprocessing"):
+    if name in ("computation_graph", "explain_step", "gradcheck"):
+        return getattr(importlib.import_module("deepmath.study"), name)
+    if name in ("callbacks", "datasets", "plots", "preprocessing", "study"):
         return importlib.import_module(f"deepmath.{name}")
     raise AttributeError(f"module 'deepmath' has no attribute '{name}'")
 
@@ -40,6 +42,9 @@ __all__ = [
     "activations",
     "backends",
     "callbacks",
+    "computation_graph",
+    "explain_step",
+    "gradcheck",
     "initializers",
     "load_backend",
     "load_model",

@@ -12,8 +12,10 @@ import click
 
 import deepmath
 from deepmath.cli.bench import bench
+from deepmath.cli.check import check
 from deepmath.cli.doctor import doctor
 from deepmath.cli.evaluate import evaluate
+from deepmath.cli.explain import explain
 from deepmath.cli.predict import predict
 from deepmath.cli.train import train
 from deepmath.errors import DeepmathError
@@ -113,5 +115,5 @@ def commands(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - Command
     _listen(ctx)
 
 
-for command in (train, evaluate, predict, bench, doctor):
+for command in (train, evaluate, predict, bench, explain, check, doctor):
     commands.add_command(command)

@@ -67,7 +67,7 @@ def latex_of(node: Node, names: Mapping[str, str] | None = None) -> str:
     >>> print(latex_of(trace(lambda xp, x, beta1: x / (1.0 - beta1), ["element", "scalar"]).outputs[0]))
     \\frac{x}{1 - \\beta_{1}}
     """
-    return _Writer(names or {}).text(node).latex
+    return Writer(names).text(node).latex
 
 
 def symbol(name: str) -> str:
@@ -98,19 +98,24 @@ def number(value: float) -> Text:
     return Text(f"-{text}", SUM) if value < 0 else Text(text, strength)
 
 
-class _Writer:
-    """Writes nodes, each once."""
+class Writer:
+    """Writes nodes, each once. What stands in `given`, by a node's number, is written so instead of in full."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self.names = names
+    def __init__(self, names: Mapping[str, str] | None = None, given: Mapping[int, Text] | None = None) -> None:
+        self.names = names or {}
+        self.given = given or {}
         self.known: dict[int, Text] = {}
 
     def text(self, node: Node) -> Text:
+        """A node as it stands inside another."""
+        if node.number in self.given:
+            return self.given[node.number]
         if node.number not in self.known:
             self.known[node.number] = self.written(node)
         return self.known[node.number]
 
     def written(self, node: Node) -> Text:
+        """A node in full, even where it has a name."""
         if node.op == "constant":
             return number(node.value)
         if node.op == "argument":
@@ -124,11 +129,13 @@ class _Writer:
         return self.operation(node.op, node, [self.text(a) for a in node.args])
 
     def fraction(self, a: Node, b: Node) -> Text:
+        """a over b; a mean where it is one."""
         if a.op == "row_sum" and b.op == "size" and b.value == "columns":
             return Text(rf"\frac{{1}}{{n}} {self.text(a).latex}", OPEN)
         return Text(rf"\frac{{{self.text(a).latex}}}{{{self.text(b).latex}}}", FACTOR)
 
     def operation(self, op: str, node: Node, args: list[Text]) -> Text:
+        """Any other operation on what is written already."""
         first, last = args[0], args[-1]
         if op in ("+", "-", "neg"):
             return added(first, last, op == "-") if len(args) == 2 else _negative(first)
@@ -169,7 +176,7 @@ def product(a: Text, b: Text) -> Text:
     signed = a.latex.startswith("-") and a.latex[1:].replace(".", "").isdigit()
     left = a.latex if signed else a.at_least(PRODUCT)
     right = b.at_least(OPEN)
-    dot = r" \cdot " if right[0].isdigit() else " "
+    dot = r" \cdot " if right[0].isdigit() or (right[:2] == "(-" and right[2:3].isdigit()) else " "
     return Text(left + dot + right, SUM if signed else OPEN if b.strength == OPEN else PRODUCT)
 
 
