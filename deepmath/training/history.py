@@ -13,10 +13,12 @@ import numpy as np
 class History:
     """`history` maps names to one number for each epoch: "loss" (the objective), "cost" (without penalties),
     metrics, and the same of the validation data with "val_" in front. `epoch` lists the epochs' numbers from 0.
+    `converged` says of L-BFGS whether it ended at a minimum or at a limit; it is None where a callback stopped it.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
+    converged: bool | None = None
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
         """Append one epoch."""

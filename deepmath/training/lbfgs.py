@@ -46,7 +46,7 @@ def all_rows(recipe: Recipe, rows: int, weights: Any = None) -> list[Batch]:
 
 def on_all_rows(
     program: Program, optimizer: Any, recipe: Recipe, data: Data
-) -> Callable[[Callable[[Any], bool | None]], None]:
+) -> Callable[[Callable[[Any], bool | None]], bool]:
     """`fit_lbfgs` on a program's data, waiting for the function to call after each iteration."""
     weight = None if data.weights is None else math.fsum(data.weights)
     batches = all_rows(recipe, data.rows, data.weights)
@@ -59,13 +59,14 @@ def fit_lbfgs(
     data_rows_batch: Sequence[Batch],
     on_iteration: Callable[[Any], bool | None],
     weight: float | None = None,
-) -> None:
+) -> bool:
     """Minimise the objective over the rows of `data_rows_batch` (micro-batches; their weights sum to 1).
 
     `program` is compiled from `standing(recipe)`. After each iteration its parameters are the new point, its
     step is one more, its layers have taken over their state, and `on_iteration(results)` gets the results at
     this point, float64 [columns]; True ends the run. `weight` is what the rows' weights summed to (their number
-    where None). However the run ends, the program stands at the last iteration's point.
+    where None). However the run ends, the program stands at the last iteration's point. Gives whether it ended at
+    a minimum, and not at a limit.
 
     The point is a float64 vector; a program of lower precision rounds it, and then the line search may find no
     lower point long before the gradient is small: that ends the run without an error.
@@ -79,7 +80,7 @@ def fit_lbfgs(
     start = objective.point()
     options = {
         "maxiter": optimizer.max_iter, "maxcor": optimizer.history, "gtol": optimizer.tolerance,
-        "ftol": LAST_DIGITS, "maxls": LINE_SEARCH, "maxfun": optimizer.max_iter * (LINE_SEARCH + 1),
+        "ftol": LAST_DIGITS, "maxls": LINE_SEARCH, "maxfun": optimizer.max_evaluations or optimizer.max_iter * (LINE_SEARCH + 1),
     }  # fmt: skip
 
     def callback(intermediate_result: Any) -> None:
@@ -88,9 +89,10 @@ def fit_lbfgs(
 
     try:
         objective.check_repeatable(start)
-        minimize(objective, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
     finally:
         objective.go_back()
+    return bool(found.success)
 
 
 @dataclass

@@ -27,7 +27,7 @@ def train(
     callbacks: Sequence[Callback],
     validate: Validate | None = None,
     guard: Guard | None = None,
-    minimize: Callable[[Callable[[Any], bool]], None] | None = None,
+    minimize: Callable[[Callable[[Any], bool]], bool] | None = None,
 ) -> None:
     """Train until `run.epochs` epochs are complete, a callback stops, or the user interrupts.
 
@@ -43,7 +43,9 @@ def train(
         try:
             if minimize is not None:
                 if run.epochs > run.epoch and not run.stop:
-                    minimize(functools.partial(_whole_epoch, run, callbacks, validate, signals))
+                    whole_epoch = functools.partial(_whole_epoch, run, callbacks, validate, signals)
+                    converged = minimize(whole_epoch)
+                    run.history.converged = None if run.stop else converged
             elif guard is not None:
                 _epochs(run, callbacks, validate, guard, signals)
         except KeyboardInterrupt:

@@ -1,0 +1,234 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+from deepmath.arrays import namespace_of, to_numpy
+from deepmath.errors import ConfigError, LabelError
+from deepmath.estimators import fitting, settings
+from deepmath.estimators.base import ActivationLike, LossLike, MultilayerPerceptron, Sizes, SolverLike, can_go_on
+from deepmath.estimators.contract import ArrayLike, ClassifierMixin
+from deepmath.estimators.losses import classification_loss
+from deepmath.losses import Loss
+from deepmath.schedules import Schedule
+
+
+class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
+    """A multi-layer perceptron for classes: two, more, or several labels at once.
+
+    DOC
+    """
+
+    classes_: Any
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sizes = (100,),
+        activation: ActivationLike | Sequence[ActivationLike] = "relu",
+        *,
+        solver: SolverLike = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: str | Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: LossLike = "log_loss",
+        class_weight: Mapping[Any, float] | Sequence[Mapping[Any, float]] | str | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        normalization: str | None = None,
+        scale: Any = None,
+        callbacks: Sequence[Any] = (),
+        backend: Any = None,
+        device: Any = None,
+        precision: str = "auto",
+    ) -> None:
+        settings.store(self, locals())
+
+    @can_go_on
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Go once over these rows, from where the network and its optimiser stand.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels, or an indicator matrix of them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much the loss of each row counts.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if isinstance(self.class_weight, str):
+            raise ConfigError(
+                f"partial_fit: class_weight={self.class_weight!r} counts the classes of all rows, which a part doesn't "
+                "show; give a dictionary"
+            )
+        first = not hasattr(self, "coefs_")
+        given = None if classes is None else unique_labels(np.asarray(to_numpy(classes)))
+        if not hasattr(self, "classes_"):
+            if given is None:
+                raise ConfigError("classes must be passed on the first call to partial_fit.")
+            self.classes_ = given
+        elif given is not None and not np.array_equal(given, to_numpy(self.classes_)):
+            raise LabelError(
+                f"`classes={given!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+            )
+        fitting.partial_fit(self, X, y, sample_weight, first)
+        return self
+
+    def predict(self, X: ArrayLike) -> Any:
+        """The label of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Labels, or for several at once an indicator matrix.
+        """
+        p = self._outputs(X, "predict")
+        xp = namespace_of(p)
+        if self._is_multilabel:
+            return xp.astype(p > 0.5, xp.int64)
+        if self.n_outputs_ > 1:
+            chosen = xp.argmax(p, axis=1)
+        else:
+            chosen = xp.astype(p[:, 0] > 0.5, xp.int64) * (int(self.classes_.shape[0]) - 1)
+        if isinstance(self.classes_, np.ndarray):
+            return self.classes_[to_numpy(chosen)]
+        return xp.take(self.classes_, chosen, axis=0)
+
+    def predict_proba(self, X: ArrayLike) -> Any:
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`; for several labels at once each is a probability of its own.
+        """
+        p = self._outputs(X, "predict_proba")
+        if self.n_outputs_ > 1:
+            return p
+        xp = namespace_of(p)
+        return xp.concat([1.0 - p, p], axis=1) if self.classes_.shape[0] == 2 else xp.ones_like(p)
+
+    def predict_log_proba(self, X: ArrayLike) -> Any:
+        """The logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        p = self.predict_proba(X)
+        with np.errstate(divide="ignore"):  # of a probability of 0 it is -inf
+            return namespace_of(p).log(p)
+
+    @property
+    def _is_multilabel(self) -> bool:
+        return self.out_activation_ == "logistic" and self.n_outputs_ > 1
+
+    def _encoded(self, y: Any, classes: str) -> tuple[Any, int, str]:
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise LabelError("y has several columns of classes; give one column, or an indicator matrix of 0 and 1")
+        several = kind == "multilabel-indicator"
+        y = y.astype(np.int64) if several else column_or_1d(y, warn=True)
+        found = np.arange(y.shape[1]) if several else np.unique(y)
+        if classes == "new":
+            self.classes_ = found
+        known = to_numpy(self.classes_)
+        self._check_classes(found, known, classes)
+        if several:
+            return y, len(found), "logistic"
+        labels = np.searchsorted(known, y)
+        return (labels, 1, "logistic") if len(known) <= 2 else (labels, len(known), "softmax")
+
+    def _check_classes(self, found: Any, known: Any, classes: str) -> None:
+        if classes == "same" and set(found.tolist()) != set(known.tolist()):
+            raise LabelError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {known}, `y` has {found}"
+            )
+        if not set(found.tolist()) <= set(known.tolist()):
+            raise LabelError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {found}.")
+
+    def _loss_object(self) -> Loss:
+        loss = classification_loss(self.loss, self.out_activation_, self.n_outputs_)
+        if loss.targets == "labels" and self.out_activation_ == "logistic":
+            raise ConfigError(f"MLPClassifier: loss '{loss.name}' needs more than two classes; use loss='log_loss'")
+        return loss
+
+    def _for_loss(self, targets: Any, loss: Loss) -> Any:
+        if self.out_activation_ == "logistic":
+            return targets.astype(np.float64)
+        return targets if loss.targets == "labels" else np.eye(self.n_outputs_)[targets]
+
+    def _weighted(self, y: Any, weights: Any) -> Any:
+        if self.class_weight is None:
+            return weights
+        of_classes = compute_sample_weight(self.class_weight, y)
+        return of_classes if weights is None else weights * of_classes
+
+    def _stratification(self, targets: Any) -> Any:
+        return targets.astype(bool)[:, None] if self.n_outputs_ == 1 else None
+
+    def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:
+        if self.out_activation_ == "softmax":
+            hits = outputs.argmax(axis=1) == targets
+        else:
+            hits = np.all((outputs > 0.5) == targets.reshape(outputs.shape), axis=1)
+        return float(np.average(hits, weights=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,175 @@
+"""The model under an estimator: its values, the optimiser's, and programs that are kept from call to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepmath.arrays import is_array, namespace_of, to_numpy
+from deepmath.backend import Backend, load_backend
+from deepmath.errors import ConfigError
+from deepmath.estimators.design import Design
+from deepmath.formulas.random import epoch_order
+from deepmath.losses import Loss
+from deepmath.model import Sequential
+from deepmath.optimizers import Optimizer
+from deepmath.training.history import History
+
+Values = dict[str, Any]
+
+
+class Network:
+    """A `Sequential` that is made from a design, and made again from its values where a pickle brought it.
+
+    `preprocessing` is fitted. `precision` is that of the last training.
+    """
+
+    def __init__(self, design: Design, seed: int, values: Values, precision: str, preprocessing: Any = None) -> None:
+        self.design, self.seed, self.precision = design, seed, precision
+        self.preprocessing = preprocessing
+        self.passes = 0
+        self._optimizer_kind = ""
+        self._start(values)
+
+    def _start(self, values: Values) -> None:
+        self.model = Sequential(self.design.layers(initializer="zeros"), seed=self.seed)
+        self.model.preprocessing = self.preprocessing
+        self.model._build((self.design.features,))
+        self.model._values = self.model._values | values
+        self._compiled: tuple[Optimizer, Loss] | None = None
+        self._backend: tuple[Any, Backend] | None = None
+        self._shown: tuple[list[Any], list[Any]] = ([], [])
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("model", "_compiled", "_backend", "_shown")
+        return {n: v for n, v in vars(self).items() if n not in made} | {"values": self.model._values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        values = state.pop("values")
+        vars(self).update(state)
+        self._start(values)
+
+    def backend(self, name: Any, device: Any, X: Any) -> Backend:
+        """The backend for X; that for NumPy's arrays is looked up once."""
+        if is_array(X) and not isinstance(X, np.ndarray):
+            return load_backend(name, device, X)
+        if self._backend is None or self._backend[0] != (name, device):
+            self._backend = (name, device), load_backend(name, device)
+        return self._backend[1]
+
+    def compile(self, design: Design, optimizer: Optimizer, loss: Loss, penalty: float, *, anew: bool) -> None:
+        """Take over the settings of a fit. The optimiser goes on with its slots unless `anew`, or it is of another kind."""
+        design.check_shapes(self.model._values)
+        self.design = design
+        layers = design.layers(penalty, "zeros")
+        if layers != self.model.layers:
+            self.model.layers[:] = layers
+        if anew or self._compiled != (optimizer, loss):
+            values = self.model._values
+            self.model.compile(optimizer, loss)
+            if not anew and type(optimizer).__name__ == self._optimizer_kind:
+                self.model._values = values
+            self._compiled, self._optimizer_kind = (optimizer, loss), type(optimizer).__name__
+
+    def goes_on(self, optimizer: Optimizer) -> None:
+        """Say that the values hold the state of such an optimiser."""
+        self._optimizer_kind = type(optimizer).__name__
+
+    def fit(self, X: Any, y: Any, backend: Backend, **settings: Any) -> History:
+        """`Sequential.fit` in this network's precision, silently."""
+        return self.model.fit(X, y, backend=backend, precision=self.precision, verbose=0, **settings)
+
+    def one_pass(self, X: Any, y: Any, weights: Any, backend: Backend, batch_size: int, shuffle: bool) -> float:
+        """Train once on all rows, in batches, with the program of the call before; gives the mean loss as trained."""
+        rows = int(X.shape[0])
+        train = self.model.train_on_batch
+        settings: dict[str, Any] = {"backend": backend, "precision": self.precision}
+        if rows <= batch_size:
+            self.passes += 1
+            return train(X, y, weights, **settings)["loss"]
+        order = epoch_order(self.seed, self.passes, rows) if shuffle else np.arange(rows)
+        total = count = 0.0
+        for start in range(0, rows, batch_size):
+            chosen = order[start : start + batch_size]
+            part = None if weights is None else weights[chosen]
+            if part is None or part.any():
+                share = float(len(chosen) if part is None else part.sum())
+                total += share * train(take(X, chosen), y[chosen], part, **settings)["loss"]
+                count += share
+        self.passes += 1
+        if not count:
+            raise ConfigError("sample_weight is zero for every row; at least one row must count")
+        return total / count
+
+    def predict(self, X: Any, backend: Backend) -> Any:
+        """Predictions [rows, outputs], in the library of X."""
+        return self.model.predict(X, backend=backend, precision=self.precision)
+
+    def loss(self, X: Any, y: Any, weights: Any, backend: Backend) -> float:
+        """The mean loss over these rows, with the penalty."""
+        return self.model.evaluate(X, y, sample_weight=weights, backend=backend, precision=self.precision)["loss"]
+
+    def copy(self, values: Values) -> Network:
+        """The same network with other values."""
+        return Network(self.design, self.seed, values, self.precision, self.preprocessing)
+
+    def to_sequential(self, optimizer: Optimizer, loss: Loss) -> Sequential:
+        """The model with copies of all values, and with initialisers that would draw."""
+        model = Sequential(self.design.layers(), seed=self.seed)
+        model.preprocessing = self.preprocessing
+        model._build((self.design.features,))
+        model.compile(optimizer, loss)
+        model._values = {n: np.array(v) for n, v in self.values.items()}
+        return model
+
+    @property
+    def values(self) -> Values:
+        """All values by name, the optimiser's too, as NumPy arrays."""
+        return self.model._values
+
+    def set_rate(self, factor: float) -> None:
+        """Multiply the learning rate of the next passes by this number."""
+        if float(self.model._values.get("rate", 1.0)) != factor:
+            self.model._values = self.model._values | {"rate": np.asarray(factor)}
+
+    def shown(self, place: Callable[[Any], Any]) -> tuple[list[Any], list[Any]]:
+        """Kernels and biases as an estimator shows them, each through `place`; remembered for `follow`."""
+        values, dense = self.model._values, self.design.dense
+        coefs = [place(np.array(values[f"params.{n}.kernel"])) for n in dense]
+        intercepts = [place(np.array(values[f"params.{n}.bias"])) for n in dense]
+        self._shown = list(coefs), list(intercepts)
+        return coefs, intercepts
+
+    def follow(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
+        """Take over kernels and biases that somebody has set, or changed in place (NumPy's only)."""
+        values = self.model._values
+        changed = {}
+        for kind, given, shown in zip(("kernel", "bias"), (coefs, intercepts), self._padded(), strict=True):
+            for number, new, old in zip(self.design.dense, given, shown, strict=True):
+                name = f"params.{number}.{kind}"
+                if new is old and not isinstance(new, np.ndarray):
+                    continue
+                array = np.asarray(to_numpy(new))
+                if not np.array_equal(array, values[name]):
+                    changed[name] = np.array(array, np.float64)
+        if changed:
+            self.model._values = values | changed
+            self.model._program = None
+            self.design.check_shapes(self.model._values)
+
+    def _padded(self) -> tuple[list[Any], list[Any]]:
+        nothing: list[Any] = [None] * len(self.design.dense)
+        coefs, intercepts = self._shown
+        return coefs or nothing, intercepts or nothing
+
+
+def take(X: Any, rows: Any) -> Any:
+    """The rows of these numbers, in the library of X."""
+    if isinstance(X, np.ndarray):
+        return X[rows]
+    import array_api_compat
+
+    xp = namespace_of(X)
+    return xp.take(X, xp.asarray(rows, device=array_api_compat.device(X)), axis=0)

@@ -1,0 +1,120 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+
+from deepmath.estimators import fitting, settings
+from deepmath.estimators.base import ActivationLike, LossLike, MultilayerPerceptron, Sizes, SolverLike, can_go_on
+from deepmath.estimators.contract import ArrayLike, RegressorMixin
+from deepmath.estimators.losses import regression_loss
+from deepmath.losses import Loss
+from deepmath.schedules import Schedule
+
+
+class MLPRegressor(RegressorMixin, MultilayerPerceptron):
+    """A multi-layer perceptron for numbers, one or several for each row.
+
+    DOC
+    """
+
+    _numeric = True
+
+    def __init__(
+        self,
+        loss: LossLike = "squared_error",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: ActivationLike | Sequence[ActivationLike] = "relu",
+        *,
+        solver: SolverLike = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: str | Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        out_activation: ActivationLike | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        normalization: str | None = None,
+        scale: Any = None,
+        callbacks: Sequence[Any] = (),
+        backend: Any = None,
+        device: Any = None,
+        precision: str = "auto",
+    ) -> None:
+        settings.store(self, locals())
+
+    @can_go_on
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Go once over these rows, from where the network and its optimiser stand.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers to predict.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much the loss of each row counts.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        fitting.partial_fit(self, X, y, sample_weight, not hasattr(self, "coefs_"))
+        return self
+
+    def predict(self, X: ArrayLike) -> Any:
+        """The numbers for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
+        """
+        p = self._outputs(X, "predict")
+        return p[:, 0] if self.n_outputs_ == 1 else p
+
+    def _encoded(self, y: Any, classes: str) -> tuple[Any, int, Any]:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        function = self.out_activation
+        if function is None:
+            function = "exp" if self.loss == "poisson" else "identity"
+        return y, 1 if y.ndim == 1 else int(y.shape[1]), function
+
+    def _loss_object(self) -> Loss:
+        return regression_loss(self.loss)
+
+    def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:
+        return float(r2_score(targets, outputs.reshape(np.shape(targets)), sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
