@@ -3,7 +3,7 @@
 Needs scikit-learn: pip install 'deepmath[sklearn]'.
 
 >>> from deepmath.estimators import MLPClassifier
->>> clf = MLPClassifier(hidden_layer_sizes=8, max_iter=500, random_state=0, scale="standard")
+>>> clf = MLPClassifier(hidden_layer_sizes=8, solver="lbfgs", random_state=0, scale="standard")
 >>> clf.fit([[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]).predict([[-1.0], [4.0]]).tolist()
 ['low', 'high']
 """

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from deepmath.activations import ActivationFunction
 from deepmath.estimators import fitting, inputs, settings
-from deepmath.estimators.contract import ArrayLike, Estimator, with_callbacks
+from deepmath.estimators.contract import ArrayLike, Estimator, available_if, with_callbacks
 from deepmath.estimators.network import Network
 from deepmath.losses import Loss
 from deepmath.model import Sequential
 from deepmath.optimizers import LBFGS, Optimizer
+from deepmath.schedules import Schedule
 
 Sizes: TypeAlias = int | Sequence[int]
 ActivationLike: TypeAlias = str | ActivationFunction | Callable[..., Any]
@@ -42,8 +42,39 @@ class MultilayerPerceptron(Estimator, abc.ABC):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     learning_rate_: float
+
+    hidden_layer_sizes: Sizes
+    activation: ActivationLike | Sequence[ActivationLike]
     solver: SolverLike
     alpha: float
+    batch_size: int | Literal["auto"]
+    learning_rate: str | Schedule
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    loss: LossLike
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    dropout: float | Sequence[float]
+    normalization: str | None
+    scale: Any
+    callbacks: Sequence[Any]
+    backend: Any
+    device: Any
+    precision: str
+
     _network: Network | None = None
     _numeric = False
 
@@ -110,7 +141,9 @@ class MultilayerPerceptron(Estimator, abc.ABC):
     def _can_go_on(self) -> bool:
         """Whether `partial_fit` exists: L-BFGS needs all rows at once."""
         if self.solver == "lbfgs" or isinstance(self.solver, LBFGS):
-            raise AttributeError(f"{type(self).__name__}: partial_fit needs a solver that steps; 'lbfgs' takes all rows")
+            raise AttributeError(
+                f"{type(self).__name__}: partial_fit needs a solver that steps; 'lbfgs' takes all rows"
+            )
         return True
 
     @abc.abstractmethod
@@ -149,4 +182,3 @@ class MultilayerPerceptron(Estimator, abc.ABC):
 
 can_go_on = available_if(lambda estimator: estimator._can_go_on())
 """For `partial_fit`: the method exists where the solver can go on."""
-

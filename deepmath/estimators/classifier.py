@@ -15,18 +15,52 @@ from deepmath.errors import ConfigError, LabelError
 from deepmath.estimators import fitting, settings
 from deepmath.estimators.base import ActivationLike, LossLike, MultilayerPerceptron, Sizes, SolverLike, can_go_on
 from deepmath.estimators.contract import ArrayLike, ClassifierMixin
+from deepmath.estimators.documentation import documented
 from deepmath.estimators.losses import classification_loss
 from deepmath.losses import Loss
 from deepmath.schedules import Schedule
 
 
+@documented
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     """A multi-layer perceptron for classes: two, more, or several labels at once.
 
-    DOC
+    scikit-learn's `MLPClassifier`, whose arguments it takes, and what that leaves out. It minimises the log loss of a
+    softmax over three or more classes, or of a sigmoid for one of two classes and for each of several labels.
+
+    Parameters
+    ----------
+    [network]
+    [training]
+    loss : str, callable or deepmath loss, default="log_loss"
+        Of probabilities: "log_loss", "focal", another name in `deepmath.losses`, or a function (xp, p, d) of one's own
+        that gives one number for each row of probabilities p and targets d (0 and 1, [rows, n_outputs_]).
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        How much each class counts, by label; "balanced" is n_samples / (n_classes * rows of the class).
+    [beyond]
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        The labels, in the order of probabilities.
+    [fitted]
+
+    See Also
+    --------
+    MLPRegressor : The same for numbers.
+    deepmath.Sequential : The network beneath, with all of its freedom.
+
+    Examples
+    --------
+    >>> from deepmath.estimators import MLPClassifier
+    >>> X, y = [[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]
+    >>> clf = MLPClassifier(8, ["tanh"], solver="lbfgs", random_state=0).fit(X, y)
+    >>> clf.predict([[0.5], [4.5]])
+    array([0, 1])
     """
 
     classes_: Any
+    class_weight: Mapping[Any, float] | Sequence[Mapping[Any, float]] | str | None
 
     def __init__(
         self,
@@ -148,11 +182,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         p : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; for several labels at once each is a probability of its own.
         """
-        p = self._outputs(X, "predict_proba")
-        if self.n_outputs_ > 1:
-            return p
-        xp = namespace_of(p)
-        return xp.concat([1.0 - p, p], axis=1) if self.classes_.shape[0] == 2 else xp.ones_like(p)
+        return self._probabilities(X, "predict_proba")
 
     def predict_log_proba(self, X: ArrayLike) -> Any:
         """The logarithm of `predict_proba`.
@@ -167,9 +197,16 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         log_p : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        p = self.predict_proba(X)
+        p = self._probabilities(X, "predict_log_proba")
         with np.errstate(divide="ignore"):  # of a probability of 0 it is -inf
             return namespace_of(p).log(p)
+
+    def _probabilities(self, X: ArrayLike, method: str) -> Any:
+        p = self._outputs(X, method)
+        if self.n_outputs_ > 1:
+            return p
+        xp = namespace_of(p)
+        return xp.concat([1.0 - p, p], axis=1) if self.classes_.shape[0] == 2 else xp.ones_like(p)
 
     @property
     def _is_multilabel(self) -> bool:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     def with_callbacks(method: F) -> F:
         """`sklearn.callback.with_callbacks`: lets callbacks end their work when the method ends."""
 
+    def available_if(check: Callable[[Any], bool]) -> Callable[[F], F]:
+        """`sklearn.utils.metaestimators.available_if`: the method exists where the check says so."""
+
     class Estimator:
         """`sklearn.base.BaseEstimator`, and `sklearn.callback.CallbackSupportMixin` where scikit-learn has it."""
 
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
 else:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils.metaestimators import available_if
 
     try:
         from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -59,4 +63,4 @@ else:
         """The base of our estimators."""
 
 
-__all__ = ["ArrayLike", "ClassifierMixin", "Estimator", "RegressorMixin", "with_callbacks"]
+__all__ = ["ArrayLike", "ClassifierMixin", "Estimator", "RegressorMixin", "available_if", "with_callbacks"]

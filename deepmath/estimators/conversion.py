@@ -39,8 +39,11 @@ def from_sklearn(mlp: Any) -> MLPClassifier | MLPRegressor:
 
     Examples
     --------
-    >>> from sklearn.neural_network import MLPRegressor
-    >>> theirs = MLPRegressor(4, random_state=0, max_iter=1, solver="lbfgs")
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> X, y = [[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1]
+    >>> theirs = MLPClassifier(8, solver="lbfgs", random_state=0).fit(X, y)
+    >>> bool(abs(from_sklearn(theirs).predict_proba(X) - theirs.predict_proba(X)).max() < 1e-12)
+    True
     """
     kinds = {neural_network.MLPClassifier: MLPClassifier, neural_network.MLPRegressor: MLPRegressor}
     kind = next((ours for theirs, ours in kinds.items() if isinstance(mlp, theirs)), None)
@@ -71,7 +74,7 @@ def from_sklearn(mlp: Any) -> MLPClassifier | MLPRegressor:
 
 
 def _optimizer_state(mlp: Any, dense: list[int]) -> dict[str, Any]:
-    """scikit-learn's moments, or its velocity, which holds the rate with its sign; its arrays are kernels, then biases."""
+    """scikit-learn's moments, or its velocity, which holds the rate and its sign. It lists kernels, then biases."""
     optimizer = getattr(mlp, "_optimizer", None)
     if optimizer is None:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Design:
     def shapes(self) -> list[tuple[int, int]]:
         """The shape of every kernel."""
         sizes = [self.features, *self.hidden, self.outputs]
-        return list(zip(sizes, sizes[1:], strict=False))
+        return list(itertools.pairwise(sizes))
 
     def draw(self, rng: Any) -> dict[str, Any]:
         """First kernels and biases, float64, by name: the numbers that scikit-learn draws from the same `rng`.
@@ -79,7 +80,9 @@ class Design:
 
     def check_shapes(self, values: Mapping[str, Any]) -> None:
         """Raise ConfigError unless these values are of this design's kernels."""
-        found = [tuple(values[f"params.{n}.kernel"].shape) if f"params.{n}.kernel" in values else () for n in self.dense]
+        found = [
+            tuple(values[f"params.{n}.kernel"].shape) if f"params.{n}.kernel" in values else () for n in self.dense
+        ]
         if found != self.shapes:
             raise ConfigError(
                 f"the network at hand has kernels of shapes {found}, but the settings now mean {self.shapes}. "

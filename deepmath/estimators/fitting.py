@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -28,7 +29,8 @@ NOT_FINITE = (
 )
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Rows that train or are held out: inputs, encoded targets and weights."""
 
     X: Any
@@ -37,6 +39,7 @@ class Rows(NamedTuple):
 
     @property
     def count(self) -> int:
+        """How many there are."""
         return len(self.targets)
 
     def chosen(self, numbers: Any) -> Rows:
@@ -68,13 +71,13 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
     watch = Watch(estimator, optimizer, rows.count, score)
     callbacks = [watch, *([hooks] if hooks else []), *estimator.callbacks]
     if hooks is not None:
-        hooks.values = functools.partial(_as_if_ended, estimator, network, rows.X)
+        hooks.values = functools.partial(_as_if_ended, network, rows.X)
     loss = estimator._loss_object()
     try:
         history = network.fit(
             rows.X, estimator._for_loss(rows.targets, loss), backend,
             epochs=int(estimator.max_iter), batch_size=batch, sample_weight=rows.weights,
-            shuffle=bool(estimator.shuffle), callbacks=callbacks,
+            shuffle=bool(estimator.shuffle) and batch < rows.count, callbacks=callbacks,
             validation_data=held and (held.X, estimator._for_loss(held.targets, loss), held.weights),
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -182,7 +185,9 @@ def _network(estimator: Any, rows: Rows, rng: Any, made: tuple[Any, ...] | None,
     return network
 
 
-def _begin(estimator: Any, network: Network, rows: Rows, optimizer: Optimizer, batch: int, *, first: bool, anew: bool) -> None:
+def _begin(
+    estimator: Any, network: Network, rows: Rows, optimizer: Optimizer, batch: int, *, first: bool, anew: bool
+) -> None:
     """Settings and counters at the beginning of a call.
 
     scikit-learn adds alpha / (2 s) sum(w^2) to a batch's mean loss, with s the sum of the batch's weights: that is
@@ -196,7 +201,8 @@ def _begin(estimator: Any, network: Network, rows: Rows, optimizer: Optimizer, b
         estimator._rate_factor = 1.0
         estimator.learning_rate_ = 1.0 if isinstance(optimizer, LBFGS) else optimizer.rate(0)
     stops = bool(estimator.early_stopping)
-    if first or not hasattr(estimator, "loss_curve_") or stops != hasattr(estimator.validation_scores_, "append"):
+    stopped = getattr(estimator, "validation_scores_", None) is not None
+    if first or not hasattr(estimator, "loss_curve_") or stops != stopped:
         _forget(estimator, stops)
     estimator.n_iter_ = 0
 
@@ -238,7 +244,7 @@ def _score(estimator: Any, held: Rows, x: Any, program: Any) -> float:
     return estimator._scored(held.targets, outputs, held.weights) if np.isfinite(outputs).all() else math.nan
 
 
-def _as_if_ended(estimator: Any, network: Network, X: Any, program: Any) -> dict[str, Any]:
+def _as_if_ended(network: Network, X: Any, program: Any) -> dict[str, Any]:
     """Attributes that make a copy of the estimator predict with the values of a program that still trains."""
     copy = network.copy(program.state())
     coefs, intercepts = copy.shown(inputs.placer(X))
@@ -253,7 +259,7 @@ def _diverged(estimator: Any, error: NonFiniteError) -> None:
     estimator.loss_curve_.append(math.nan)
     estimator.validation_scores_.append(math.nan)
     warnings.warn(
-        f"Training diverged in iteration {estimator.n_iter_}; the values of the best validation score are kept. {error}",
+        f"Training diverged in iteration {estimator.n_iter_}; the values of the best score are kept. {error}",
         ConvergenceWarning, stacklevel=4,
     )  # fmt: skip
 

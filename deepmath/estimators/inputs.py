@@ -18,7 +18,9 @@ from deepmath.errors import ConfigError
 SPARSE = ("csr", "csc")
 
 
-def admitted(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool, numeric: bool = False) -> tuple[Any, Any]:
+def admitted(
+    estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool, numeric: bool = False
+) -> tuple[Any, Any]:
     """(X, y) as dense floating X, in its own library where array-API dispatch is on, and y on the host."""
     rules: dict[str, Any] = {"accept_sparse": SPARSE, "dtype": _floats(X), "reset": reset}
     if isinstance(y, str):
@@ -61,8 +63,8 @@ def check_same_place(estimator: Any, X: Any, method: str) -> None:
         same = here is there and array_api_compat.device(X) == array_api_compat.device(fitted)
     if not same:
         raise ConfigError(
-            f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and the same device as "
-            f"those passed to fit(): {there.__name__}; got {here.__name__}. Move the inputs, or fit on such arrays"
+            f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and the same device "
+            f"as those passed to fit(): {there.__name__}; got {here.__name__}. Move the inputs, or fit on such arrays"
         )
 
 
@@ -72,7 +74,9 @@ def batch_rows(estimator: Any, rows: int) -> int:
     if size == "auto":
         return min(200, rows)
     if size > rows:
-        warnings.warn(f"batch_size={size} is larger than the number of samples, {rows}; all make one batch", stacklevel=2)
+        warnings.warn(
+            f"batch_size={size} is larger than the number of samples, {rows}; all make one batch", stacklevel=2
+        )
     return min(int(size), rows)
 
 

@@ -60,7 +60,7 @@ class Network:
         return self._backend[1]
 
     def compile(self, design: Design, optimizer: Optimizer, loss: Loss, penalty: float, *, anew: bool) -> None:
-        """Take over the settings of a fit. The optimiser goes on with its slots unless `anew`, or it is of another kind."""
+        """Take over the settings of a fit. The optimiser keeps its slots unless `anew`, or it is of another kind."""
         design.check_shapes(self.model._values)
         self.design = design
         layers = design.layers(penalty, "zeros")

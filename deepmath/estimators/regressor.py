@@ -12,17 +12,50 @@ from sklearn.utils import column_or_1d
 from deepmath.estimators import fitting, settings
 from deepmath.estimators.base import ActivationLike, LossLike, MultilayerPerceptron, Sizes, SolverLike, can_go_on
 from deepmath.estimators.contract import ArrayLike, RegressorMixin
+from deepmath.estimators.documentation import documented
 from deepmath.estimators.losses import regression_loss
 from deepmath.losses import Loss
 from deepmath.schedules import Schedule
 
 
+@documented
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     """A multi-layer perceptron for numbers, one or several for each row.
 
-    DOC
+    scikit-learn's `MLPRegressor`, whose arguments it takes, and what that leaves out.
+
+    Parameters
+    ----------
+    loss : str, callable or deepmath loss, default="squared_error"
+        "squared_error" is half the squared error and "poisson" p - y ln p of a prediction p > 0, both summed over
+        outputs; "absolute_error", "huber(1.5)", "quantile(0.9)", "log_cosh" and other names in `deepmath.losses` are
+        means over outputs. A function (xp, p, d) of one's own gives one number for each row.
+    [network]
+    [training]
+    out_activation : str, callable or None, default=None
+        Activation of the last layer: "softplus" keeps predictions positive, "sigmoid" between 0 and 1. None is the
+        identity, or "exp" where the loss is "poisson".
+    [beyond]
+
+    Attributes
+    ----------
+    [fitted]
+
+    See Also
+    --------
+    MLPClassifier : The same for classes.
+    deepmath.Sequential : The network beneath, with all of its freedom.
+
+    Examples
+    --------
+    >>> from deepmath.estimators import MLPRegressor
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 4.0, 9.0]
+    >>> reg = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", max_iter=1000, random_state=0, alpha=0.0).fit(X, y)
+    >>> bool(reg.score(X, y) > 0.99)
+    True
     """
 
+    out_activation: ActivationLike | None
     _numeric = True
 
     def __init__(

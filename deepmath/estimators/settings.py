@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from deepmath import optimizers
 from deepmath.errors import ConfigError
 from deepmath.estimators.design import NORMALIZATION
@@ -17,15 +19,17 @@ from deepmath.preprocessing.transform import Fitted
 from deepmath.schedules import Schedule
 
 LAWS = "constant", "invscaling", "adaptive"
+SMALL_STEP = 2.220446049250313e-09
+"""SciPy's bound: an iteration of L-BFGS that lowers the loss by a smaller share is the last."""
 _SCALES = {"standard": Standardize, "minmax": MinMax}
-_BOUNDS: dict[str, tuple[float, float, bool, bool]] = {  # lowest, highest, without the lowest, whole
-    "alpha": (0, math.inf, False, False),
-    "learning_rate_init": (0, math.inf, True, False),
-    "power_t": (0, math.inf, False, False),
-    "max_iter": (1, math.inf, False, True),
-    "tol": (0, math.inf, False, False),
-    "n_iter_no_change": (1, math.inf, False, True),
-    "max_fun": (1, math.inf, False, True),
+_BOUNDS = {  # lowest, whether without it, whether whole
+    "alpha": (0, False, False),
+    "learning_rate_init": (0, True, False),
+    "power_t": (0, False, False),
+    "max_iter": (1, False, True),
+    "tol": (0, False, False),
+    "n_iter_no_change": (1, False, True),
+    "max_fun": (1, False, True),
 }
 
 
@@ -56,19 +60,18 @@ def store(estimator: Any, given: Mapping[str, Any]) -> None:
 def check(estimator: Any) -> None:
     """Raise ConfigError for an argument that can't be used; what only one kind of solver takes it checks itself."""
     owner = type(estimator).__name__
-    for name, (low, high, open_low, whole) in _BOUNDS.items():
+    for name, (low, open_low, whole) in _BOUNDS.items():
         value = getattr(estimator, name)
-        unbounded = name == "n_iter_no_change" and value == math.inf
-        kind = numbers.Integral if whole else numbers.Real
-        good = isinstance(value, kind) and not isinstance(value, bool)
-        if not unbounded and not (good and (low < value if open_low else low <= value) and value < high):
+        if name == "n_iter_no_change" and value == math.inf:
+            continue
+        if not _is_number(value, whole) or not (low < value if open_low else low <= value):
             sort = "a whole number" if whole else "a number"
             raise ConfigError(f"{owner}: {name} must be {sort} {'>' if open_low else '>='} {low}; got {value!r}")
     share = estimator.validation_fraction
-    if not (isinstance(share, numbers.Real) and 0 <= share < 1):
+    if not _is_number(share) or not 0 <= share < 1:
         raise ConfigError(f"{owner}: validation_fraction must be a number in [0, 1); got {share!r}")
     size = estimator.batch_size
-    if size != "auto" and not (isinstance(size, numbers.Integral) and size >= 1):
+    if not (isinstance(size, str) and size == "auto") and not (_is_number(size, whole=True) and size >= 1):
         raise ConfigError(f"{owner}: batch_size must be 'auto' or a whole number >= 1; got {size!r}")
     law = estimator.learning_rate
     if not isinstance(law, Schedule) and law not in LAWS:
@@ -79,12 +82,18 @@ def check(estimator: Any) -> None:
     scaling(estimator)
 
 
+def _is_number(value: Any, whole: bool = False) -> bool:
+    """Whether it is a finite number, NumPy's too."""
+    kind = numbers.Integral if whole else numbers.Real
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_)) and math.isfinite(value)
+
+
 def hidden_units(estimator: Any) -> tuple[int, ...]:
     """The units of each hidden layer."""
     given = estimator.hidden_layer_sizes
     units = list(given) if isinstance(given, Iterable) else [given]
     for u in units:
-        if not isinstance(u, numbers.Integral) or u < 1:
+        if not _is_number(u, whole=True) or u < 1:
             owner = type(estimator).__name__
             raise ConfigError(f"{owner}: hidden_layer_sizes must be whole numbers > 0; got {given!r}")
     return tuple(int(u) for u in units)
@@ -106,13 +115,18 @@ def for_each_layer(estimator: Any, name: str, layers: int) -> tuple[Any, ...]:
 def solver(estimator: Any) -> Optimizer:
     """The optimiser: scikit-learn's "adam", "sgd" and "lbfgs" with its arguments, deepmath's names, or an object."""
     given = estimator.solver
-    rate = estimator.learning_rate if isinstance(estimator.learning_rate, Schedule) else estimator.learning_rate_init
+    law = estimator.learning_rate
+    rate = law if isinstance(law, Schedule) else float(estimator.learning_rate_init)
     if given == "lbfgs":
-        return LBFGS(int(estimator.max_iter), tolerance=estimator.tol, max_evaluations=int(estimator.max_fun))
+        return LBFGS(
+            int(estimator.max_iter), tolerance=float(estimator.tol), max_evaluations=int(estimator.max_fun),
+            loss_tolerance=SMALL_STEP,
+        )  # fmt: skip
     if given == "sgd":
-        return SGD(rate, estimator.momentum, bool(estimator.nesterovs_momentum and estimator.momentum))
+        momentum = float(estimator.momentum)
+        return SGD(rate, momentum, bool(estimator.nesterovs_momentum and momentum))
     if given == "adam":
-        return EpsilonHatAdam(rate, estimator.beta_1, estimator.beta_2, estimator.epsilon)
+        return EpsilonHatAdam(rate, float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
     found = optimizers.get(given)
     if isinstance(given, str):
         found = replace(found, learning_rate=rate)  # type: ignore[type-var]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,6 @@ from deepmath.schedules import Schedule
 from deepmath.training.callbacks import Callback, Run
 
 LOWEST_RATE = 1e-6
-SMALL = 2.220446049250313e-09
-"""SciPy's bound for L-BFGS: an iteration that lowers the loss by no more than this share is the last."""
 
 
 class Watch(Callback):
@@ -29,7 +26,6 @@ class Watch(Callback):
         self._whole = isinstance(optimizer, LBFGS)
         self._rate = optimizer.learning_rate
         self._best: dict[str, Any] = {}
-        self._before = math.inf
         self.enough = False
 
     def on_train_begin(self, run: Run) -> None:
@@ -62,8 +58,7 @@ class Watch(Callback):
         e.loss_curve_.append(loss)
         self._say(f"Iteration {e.n_iter_}, loss = {loss:.8f}")
         if self._whole:
-            self.enough = self._before - loss <= SMALL * max(abs(loss), 1.0)
-            e.best_loss_ = self._before = loss
+            e.best_loss_ = loss
             return
         self._count(loss, score)
         if self._law == "invscaling":

@@ -17,8 +17,8 @@ class LBFGS(Optimizer):
     """L-BFGS by SciPy: quasi-Newton steps from the last `history` ones, with a line search, on all rows at once.
 
     It ends after `max_iter` steps or `max_evaluations` of the objective (None: as many as the steps need), or where
-    the largest component of the gradient is at most `tolerance`, or where the objective falls by less than 64 units
-    in the last place. The line search chooses the length of a
+    the largest component of the gradient is at most `tolerance`, or where the objective falls by less than the share
+    `loss_tolerance` of it (None: 64 units in the last place). The line search chooses the length of a
     step: no rate and no clipping. Source: Byrd, Lu, Nocedal and Zhu (1995), without bounds.
 
     >>> LBFGS(learning_rate=0.1)
@@ -34,6 +34,7 @@ class LBFGS(Optimizer):
     clipnorm: float | None = None
     clipvalue: float | None = None
     max_evaluations: int | None = None
+    loss_tolerance: float | None = None
 
     def __post_init__(self) -> None:
         check_number("LBFGS", "max_iter", self.max_iter, low=1, whole=True)
@@ -41,6 +42,8 @@ class LBFGS(Optimizer):
         check_number("LBFGS", "tolerance", self.tolerance, low=0.0)
         if self.max_evaluations is not None:
             check_number("LBFGS", "max_evaluations", self.max_evaluations, low=1, whole=True)
+        if self.loss_tolerance is not None:
+            check_number("LBFGS", "loss_tolerance", self.loss_tolerance, low=0.0)
         if self.learning_rate != 1.0:
             raise ConfigError(
                 f"LBFGS: learning_rate must be left out, its line search finds it; got {self.learning_rate!r}"

@@ -80,7 +80,8 @@ def fit_lbfgs(
     start = objective.point()
     options = {
         "maxiter": optimizer.max_iter, "maxcor": optimizer.history, "gtol": optimizer.tolerance,
-        "ftol": LAST_DIGITS, "maxls": LINE_SEARCH, "maxfun": optimizer.max_evaluations or optimizer.max_iter * (LINE_SEARCH + 1),
+        "ftol": LAST_DIGITS if optimizer.loss_tolerance is None else optimizer.loss_tolerance,
+        "maxls": LINE_SEARCH, "maxfun": optimizer.max_evaluations or optimizer.max_iter * (LINE_SEARCH + 1),
     }  # fmt: skip
 
     def callback(intermediate_result: Any) -> None:
