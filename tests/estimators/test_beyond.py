@@ -18,8 +18,11 @@ X, Y = load_iris(return_X_y=True)
 LINE = load_diabetes().data[:200] * 10, load_diabetes().target[:200] / 100
 
 
+FAST = {"hidden_layer_sizes": (12, 8), "max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
+
+
 def classifier(**settings):
-    return MLPClassifier(**{"hidden_layer_sizes": (12, 8), "max_iter": 60, "random_state": 0, "scale": "standard"} | settings)
+    return MLPClassifier(**FAST | {"scale": "standard"} | settings)
 
 
 def regressor(loss, **settings):
@@ -174,8 +177,8 @@ def test_scaling_is_learnt_from_the_rows_that_train():
 
 @pytest.mark.parametrize("backend", ["torch", "array_api_strict", "reference"])
 def test_any_library_computes(backend):
-    host = classifier(max_iter=5).fit(X, Y)
-    there = classifier(max_iter=5, backend=backend).fit(X, Y)
+    host = classifier(max_iter=3).fit(X, Y)
+    there = classifier(max_iter=3, backend=backend).fit(X, Y)
     np.testing.assert_allclose(there.coefs_[0], host.coefs_[0], rtol=1e-9)
     assert isinstance(there.predict_proba(X), np.ndarray)
 
