@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -53,7 +54,7 @@ class Design:
         last = activation(self.out_activation)
         yield Dense(self.outputs, None if last.name in ("identity", "linear") else last, **settings)
 
-    @property
+    @functools.cached_property
     def dense(self) -> list[int]:
         """The numbers of the layers that have a kernel and a bias."""
         return [number for number, layer in enumerate(self.layers()) if isinstance(layer, Dense)]

@@ -17,8 +17,7 @@ from deepmath.backend import Backend
 from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
-from deepmath.estimators.hooks import hooks_of
-from deepmath.estimators.losses import activation
+from deepmath.estimators.hooks import Hooks, hooks_of
 from deepmath.estimators.network import Network, take
 from deepmath.estimators.watch import Watch
 from deepmath.optimizers import LBFGS, Optimizer
@@ -57,31 +56,42 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
     held = None if eval_set is None else _evaluated(estimator, eval_set)
     optimizer, rng = settings.solver(estimator), check_random_state(estimator.random_state)
     made = _draw(estimator, rows, rng) if first or estimator._network is None else None
-    splits = estimator.early_stopping and not isinstance(optimizer, LBFGS)
-    if splits and held is None:
+    if _stops(estimator, optimizer) and held is None:
         kept, other = inputs.split(
             rows.count, estimator.validation_fraction, rng, estimator._stratification(rows.targets)
         )
         rows, held = rows.chosen(kept), rows.chosen(other)
     network = _network(estimator, rows, rng, made, first)
-    backend = network.backend(estimator.backend, estimator.device, rows.X)
     batch = rows.count if isinstance(optimizer, LBFGS) else inputs.batch_rows(estimator, rows.count)
     _begin(estimator, network, rows, optimizer, batch, first=first, anew=True)
-    score = functools.partial(_score, estimator, held, _placed(network, backend, held)) if splits and held else None
+    _train(estimator, network, rows, held, optimizer, batch, hooks)
+    show(estimator, network, rows.X)
+    if hooks is not None:
+        hooks.end()
+
+
+def _train(
+    estimator: Any, network: Network, rows: Rows, held: Rows | None, optimizer: Optimizer, batch: int,
+    hooks: Hooks | None,
+) -> None:  # fmt: skip
+    """Run epochs until a rule or a limit says that it is enough, and tell where it was a limit."""
+    backend, loss = network.backend(estimator.backend, estimator.device, rows.X), estimator._loss_object()
+    targets, score = estimator._for_loss(rows.targets, loss), None
+    if held is not None and _stops(estimator, optimizer):
+        score = functools.partial(_score, estimator, held, _placed(network, backend, held))
     watch = Watch(estimator, optimizer, rows.count, score)
-    callbacks = [watch, *([hooks] if hooks else []), *estimator.callbacks]
     if hooks is not None:
         hooks.values = functools.partial(_as_if_ended, network, rows.X)
-    loss = estimator._loss_object()
     try:
         history = network.fit(
-            rows.X, estimator._for_loss(rows.targets, loss), backend,
+            rows.X, targets, backend,
             epochs=int(estimator.max_iter), batch_size=batch, sample_weight=rows.weights,
-            shuffle=bool(estimator.shuffle) and batch < rows.count, callbacks=callbacks,
+            shuffle=bool(estimator.shuffle) and batch < rows.count,
+            callbacks=[watch, *([hooks] if hooks else []), *estimator.callbacks],
             validation_data=held and (held.X, estimator._for_loss(held.targets, loss), held.weights),
         )  # fmt: skip
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=3)
+        warnings.warn("Training interrupted by user.", stacklevel=5)
     except NonFiniteError as error:
         _diverged(estimator, error)
     else:
@@ -89,12 +99,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
         if not watch.enough and not stopped and not history.converged:
             _warn_of_limit(estimator, optimizer)
     if not estimator.loss_curve_:  # L-BFGS began at a minimum
-        estimator.loss_ = estimator.best_loss_ = network.loss(
-            rows.X, estimator._for_loss(rows.targets, loss), rows.weights, backend
-        )
-    show(estimator, network, rows.X)
-    if hooks is not None:
-        hooks.end()
+        estimator.loss_ = estimator.best_loss_ = network.loss(rows.X, targets, rows.weights, backend)
 
 
 def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool) -> None:
@@ -161,8 +166,6 @@ def design_of(estimator: Any, features: int) -> Design:
     """The network that the estimator's arguments mean."""
     hidden = settings.hidden_units(estimator)
     functions = settings.for_each_layer(estimator, "activation", len(hidden))
-    for function in functions:
-        activation(function)
     return Design(
         features, estimator.n_outputs_, hidden, functions, estimator.out_activation_,
         tuple(settings.for_each_layer(estimator, "dropout", len(hidden))), estimator.normalization,
@@ -200,11 +203,16 @@ def _begin(
     if anew or not hasattr(estimator, "_rate_factor"):
         estimator._rate_factor = 1.0
         estimator.learning_rate_ = 1.0 if isinstance(optimizer, LBFGS) else optimizer.rate(0)
-    stops = bool(estimator.early_stopping)
+    stops = _stops(estimator, optimizer)
     stopped = getattr(estimator, "validation_scores_", None) is not None
     if first or not hasattr(estimator, "loss_curve_") or stops != stopped:
         _forget(estimator, stops)
     estimator.n_iter_ = 0
+
+
+def _stops(estimator: Any, optimizer: Optimizer) -> bool:
+    """Whether held-out rows say when to stop: not L-BFGS, in scikit-learn either."""
+    return bool(estimator.early_stopping) and not isinstance(optimizer, LBFGS)
 
 
 def _forget(estimator: Any, stops: bool) -> None:
@@ -260,7 +268,7 @@ def _diverged(estimator: Any, error: NonFiniteError) -> None:
     estimator.validation_scores_.append(math.nan)
     warnings.warn(
         f"Training diverged in iteration {estimator.n_iter_}; the values of the best score are kept. {error}",
-        ConvergenceWarning, stacklevel=4,
+        ConvergenceWarning, stacklevel=6,
     )  # fmt: skip
 
 
@@ -271,5 +279,5 @@ def _warn_of_limit(estimator: Any, optimizer: Optimizer) -> None:
     warnings.warn(
         f"{type(estimator).__name__} came to {limit} after {estimator.n_iter_} iterations, and the optimization hasn't "
         "converged yet. Increase the limit, scale the data (scale='standard'), or allow a larger tol.",
-        ConvergenceWarning, stacklevel=4,
+        ConvergenceWarning, stacklevel=6,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,10 +41,11 @@ class Network:
         self.model._values = self.model._values | values
         self._compiled: tuple[Optimizer, Loss] | None = None
         self._backend: tuple[Any, Backend] | None = None
+        self._lock = threading.Lock()
         self._shown: tuple[list[Any], list[Any]] = ([], [])
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("model", "_compiled", "_backend", "_shown")
+        made = ("model", "_compiled", "_backend", "_shown", "_lock")
         return {n: v for n, v in vars(self).items() if n not in made} | {"values": self.model._values}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -104,8 +106,9 @@ class Network:
         return total / count
 
     def predict(self, X: Any, backend: Backend) -> Any:
-        """Predictions [rows, outputs], in the library of X."""
-        return self.model.predict(X, backend=backend, precision=self.precision)
+        """Predictions [rows, outputs] in the library of X, for one thread at a time: a program has one set of arrays."""
+        with self._lock:
+            return self.model.predict(X, backend=backend, precision=self.precision)
 
     def loss(self, X: Any, y: Any, weights: Any, backend: Backend) -> float:
         """The mean loss over these rows, with the penalty."""
@@ -144,6 +147,10 @@ class Network:
 
     def follow(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
         """Take over kernels and biases that somebody has set, or changed in place (NumPy's only)."""
+        with self._lock:
+            self._follow(coefs, intercepts)
+
+    def _follow(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
         values = self.model._values
         changed = {}
         for kind, given, shown in zip(("kernel", "bias"), (coefs, intercepts), self._padded(), strict=True):

@@ -84,7 +84,8 @@ def test_weights_are_routed():
         routed.fit(X, y, sample_weight=weight)
         scored = cross_validate(
             regressor().set_fit_request(sample_weight=True),
-            X, y, cv=2, params={"sample_weight": weight}, scoring=get_scorer("r2").set_score_request(sample_weight=True),
+            X, y, cv=2, params={"sample_weight": weight},
+            scoring=get_scorer("r2").set_score_request(sample_weight=True),
         )  # fmt: skip
     direct = regressor(scale=None).fit(StandardScaler().fit(X).transform(X), y, sample_weight=weight)
     np.testing.assert_allclose(routed[-1].coefs_[0], direct.coefs_[0], rtol=1e-12)
@@ -100,6 +101,15 @@ def test_a_pickle_predicts_and_goes_on_with_the_same_bits(make, tmp_path):
         assert np.array_equal(again.predict(data[0]), fitted.predict(data[0]))
         first = pickle.loads(pickle.dumps(fitted)).partial_fit(*data)
         assert np.array_equal(again.partial_fit(*data).coefs_[0], first.coefs_[0])
+
+
+def test_many_threads_ask_one_network():
+    clf = classifier(max_iter=5).fit(*DIGITS)
+    parts = np.array_split(DIGITS[0], 8)
+    alone = [clf.predict_proba(X) for X in parts]
+    for _ in range(20):
+        together = joblib.Parallel(n_jobs=4, backend="threading")(joblib.delayed(clf.predict_proba)(X) for X in parts)
+        assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
 def test_two_threads_train_two_networks():

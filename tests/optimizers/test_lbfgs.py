@@ -136,6 +136,7 @@ def test_a_point_before_the_last_one_tried_is_evaluated_again(monkeypatch):
         kept["wanted"], _slope = f(x + 0.5)
         f(x - 3.0)
         callback(intermediate_result=scipy.optimize.OptimizeResult(x=x + 0.5))
+        return scipy.optimize.OptimizeResult(success=True)
 
     monkeypatch.setattr(scipy.optimize, "minimize", minimize)
     fit_lbfgs(program, LBFGS(), batches, lambda results: kept.update(found=results[0]))
