@@ -106,7 +106,7 @@ class Network:
         return total / count
 
     def predict(self, X: Any, backend: Backend) -> Any:
-        """Predictions [rows, outputs] in the library of X, for one thread at a time: a program has one set of arrays."""
+        """Predictions [rows, outputs] in the library of X, one thread at a time: a program has one set of arrays."""
         with self._lock:
             return self.model.predict(X, backend=backend, precision=self.precision)
 

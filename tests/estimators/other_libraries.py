@@ -5,7 +5,7 @@ Beyond the checks: values agree with NumPy's, and attributes lie where X lies.
 
 import os
 
-os.environ["SCIPY_ARRAY_API"] = "1"
+os.environ |= {"SCIPY_ARRAY_API": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import sys
 import traceback

@@ -19,7 +19,7 @@ CHECKS = parametrize_with_checks(ESTIMATORS)
 IN_THIS_PROCESS = [p for p in CHECKS.args[1] if "array_api" not in str(p)]  # the others are below
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(CHECKS.args[0], IN_THIS_PROCESS, ids=CHECKS.kwargs["ids"])
 def test_the_contract(estimator, check):
     check(estimator)

@@ -1,6 +1,7 @@
 """Inside somebody's application: its types, what it loads, and what it needs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ PLACES = [str(Path(deepmath.__file__).parents[1]), str(Path(deepmath.__file__).p
 
 
 def run(*command, cwd=None):
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    one = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=one, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
