@@ -138,6 +138,9 @@ class MultilayerPerceptron(Estimator, abc.ABC):
         X, _ = inputs.admitted(self, X, reset=False)
         return network.predict(X, network.backend(self.backend, self.device, X))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
     def _can_go_on(self) -> bool:
         """Whether `partial_fit` exists: L-BFGS needs all rows at once."""
         if self.solver == "lbfgs" or isinstance(self.solver, LBFGS):

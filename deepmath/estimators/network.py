@@ -46,12 +46,15 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         made = ("model", "_compiled", "_backend", "_shown", "_lock")
-        return {n: v for n, v in vars(self).items() if n not in made} | {"values": self.model._values}
+        kept = {n: v for n, v in vars(self).items() if n not in made}
+        return kept | {"values": self.model._values, "epochs": self.model._epochs_trained}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        values = state.pop("values")
-        vars(self).update(state)
+        kept = dict(state)
+        values, epochs = kept.pop("values"), kept.pop("epochs")
+        vars(self).update(kept)
         self._start(values)
+        self.model._epochs_trained = epochs
 
     def backend(self, name: Any, device: Any, X: Any) -> Backend:
         """The backend for X; that for NumPy's arrays is looked up once."""

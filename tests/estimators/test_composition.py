@@ -103,6 +103,12 @@ def test_a_pickle_predicts_and_goes_on_with_the_same_bits(make, tmp_path):
         assert np.array_equal(again.partial_fit(*data).coefs_[0], first.coefs_[0])
 
 
+def test_a_pickle_warm_starts_with_the_same_bits():
+    warm = classifier(warm_start=True, batch_size=50, dropout=0.2, max_iter=3).fit(*DIGITS)
+    again = pickle.loads(pickle.dumps(warm))
+    assert np.array_equal(again.fit(*DIGITS).coefs_[0], warm.fit(*DIGITS).coefs_[0])
+
+
 def test_many_threads_ask_one_network():
     clf = classifier(max_iter=5).fit(*DIGITS)
     parts = np.array_split(DIGITS[0], 8)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 from sklearn.datasets import load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from deepmath.callbacks import Lambda
 from deepmath.errors import ConfigError, LabelError, NumericError
@@ -140,6 +140,14 @@ def test_verbose_prints_each_iteration(capsys):
 def test_settings_that_cannot_be_used_are_named(settings, told):
     with pytest.raises(ConfigError, match=told):
         short(**settings).fit(X, Y)
+
+
+def test_a_fit_that_failed_leaves_nothing_fitted():
+    clf = short(activation="rleu")
+    with pytest.raises(ConfigError):
+        clf.fit(X, Y)
+    with pytest.raises(NotFittedError):
+        clf.predict(X)
 
 
 def test_what_partial_fit_cannot_do():
