@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ import numpy as np
 
 from deepmath.formulas.random import epoch_order
 from deepmath.program import Batch, Data, Program, Recipe, finished, tally
+
+Order = Callable[[int, int, int], Any]
+"""(seed, epoch, rows) -> the order in which an epoch visits its rows, int64."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class Batches(abc.ABC):
     def rows_of(self, step: int) -> Any:
         """The numbers of the rows of update number `step`, in order."""
 
+    @abc.abstractmethod
+    def stretch(self, step: int, most: int) -> tuple[Any, Any]:
+        """(rows, bounds) of the next steps, at most so many, whose rows can be told at once.
+
+        Step number `step` + i visits rows[bounds[i]:bounds[i + 1]]; both are int64.
+        """
+
     def at(self, step: int) -> list[Batch]:
         """The micro-batches of update number `step`."""
         rows = self.rows_of(step)
@@ -61,8 +71,9 @@ class Batches(abc.ABC):
 class InMemory(Batches):
     """Data that are whole: a rule of (seed, step) alone, run on the host."""
 
-    def __init__(self, recipe: Recipe, data: Data) -> None:
+    def __init__(self, recipe: Recipe, data: Data, order: Order = epoch_order) -> None:
         self.rows, self.seed, self.shuffle = data.rows, recipe.seed, recipe.shuffle
+        self._shuffled = order
         self._origin, self._first_epoch = recipe.origin, recipe.first_epoch
         super().__init__(recipe, data, min(recipe.batch_size, self.rows))
         self.logical = min(recipe.batch_size * recipe.accumulate, self.rows)
@@ -70,7 +81,7 @@ class InMemory(Batches):
         self._order = functools.lru_cache(maxsize=2)(self._epoch)
 
     def _epoch(self, epoch: int) -> Any:
-        return epoch_order(self.seed, epoch, self.rows) if self.shuffle else np.arange(self.rows, dtype=np.int64)
+        return self._shuffled(self.seed, epoch, self.rows) if self.shuffle else np.arange(self.rows, dtype=np.int64)
 
     def position(self, step: int) -> tuple[int, int]:
         """(epoch, place within the epoch) of update number `step`."""
@@ -80,6 +91,12 @@ class InMemory(Batches):
     def rows_of(self, step: int) -> Any:
         epoch, place = self.position(step)
         return self._order(epoch)[place * self.logical : (place + 1) * self.logical]
+
+    def stretch(self, step: int, most: int) -> tuple[Any, Any]:
+        epoch, place = self.position(step)
+        steps = min(most, self.per_epoch - place)
+        rows = self._order(epoch)[place * self.logical : (place + steps) * self.logical]
+        return rows, np.minimum(np.arange(steps + 1, dtype=np.int64) * self.logical, len(rows))
 
 
 class InStretch(Batches):
@@ -95,10 +112,17 @@ class InStretch(Batches):
         start, stop = data.bounds[i], data.bounds[i + 1]
         return np.arange(start, stop, dtype=np.int64) if data.order is None else data.order[start:stop]
 
+    def stretch(self, step: int, most: int) -> tuple[Any, Any]:
+        data, i = self._data, step - self._data.first_step
+        bounds = np.asarray(data.bounds[i : i + most + 1], np.int64)
+        assert len(bounds) > 1, f"step {step} lies outside the stretch at hand"
+        rows = np.arange(bounds[0], bounds[-1]) if data.order is None else data.order[bounds[0] : bounds[-1]]
+        return np.ascontiguousarray(rows, np.int64), bounds - bounds[0]
 
-def batches_of(recipe: Recipe, data: Data) -> Batches:
-    """The rule for data of this kind."""
-    return InStretch(recipe, data) if isinstance(data, Stretch) else InMemory(recipe, data)
+
+def batches_of(recipe: Recipe, data: Data, order: Order = epoch_order) -> Batches:
+    """The rule for data of this kind; `order` computes what `epoch_order` says."""
+    return InStretch(recipe, data) if isinstance(data, Stretch) else InMemory(recipe, data, order)
 
 
 def steps_per_epoch(rows: int, logical: int, drop_last: bool) -> int:

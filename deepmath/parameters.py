@@ -30,10 +30,9 @@ class Layout:
 
     def zeros(self, dtype: str) -> Any:
         """A zeroed buffer [size] whose first element lies on a 64-byte boundary."""
-        bytes_per = np.dtype(dtype).itemsize
-        raw = np.zeros(self.size * bytes_per + 64, np.uint8)
-        start = -raw.ctypes.data % 64
-        return raw[start : start + self.size * bytes_per].view(dtype)
+        buffer = aligned(self.size, dtype)
+        buffer[:] = 0.0
+        return buffer
 
     def view(self, buffer: Any, name: str) -> Any:
         """The named array inside a buffer; writing to it writes to the buffer."""
@@ -44,6 +43,14 @@ class Layout:
     def views(self, buffer: Any) -> dict[str, Any]:
         """Every named array inside a buffer."""
         return {name: self.view(buffer, name) for name in self.shapes}
+
+
+def aligned(size: int, dtype: str) -> Any:
+    """Untouched memory for so many numbers, the first on a 64-byte boundary."""
+    bytes_per = np.dtype(dtype).itemsize
+    raw = np.empty(size * bytes_per + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size * bytes_per].view(dtype)
 
 
 def segments(layout: Layout, rates: Mapping[str, float]) -> list[tuple[slice, float]]:

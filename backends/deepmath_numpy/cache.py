@@ -17,6 +17,7 @@ import stat
 import sys
 import tempfile
 import threading
+from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +43,12 @@ def folder() -> tuple[Path, bool]:
     fresh = Path(tempfile.mkdtemp(prefix="deepmath-"))
     logger.info("the kernel cache %s can't be used (%s); compiled code is kept for this process only", wanted, reason)
     return fresh, False
+
+
+@functools.cache
+def text(name: str) -> str:
+    """One of the texts in the folder text/."""
+    return resources.files(__package__).joinpath("text", f"{name}.py").read_text(encoding="utf-8")
 
 
 def load(text: str) -> ModuleType:

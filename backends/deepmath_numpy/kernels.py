@@ -1,55 +1,86 @@
-"""Fused loops for the formulas of a program, traced, printed and compiled on demand."""
+"""Compiled loops for the formulas of a network: each formula is compiled once, whatever network it stands in.
+
+A kernel is called at its address, as a C function (int64 *a, double *c, int64 rows, int64 columns): `a` holds the
+addresses of its arrays and `c` its numbers, in the order that its role has here and in `text/steps.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 from deepmath.activations import ActivationFunction
 from deepmath.errors import TraceError
+from deepmath.formulas import dropout, normalization, rectifiers, regularizers
 from deepmath.formulas.random import philox
 from deepmath.graph import needed
 from deepmath.optimizers import Optimizer
 from deepmath.printers import numba
-from deepmath.printers.loops import kernel
+from deepmath.printers.loops import kernel, new_arrays
+from deepmath.program import Head, head_formula, head_kinds, results_formula
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula, trace
 from deepmath_numpy import cache
 
-Compiled = Callable[..., Any]
+MATRIX, ROW, COLUMN, ONE = "matrix(a[{0}], R, C)", "vector(a[{0}], R)", "vector(a[{0}], C)", "vector(a[{0}], 1)"
+LABELS = "whole(a[{0}], R)"
+WORDS = "integers(a[0], R, 4 * C)[{1}]"
+"""How a kernel's arrays are made from addresses; R and C are its numbers of rows and columns."""
+
+ENTRY = """
+
+@cfunc(types.void(types.CPointer(types.int64), types.CPointer(types.float64), types.int64, types.int64), {options})
+def entry(a, c, R, C):
+    {call}
+"""
 
 
-@dataclass(frozen=True)
 class Kernels:
-    """Compiles formulas for one precision. Every method raises TraceError for a formula that can't be traced."""
+    """Addresses of compiled loops of one precision. `narrow`: matrices of a batch are stored [columns, rows].
 
-    precision: str
+    Every method raises TraceError for a formula that can't be traced, and gives 0 where nothing is to do.
+    """
+
+    def __init__(self, precision: str, narrow: bool = False) -> None:
+        self.precision, self.narrow = precision, narrow
 
     def compiled(
         self,
-        name: str,
         formula: Formula,
         kinds: Sequence[str],
         outputs: Sequence[str],
-        names: Sequence[str] | None = None,
-    ) -> Compiled:
-        """The fused loop of a formula; see `deepmath.printers.numba.module` for how it is called."""
-        module = cache.load(numba.module(kernel(name, formula, kinds, outputs, names), self.precision))
-        function: Compiled = getattr(module, name)
-        return function
+        names: Sequence[str] | None,
+        places: Mapping[str, str],
+        transposed: bool | None = None,
+    ) -> int:
+        """The address of a formula's loop; `places` says how each argument and result is found in `a` and `c`.
 
-    def activation(self, function: ActivationFunction | None, bias: bool) -> ActivationKernels:
-        """Forward and backward loops of y = f(z + b), either part of which may be absent."""
+        Matrices are stored as those of the batch unless `transposed` says otherwise.
+        """
+        stored = self.narrow if transposed is None else transposed
+        loops = kernel("loop", formula, kinds, outputs, names)
+        given = [places[argument.value] for argument in loops.arguments]
+        given += [places[name.removeprefix("out_")] for name, _ in new_arrays(loops)]
+        call = f"loop({', '.join(given)})"
+        views = _views(stored)
+        text = f"{numba.functions(self.precision)}\n\n\n{views}\n\n\n{numba.function(loops, stored)}\n"
+        entry: Any = cache.load(text + ENTRY.format(call=call, options=numba.OPTIONS.replace("nogil=True, ", ""))).entry
+        return int(entry.address)
+
+    def activation(self, function: ActivationFunction | None, bias: bool) -> tuple[int, int]:
+        """y = f(z + b), either part of which may be absent: a = (z, y, b); and a = (dy, z, y, db). c: its constants.
+
+        Where the derivative needs z, z + b is left in z; else y and z may be one array.
+        """
         value = function.value if function is not None else (lambda xp, z: z)
         backward = function.backward() if function is not None else (lambda xp, z, y, dy: dy)
-        constants = function.constants if function is not None else ()
-        keeps_z, keeps_y = kept(backward, len(constants))
-        forward = self._forward(value, bias, keeps_z, len(constants)) if function is not None or bias else None
-        back = self._backward(backward, keeps_z, keeps_y, bias, len(constants))
-        return ActivationKernels(forward, back, keeps_z, keeps_y, constants)
+        count = len(function.constants) if function is not None else 0
+        forward = self._forward(value, bias, needs(backward, count)[0], count) if function is not None or bias else 0
+        return forward, self._backward(backward, bias, count)
 
-    def _forward(self, value: Formula, bias: bool, keeps_z: bool, constants: int) -> Compiled:
+    def _forward(self, value: Formula, bias: bool, keeps_z: bool, constants: int) -> int:
         def formula(xp: Any, z: Any, *rest: Any) -> Any:
             shifted = z + rest[0] if bias else z
             y = value(xp, shifted, *rest[bias:])
@@ -57,101 +88,197 @@ class Kernels:
 
         kinds = ["element", *["column"] * bias, *["scalar"] * constants]
         names = ["z", *["b"] * bias, *_scalars(constants)]
-        return self.compiled("activation", formula, kinds, ["z", "y"] if keeps_z else ["z"], names)
+        places = {"z": MATRIX.format(0), "y": MATRIX.format(1), "b": COLUMN.format(2)} | _numbers(constants)
+        return self.compiled(formula, kinds, ["z", "y"] if keeps_z else ["z"], names, places)
 
-    def _backward(self, backward: Formula, keeps_z: bool, keeps_y: bool, bias: bool, constants: int) -> Compiled | None:
-        saved = keeps_z + keeps_y
-        identity = (
-            not saved and trace(lambda xp, dy: backward(xp, None, None, dy), ["element"]).outputs[0].op == "argument"
-        )
+    def _backward(self, backward: Formula, bias: bool, constants: int) -> int:
+        saved = [name for name, needed in zip("zy", needs(backward, constants), strict=True) if needed]
+        identity = not saved and _is_identity(backward)
+        if identity and not bias:
+            return 0
 
         def formula(xp: Any, dy: Any, *rest: Any) -> Any:
-            z = rest[0] if keeps_z else None
-            y = rest[saved - 1] if keeps_y else None
-            dz = backward(xp, z, y, dy, *rest[saved:])
+            z = rest[0] if "z" in saved else None
+            y = rest[len(saved) - 1] if "y" in saved else None
+            dz = backward(xp, z, y, dy, *rest[len(saved) :])
             if identity:
                 return xp.batch_sum(dz)
             return (dz, xp.batch_sum(dz)) if bias else dz
 
-        if identity and not bias:
-            return None
         outputs = ["db"] if identity else (["dy", "db"] if bias else ["dy"])
-        names = ["dy", *["z"] * keeps_z, *["y"] * keeps_y, *_scalars(constants)]
-        kinds = [*["element"] * (1 + saved), *["scalar"] * constants]
-        return self.compiled("activation_back", formula, kinds, outputs, names)
+        kinds = [*["element"] * (1 + len(saved)), *["scalar"] * constants]
+        places = {name: MATRIX.format(i) for i, name in enumerate(("dy", "z", "y"))} | {"db": COLUMN.format(3)}
+        return self.compiled(formula, kinds, outputs, ["dy", *saved, *_scalars(constants)], places | _numbers(constants))
 
-    def optimizer(self, optimizer: Optimizer) -> Compiled:
-        """The update, in place over flat [1, size] arrays: (w, g, *slots, *coefficients)."""
-        slots = [f"slot{i}" for i in range(len(optimizer.slots))]
-        scalars = _scalars(len(optimizer.coefficients(0)))
-        kinds = ["element"] * (2 + len(slots)) + ["scalar"] * len(scalars)
-        return self.compiled("optimizer", optimizer.update, kinds, ["w", *slots], ["w", "g", *slots, *scalars])
+    def head(self, head: Head) -> tuple[int, int]:
+        """Loss, its gradient and metrics; loss and metrics. a = (z, targets or labels, weight, dz, loss, *metrics)."""
+        metrics = [f"m{i}" for i in range(len(head.metrics))]
+        kinds, constants = head_kinds(head), ["scalar"] * len(head.loss.constants)
+        names = ["z", "targets", "index", "weight", *_scalars(len(constants))]
+        places = {"z": MATRIX.format(0), "targets": (LABELS if head.labelled else MATRIX).format(1)}
+        places |= {"weight": ROW.format(2), "dz": MATRIX.format(3)} | _numbers(len(constants))
+        places |= {name: ROW.format(4 + i) for i, name in enumerate(["loss", *metrics])}
+        both = self.compiled(head_formula(head), [*kinds, *constants], ["dz", "loss", *metrics], names, places)
+        del names[3]
+        judged = self.compiled(results_formula(head), [*kinds[:-1], *constants], ["loss", *metrics], names, places)
+        return both, judged
 
-    def regularizer(self, regularizer: Regularizer) -> Compiled:
-        """(w, g, *strengths, penalty): adds the slope to g in place and writes the penalty, over flat [1, size]."""
+    def predictions(self, function: ActivationFunction | None) -> int:
+        """Scores become predictions, in place: a = (z), c: the activation's constants."""
+        if function is None:
+            return 0
+        count = len(function.constants)
+        kinds, names = ["element", *["scalar"] * count], ["z", *_scalars(count)]
+        return self.compiled(function.value, kinds, ["z"], names, {"z": MATRIX.format(0)} | _numbers(count))
+
+    def optimizer(self, optimizer: Optimizer) -> int:
+        """The update, in place: a = (w, g, *slots) with one row, c: the coefficients."""
+        arrays = ["w", "g", *(f"slot{i}" for i in range(len(optimizer.slots)))]
+        count = len(optimizer.coefficients(0))
+        kinds = ["element"] * len(arrays) + ["scalar"] * count
+        places = {name: MATRIX.format(i) for i, name in enumerate(arrays)} | _numbers(count)
+        outputs = [name for name in arrays if name != "g"]
+        return self.compiled(optimizer.update, kinds, outputs, [*arrays, *_scalars(count)], places, transposed=False)
+
+    def regularizer(self, regularizer: Regularizer | None) -> int:
+        """Adds the slope to g and writes the penalty: a = (w, g, penalty) with one row, c: the strengths."""
+        if regularizer is None:
+            return 0
 
         def formula(xp: Any, w: Any, g: Any, *strengths: Any) -> Any:
             return g + regularizer.slope(xp, w, *strengths), regularizer.penalty(xp, w, *strengths)
 
-        scalars = _scalars(len(regularizer.strengths))
-        kinds = ["element", "element", *["scalar"] * len(scalars)]
-        return self.compiled("regularizer", formula, kinds, ["g", "penalty"], ["w", "g", *scalars])
+        count = len(regularizer.strengths)
+        kinds = ["element", "element", *["scalar"] * count]
+        places = {"w": MATRIX.format(0), "g": MATRIX.format(1), "penalty": ONE.format(2)} | _numbers(count)
+        return self.compiled(formula, kinds, ["g", "penalty"], ["w", "g", *_scalars(count)], places, transposed=False)
 
-    def constraint(self, constraint: Constraint) -> Compiled:
-        """(w, *limits): puts weights [units, features] back into what is allowed, in place."""
-        scalars = _scalars(len(constraint.limits))
-        kinds = ["element", *["scalar"] * len(scalars)]
-        return self.compiled("constraint", constraint.project, kinds, ["w"], ["w", *scalars])
+    def constraint(self, constraint: Constraint | None) -> int:
+        """Puts weights back into what is allowed: a = (w), whose rows are units, stored [features, units]."""
+        if constraint is None:
+            return 0
+        count = len(constraint.limits)
+        kinds, names = ["element", *["scalar"] * count], ["w", *_scalars(count)]
+        places = {"w": MATRIX.format(0)} | _numbers(count)
+        return self.compiled(constraint.project, kinds, ["w"], names, places, transposed=True)
 
-    def noise(self) -> Compiled:
-        """24 random bits for rows and groups of four units: (first, step, layer, seed, stream, a, b, c, d)."""
+    def clips(self) -> tuple[int, int]:
+        """By the norm, a = (g, norm), and by value, a = (g), with one row; c: the limit."""
+        kinds, names = ["element", "scalar"], ["g", "c0"]
+        places = {"g": MATRIX.format(0), "norm": ONE.format(1)} | _numbers(1)
+        by_norm = self.compiled(regularizers.clip_by_norm, kinds, ["g", "norm"], names, places, transposed=False)
+        return by_norm, self.compiled(regularizers.clip_by_value, kinds, ["g"], names, places, transposed=False)
 
-        def formula(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
-            return tuple(w >> 8 for w in philox(xp, unit, row + first, step, layer, seed, stream))
+    def noise(self) -> int:
+        """24 random bits for each row and unit: a = (bits), with groups of four units as columns.
 
-        kinds = ["index", "row_index", *["scalar:int"] * 5]
-        return self.compiled("noise", formula, kinds, ["a", "b", "c", "d"])
+        c: first row, step, layer, seed, stream.
+        """
+        words = {name: WORDS.format(0, f"{i}::4" if self.narrow else f":, {i}::4") for i, name in enumerate("pqrs")}
+        return self.compiled(_bits, _WORD_KINDS, list("pqrs"), _WORD_NAMES, words | _wholes())
+
+    def dropout(self) -> tuple[int, int]:
+        """a = (x, bits, y), and in place a = (dy, bits); c: threshold, growth."""
+        kinds, names = ["element", "element:int", "scalar:int", "scalar"], ["x", "bits", "threshold", "growth"]
+        bits = "integers(a[1], R, (C + 3) // 4 * 4)"
+        places = {"x": MATRIX.format(0), "bits": bits, "y": MATRIX.format(2)}
+        places |= {"threshold": "np.int64(c[0])", "growth": "c[1]"}
+        forward = self.compiled(dropout.dropout, kinds, ["y"], names, places)
+        return forward, self.compiled(dropout.dropout, kinds, ["x"], names, places)
+
+    def normalization(self, over_batch: bool) -> tuple[int, int, int]:
+        """a = (x, gamma, beta, y, mean, variance); a = (x, mean, variance, gamma, dy, dgamma, dbeta); c: epsilon.
+
+        The third is that by given moments, for batch normalisation: a = (x, mean, variance, gamma, beta, y). Its
+        rows are the features, along the batch.
+        """
+        stored = not self.narrow if over_batch else self.narrow
+        own, kind = (ROW, "row") if over_batch else (COLUMN, "column")
+        places = {
+            "x": MATRIX.format(0), "gamma": own.format(1), "beta": own.format(2), "y": MATRIX.format(3),
+            "mean": ROW.format(4), "variance": ROW.format(5), "eps": "c[0]",
+        }  # fmt: skip
+        kinds, outputs = ["element", kind, kind, "scalar"], ["y", "mean", "variance"]
+        forward = self.compiled(normalization.normalize, kinds, outputs, None, places, stored)
+        places |= {
+            "mean": ROW.format(1), "variance": ROW.format(2), "gamma": own.format(3), "dy": MATRIX.format(4),
+            "dgamma": own.format(5), "dbeta": own.format(6),
+        }  # fmt: skip
+        back = _features_back if over_batch else _rows_back
+        kinds = ["element", "row", "row", kind, "element", "scalar"]
+        backward = self.compiled(back, kinds, ["dy", "dgamma", "dbeta"], None, places, stored)
+        if not over_batch:
+            return forward, backward, 0
+        places |= {"beta": ROW.format(4), "y": MATRIX.format(5)}
+        kinds = ["element", *["row"] * 4, "scalar"]
+        return forward, backward, self.compiled(normalization.scale, kinds, ["y"], None, places, stored)
+
+    def average(self) -> int:
+        """A running average follows: a = (average, value) with one row, c: momentum and its rest."""
+        kinds, names = ["element", "element", "scalar", "scalar"], ["average", "value", *_scalars(2)]
+        places = {"average": MATRIX.format(0), "value": MATRIX.format(1)} | _numbers(2)
+        return self.compiled(normalization.running_average, kinds, ["average"], names, places, transposed=False)
+
+    def prelu(self) -> tuple[int, int]:
+        """a = (x, alpha, y), and a = (x, alpha, dy, dalpha)."""
+        places = {"z": MATRIX.format(0), "alpha": COLUMN.format(1), "y": MATRIX.format(2)}
+        forward = self.compiled(rectifiers.prelu, ["element", "column"], ["y"], ["z", "alpha"], places)
+        places |= {"dy": MATRIX.format(2), "dalpha": COLUMN.format(3)}
+        kinds = ["element", "column", "element"]
+        return forward, self.compiled(_prelu_back, kinds, ["dy", "dalpha"], ["z", "alpha", "dy"], places)
+
+    def words(self) -> int:
+        """Whole 32-bit random words, int64, by which an epoch's rows are sorted; as `noise` otherwise."""
+        words = {name: f"wholes(a[0], R, 4 * C)[:, {i}::4]" for i, name in enumerate("pqrs")}
+        return self.compiled(_words, _WORD_KINDS, list("pqrs"), _WORD_NAMES, words | _wholes(), transposed=False)
 
 
-@dataclass(frozen=True)
-class ActivationKernels:
-    """`run_forward` and `run_backward` work in place on z and dy; where nothing is to do, the loop is None.
-
-    Where z is kept, y goes to an array of its own; else it replaces z.
-    """
-
-    forward: Compiled | None
-    backward: Compiled | None
-    keeps_z: bool
-    keeps_y: bool
-    constants: tuple[float, ...]
-
-    def run_forward(self, z: Any, y: Any, bias: Any) -> None:
-        """y = f(z + b), and z + b in z where it is kept."""
-        if self.forward is not None:
-            given = () if bias is None else (bias,)
-            self.forward(z, *given, *self.constants, *((y,) if self.keeps_z else ()))
-
-    def run_backward(self, dy: Any, z: Any, y: Any, db: Any) -> None:
-        """dy becomes dz; its sum over the rows goes to db."""
-        if self.backward is not None:
-            saved = [*([z] if self.keeps_z else []), *([y] if self.keeps_y else [])]
-            self.backward(dy, *saved, *self.constants, *(() if db is None else (db,)))
+_WORD_NAMES = ["unit", "row", "first", "step", "layer", "seed", "stream"]
+_WORD_KINDS = ["index", "row_index", *["scalar:int"] * 5]
 
 
-def kept(backward: Formula, constants: int) -> tuple[bool, bool]:
+def _words(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
+    return philox(xp, unit, row + first, step, layer, seed, stream)
+
+
+def _bits(*arguments: Any) -> Any:
+    return tuple(word >> 8 for word in _words(*arguments))
+
+
+def _wholes() -> dict[str, str]:
+    return {name: f"np.int64(c[{i}])" for i, name in enumerate(_WORD_NAMES[2:])}
+
+
+def _features_back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, eps: Any) -> tuple[Any, Any, Any]:
+    dx, share = normalization.normalize_pullback(xp, x, mean, variance, gamma, dy, eps)
+    return dx, xp.sum(share, axis=-1, keepdims=True), xp.sum(dy, axis=-1, keepdims=True)
+
+
+def _rows_back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, eps: Any) -> tuple[Any, Any, Any]:
+    dx, share = normalization.normalize_pullback(xp, x, mean, variance, gamma, dy, eps)
+    return dx, xp.batch_sum(share), xp.batch_sum(dy)
+
+
+def _prelu_back(xp: Any, z: Any, alpha: Any, dy: Any) -> tuple[Any, Any]:
+    dz, share = rectifiers.prelu_pullback(xp, z, alpha, dy)
+    return dz, xp.batch_sum(share)
+
+
+def needs(backward: Formula, constants: int) -> tuple[bool, bool]:
     """Whether the derivative (xp, z, y, dy, *constants) needs the activation's input z, and its output y."""
     traced = trace(backward, [*["element"] * 3, *["scalar"] * constants])
     used = {n.number for n in needed(traced.outputs)}
     return traced.arguments[0].number in used, traced.arguments[1].number in used
 
 
-def traceable(function: ActivationFunction) -> str | None:
-    """Why an activation can't be compiled, or None if it can."""
-    constants = ["scalar"] * len(function.constants)
+def _is_identity(backward: Formula) -> bool:
+    return trace(lambda xp, dy: backward(xp, None, None, dy), ["element"]).outputs[0].op == "argument"
+
+
+def untraceable(formula: Formula, kinds: Sequence[str]) -> str | None:
+    """Why a formula can't be compiled, or None if it can."""
     try:
-        trace(function.value, ["element", *constants])
-        trace(function.backward(), [*["element"] * 3, *constants])
+        trace(formula, kinds)
     except TraceError as error:
         return str(error)
     return None
@@ -159,3 +286,14 @@ def traceable(function: ActivationFunction) -> str | None:
 
 def _scalars(count: int) -> list[str]:
     return [f"c{i}" for i in range(count)]
+
+
+def _numbers(count: int) -> dict[str, str]:
+    return {f"c{i}": f"c[{i}]" for i in range(count)}
+
+
+@functools.cache
+def _views(transposed: bool) -> str:
+    """The functions that make arrays of addresses."""
+    text = cache.text("views")
+    return text.replace("TRANSPOSED = False", f"TRANSPOSED = {transposed}")

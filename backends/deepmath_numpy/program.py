@@ -1,10 +1,14 @@
-"""The fused program: matrix products by NumPy's BLAS, everything else in loops compiled from the formulas.
+"""The fused program: steps over flat buffers, with loops printed from the formulas.
 
-All work arrays are allocated once. What has no fused stage runs by the reference beside the fused stages.
+Steps are compiled whole where that is faster, and else run by Python with NumPy's BLAS. All work arrays are
+allocated once.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,25 +17,19 @@ import numpy as np
 
 from deepmath.arrays import all_finite
 from deepmath.batches import batches_of
-from deepmath.errors import TraceError
-from deepmath.formulas import regularizers
+from deepmath.formulas.random import SHUFFLE, sorted_order
 from deepmath.pace import Pace
-from deepmath.parameters import Layout, segments
-from deepmath.program import (
-    Batch,
-    Data,
-    Program,
-    Recipe,
-    Snapshot,
-    finished,
-)
-from deepmath_numpy.chain import Own, chain
-from deepmath_numpy.head import FusedHead
+from deepmath.parameters import Layout, aligned
+from deepmath.program import Batch, Data, Program, Recipe, Snapshot, finished
+from deepmath_numpy import layout, tables, ways
+from deepmath_numpy.hooks import Hooks
 from deepmath_numpy.kernels import Kernels
-from deepmath_numpy.stages import Moment, Stage
 
+MASK = 0xFFFFFFFF
 CHUNK_ROWS = 1024
 """How many rows are predicted at a time."""
+CACHED = 1 << 16
+"""With more parameters than these, each stage's are updated while its gradient is in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,6 @@ class Gradients:
 
     flat: Any
     layout: Layout
-    state: Any
     sums: Any
 
     @property
@@ -53,114 +50,99 @@ class FusedProgram(Program):
     """A recipe run in compiled loops on the CPU."""
 
     def __init__(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None) -> None:
-        self.recipe, self.data = recipe, data
-        self._kernels = Kernels(recipe.precision)
+        self.recipe, self.data = recipe, None
         self.pace = Pace(recipe.optimizer)
-        self._xp = np
-        self._params = Layout(_shapes(values, "params."))
-        self._states = Layout(_shapes(values, "state."))
-        zeros = self._params.zeros
-        self._theta, self._g, self._scratch = zeros(recipe.precision), zeros(recipe.precision), None
-        self._slots = {name: zeros(recipe.precision) for name in recipe.optimizer.slots}
-        self._state, self._next_state = (self._states.zeros(recipe.precision) for _ in range(2))
-        self._moment = Moment(recipe.seed)
-        self._segments = segments(self._params, recipe.rates)
-        self._update = self._optimizer()
-        self._clip = self._kernels.compiled("clip", regularizers.clip_by_norm, ["element", "scalar"], ["g", "norm"])
-        self._norm = np.empty(1, recipe.precision)
-        self._constraints = {n: self._kernels.constraint(c) for n, c in recipe.constraints.items()}
-        self._batches = batches_of(recipe, data) if data is not None else None
-        self._inference = self._chain(CHUNK_ROWS, self._state)
-        self._head = FusedHead(self._kernels, self._xp, recipe.head, CHUNK_ROWS) if recipe.head else None
-        if self._batches is not None and data is not None and recipe.head is not None:
-            rows = self._batches.micro
-            self._training = self._chain(rows, self._next_state)
-            self._training_head = FusedHead(self._kernels, self._xp, recipe.head, rows)
-            self._x = np.empty((rows, *data.x.shape[1:]), recipe.precision)
-            self._targets = np.empty((rows, *data.targets.shape[1:]), data.targets.dtype)
-            self._penalties = {n: self._kernels.regularizer(r) for n, r in recipe.penalties.items()}
+        self._params, self._states = Layout(_shapes(values, "params.")), Layout(_shapes(values, "state."))
+        self._rates = tables.rates_of(recipe)
+        self._stages = layout.stages_of(recipe.parts, self._params, self._states)
+        rows = CHUNK_ROWS
+        if data is not None:
+            rows = self._micro = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
+        own = self._start(rows)
+        self._eager = recipe.accumulate == 1 and recipe.optimizer.clipnorm is None and self._params.size > CACHED
+        self._own = {name: self._buffer[start:] for name, start in own.items()}
         self.load(values)
+        if data is not None:
+            self.attach(data)
+
+    def _start(self, rows: int) -> dict[str, int]:
+        """Lay out the buffer for steps with up to so many rows, choose how they run, and fill the tables."""
+        recipe, stages, memory = self.recipe, self._stages, layout.Memory()
+        by_reference = next((f"{s.name} runs by the reference" for s in stages if s.kind == "reference"), "")
+        missing = tables.untraced(recipe)
+        way, self._why = ways.chosen(stages, rows, recipe.precision, by_reference or "; ".join(missing.values()))
+        kernels = Kernels(recipe.precision, narrow=way == "narrow")
+        common = tables.common_kernels(kernels, recipe, stages, missing)
+        self._steps = ways.steps(recipe.precision, way)
+        own = layout.own_places(recipe, self._params, self._states, memory)
+        results = 1 + (len(recipe.head.metrics) if recipe.head is not None else 0)
+        item = np.dtype(recipe.precision).itemsize
+        sizes = sorted({rows, CHUNK_ROWS})
+        places = {n: layout.batch_places(stages, own, results, n, item, memory) for n in sizes}
+        self._buffer = aligned(memory.size, recipe.precision)
+        self._buffer[: own["next_state"] + self._states.size] = 0.0
+        nets = {
+            n: tables.net_of(recipe, kernels, stages, self._params, (own, *found, common), self._buffer, self._states.size)
+            for n, found in places.items()
+        }
+        self._net, self._predicting = nets[rows], nets[CHUNK_ROWS]
+        shares = np.zeros(max(rows * recipe.accumulate, CHUNK_ROWS))
+        self._scratch = shares, np.zeros(1 + results), np.zeros(4 + results + 8, np.int64), np.zeros(5)
+        self._hooks: Any = 0
+        if way == "interpreted":
+            layouts = self._params, self._states
+            self._hooks = Hooks(recipe, stages, layouts, own, self._buffer, self._steps)
+        return own
 
     def attach(self, data: Data) -> None:
-        self.data, self._batches = data, batches_of(self.recipe, data)
+        self.data, self._batches = data, batches_of(self.recipe, data, _epoch_order)
+        self._data = self._data_of(data)
 
     def run(self, k: int) -> Any:
-        assert self._batches is not None
         results = np.empty((k, len(self.recipe.columns)))
-        for i in range(k):
-            gradients = None
-            for batch in self._batches.at(self.step):
-                gradients = self.gradients(batch, gradients)
-            assert gradients is not None
-            results[i] = finished(gradients.sums, *self._batches.weight_of(self.step))
-            self.apply(gradients)
+        done = 0
+        while done < k:
+            rows, bounds = self._batches.stretch(self.step, k - done)
+            n = len(bounds) - 1
+            self._steps.run(
+                self._net, self._scratch, self._data, rows, bounds, self._micro, self.recipe.seed, self.step,
+                self._eager, self._coefficients(n), results[done : done + n], self._hooks,
+            )  # fmt: skip
+            self.step += n
+            done += n
         return results
 
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
-        assert self.data is not None
-        if previous is None:
-            self._next_state[:] = self._state
-        elif self._scratch is None:
-            self._scratch = previous.flat.copy()
-        else:
-            self._scratch[:] = previous.flat
-        self._moment.step, self._moment.first = self.step, batch.first
-        n = len(batch.rows)
-        x, targets = self._x[:n], self._targets[:n]
-        np.take(self.data.x, batch.rows, axis=0, out=x, mode="clip")
-        np.take(self.data.targets, batch.rows, axis=0, out=targets, mode="clip")
-        for stage in self._training:
-            x = stage.forward(x, training=True)
-        dy, sums = self._training_head.backward(x, targets, batch.weights)
-        for stage in reversed(self._training):
-            dy = stage.backward(dy)
-        if previous is not None:
-            self._g += self._scratch
-            return Gradients(self._g, self._params, self._next_state, previous.sums + np.concatenate([[0.0], sums]))
-        penalty = 0.0
-        for name, loop in self._penalties.items():
-            w, g = (self._params.view(flat, name).reshape(1, -1) for flat in (self._theta, self._g))
-            loop(w, g, *self.recipe.penalties[name].strengths, self._norm)
-            penalty += float(self._norm[0])
-        return Gradients(self._g, self._params, self._next_state, np.concatenate([[penalty], sums]))
+        rows, weights = np.ascontiguousarray(batch.rows, np.int64), np.array(batch.weights, np.float64)
+        self._steps.gradients(
+            self._net, self._scratch, self._data, rows, weights, self.recipe.seed, self.step, batch.first,
+            previous is not None, self._coefficients(1)[0], self._hooks,
+        )  # fmt: skip
+        return Gradients(self._own["grads"], self._params, self._scratch[1].copy())
 
     def apply(self, gradients: Gradients) -> None:
-        optimizer, g = self.recipe.optimizer, gradients.flat
-        if optimizer.clipvalue is not None:
-            np.clip(g, -optimizer.clipvalue, optimizer.clipvalue, out=g)
-        if optimizer.clipnorm is not None:
-            for frozen, rate in self._segments:
-                if not rate:
-                    g[frozen] = 0.0
-            self._clip(g[None, :], optimizer.clipnorm, self._norm)
-        self._update(self.step, g)
-        for name, loop in self._constraints.items():
-            if self.recipe.rates.get(name, 1.0):
-                loop(self._params.view(self._theta, name).T, *self.recipe.constraints[name].limits)
-        self._state[:] = gradients.state
+        self._steps.settle(self._net, self._scratch, self._coefficients(1)[0], self._hooks)
+        self._own["state"][: self._states.size] = self._own["next_state"][: self._states.size]
         self.step += 1
 
     def predict(self, x: Any) -> Any:
-        pieces = [self._scores(x[i : i + CHUNK_ROWS]).copy() for i in range(0, len(x), CHUNK_ROWS)]
-        z = np.concatenate(pieces)
-        head = self.recipe.head
-        return z if head is None or head.activation is None else head.activation.value(self._xp, z)
+        last = self.recipe.parts[-1]
+        shape = last.layer.output_shape(last.shape)
+        out = np.empty((len(x), math.prod(shape)), self.recipe.precision)
+        self._steps.predict(self._predicting, self._scratch, _rows(x), out, self._hooks)
+        return out.reshape(len(x), *shape)
 
     def measure(self, data: Data) -> Any:
         head = self.recipe.head
         assert head is not None
-        assert self._head is not None
-        total = np.zeros(len(self.recipe.columns) - 3)
-        for i in range(0, data.rows, CHUNK_ROWS):
-            rows = slice(i, i + CHUNK_ROWS)
-            weights = np.ones(len(data.x[rows])) if data.weights is None else data.weights[rows]
-            total += self._head.sums(self._scores(data.x[rows]), data.targets[rows], weights)
+        self._steps.measure(self._predicting, self._scratch, self._data_of(data), self._hooks)
         weight, count = data.counted
-        total[0] /= 1.0 if head.loss.summed else weight or 1.0
-        return finished(np.concatenate([[self._penalty()], total]), weight, count)
+        sums = self._scratch[1].copy()
+        sums[1] /= 1.0 if head.loss.summed else weight or 1.0
+        return finished(sums, weight, count)
 
     def snapshot(self) -> Snapshot:
-        kept = [(prefix, layout, flat.copy()) for prefix, layout, flat in self._kept()]
+        kept = [(prefix, names, flat.copy()) for prefix, names, flat in self._kept()]
         rest = {"step": np.asarray(self.step), "rate": np.asarray(self.pace.factor)}
         return lambda: {f"{prefix}.{n}": v for prefix, names, flat in kept for n, v in names.views(flat).items()} | rest
 
@@ -177,49 +159,54 @@ class FusedProgram(Program):
         self.step = int(state.get("step", 0))
         self.pace.factor = float(state.get("rate", 1.0))
 
+    def plan(self) -> list[tuple[str, str]]:
+        return [("steps", self._why), *((stage.name, stage.how) for stage in self._stages)]
+
     def _kept(self) -> list[tuple[str, Layout, Any]]:
         """What a state holds: for each prefix of names, the flat buffer with its layout."""
-        slots = [(slot, self._params, flat) for slot, flat in self._slots.items()]
-        return [("params", self._params, self._theta), ("state", self._states, self._state), *slots]
+        size = self._params.size
+        found = [("params", self._params, self._own["params"][:size])]
+        found.append(("state", self._states, self._own["state"][: self._states.size]))
+        for i, slot in enumerate(self.recipe.optimizer.slots):
+            found.append((slot, self._params, self._own["slots"][i * size : (i + 1) * size]))
+        return found
 
-    def plan(self) -> list[tuple[str, str]]:
-        return [(stage.name, stage.how) for stage in self._inference]
+    def _coefficients(self, steps: int) -> Any:
+        """What the optimiser takes in the next steps, for each rate: float64 [steps, rates, numbers]."""
+        pace, first = self.pace, self.step
+        return np.asarray([[pace.coefficients(first + i, rate) for rate in self._rates] for i in range(steps)])
 
-    def _chain(self, rows: int, state: Any) -> list[Stage]:
-        own = Own(self._params.views(self._theta), self._params.views(self._g), self._states.views(state))
-        return chain(self._kernels, self.recipe.parts, own, rows, self._moment)
+    def _data_of(self, data: Data) -> Any:
+        labelled = self.recipe.head is not None and self.recipe.head.labelled
+        targets = _rows(np.zeros((0, 1), self.recipe.precision) if labelled else data.targets)
+        labels = _read_only(data.targets if labelled else np.zeros(0, np.int64))
+        weights = _read_only(np.zeros(0) if data.weights is None else np.asarray(data.weights, np.float64))
+        return _rows(data.x), targets, labels, weights
 
-    def _optimizer(self) -> Any:
-        """A function (step, g) that updates parameters and slots; the reference where the formula can't be traced."""
-        optimizer = self.recipe.optimizer
-        moving = [(where, rate) for where, rate in self._segments if rate]
-        pieces = [[flat[None, where] for flat in (self._theta, *self._slots.values())] for where, _ in moving]
-        try:
-            loop = self._kernels.optimizer(optimizer)
-        except TraceError:
 
-            def loop(w: Any, g: Any, *rest: Any) -> None:
-                new = optimizer.update(self._xp, w, g, *rest)
-                for old, value in zip((w, *rest), new, strict=False):
-                    old[...] = value
+def _epoch_order(seed: int, epoch: int, rows: int) -> Any:
+    """`epoch_order`, its random words from a compiled loop."""
+    groups = -(-rows // 4)
+    words, numbers = np.empty(4 * groups, np.int64), np.asarray([0, epoch & MASK, 0, seed & MASK, SHUFFLE], np.float64)
+    _words()(np.asarray([words.ctypes.data]).ctypes.data, numbers.ctypes.data, 1, groups)
+    return sorted_order(words[:rows])
 
-        def update(step: int, g: Any) -> None:
-            for (where, rate), (w, *slots) in zip(moving, pieces, strict=True):
-                loop(w, g[None, where], *slots, *self.pace.coefficients(step, rate))
 
-        return update
+@functools.cache
+def _words() -> Any:
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2)(Kernels("float64").words())
 
-    def _scores(self, x: Any) -> Any:
-        for stage in self._inference:
-            x = stage.forward(x, training=False)
-        return x
 
-    def _penalty(self) -> float:
-        total = 0.0
-        for name, regularizer in self.recipe.penalties.items():
-            w = self._params.view(self._theta, name).reshape(1, -1)
-            total += float(np.sum(regularizer.penalty(self._xp, w, *regularizer.strengths)))
-        return total
+def _rows(x: Any) -> Any:
+    """A matrix [rows, numbers] that is only read."""
+    return _read_only(x.reshape(len(x), math.prod(x.shape[1:])))
+
+
+def _read_only(x: Any) -> Any:
+    """A view, so that compiled code meets one type, whether the array may be written to or not."""
+    view = np.ascontiguousarray(x).view()
+    view.flags.writeable = False
+    return view
 
 
 def _shapes(values: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:

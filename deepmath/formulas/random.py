@@ -80,8 +80,12 @@ def epoch_order(seed: int, epoch: int, size: int, *, part: int = 0, purpose: int
     >>> epoch_order(0, 0, 5).tolist()
     [2, 4, 3, 1, 0]
     """
-    keys = host_words(seed, SHUFFLE, 1, size, step=epoch, layer=purpose, first=part)[0]
-    return np.sort((keys << 31) | np.arange(size, dtype=np.int64)) & 0x7FFFFFFF
+    return sorted_order(host_words(seed, SHUFFLE, 1, size, step=epoch, layer=purpose, first=part)[0])
+
+
+def sorted_order(keys: Any) -> Any:
+    """The places of random words [size] in the order of their values, int64; of equal ones the first comes first."""
+    return np.sort((keys << 31) | np.arange(len(keys), dtype=np.int64)) & 0x7FFFFFFF
 
 
 def uniforms(seed: int, count: int, *, layer: int, parameter: int) -> Any:

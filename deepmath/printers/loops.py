@@ -56,7 +56,7 @@ def kernel(
     The argument kinds are those of `trace`, and besides "index" (the column's number, 0, 1, ...) and
     "row_index" (the row's), which are computed and not passed.
     """
-    traced = trace(formula, [_VIRTUAL.get(k, k) for k in kinds], names)
+    traced = trace(formula, [traced_kind(k) for k in kinds], names)
     virtual = {n.number for n, k in zip(traced.arguments, kinds, strict=True) if k in _VIRTUAL}
     arguments = tuple(n for n in traced.arguments if n.number not in virtual)
     elements = {a.value for a in arguments if a.axes == KINDS["element"]}
@@ -70,6 +70,11 @@ def kernel(
 
 
 _VIRTUAL = {"index": "column:int", "row_index": "row:int"}
+
+
+def traced_kind(kind: str) -> str:
+    """The kind that `trace` knows: a loop's counter is a whole number for it like any other."""
+    return _VIRTUAL.get(kind, kind)
 
 
 def new_arrays(kernel: Kernel) -> list[tuple[str, str]]:

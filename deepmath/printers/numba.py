@@ -13,6 +13,7 @@ from importlib import resources
 from deepmath.graph import Node
 from deepmath.printers.loops import Kernel, new_arrays
 from deepmath.printers.spelling import Spelling, array_name, parameter, variable
+from deepmath.printers.transposed import TransposedLoops
 
 NUMBA = Spelling(
     patterns={
@@ -34,27 +35,29 @@ OPTIONS = 'nogil=True, error_model="numpy", fastmath=FAST, cache=CACHED'
 
 
 @cache
-def _functions(dtype: str) -> str:
+def functions(dtype: str) -> str:
     """The functions that kernels call, as one text that imports nothing of deepmath."""
     folder = resources.files(__package__)
     texts = [folder.joinpath(f"{name}_functions.py").read_text(encoding="utf-8") for name in ("loop", dtype)]
     return "\n".join(line for text in texts for line in text.splitlines() if not line.startswith("from deepmath"))
 
 
-def module(kernel: Kernel, dtype: str) -> str:
+def module(kernel: Kernel, dtype: str, transposed: bool = False) -> str:
     """The text of a module that defines one compiled function, `kernel.name`, for "float32" or "float64".
 
     The function takes the formula's arguments, then the arrays to write: element arrays [rows, columns], row
     arrays [rows], column arrays [columns]. Column arrays are overwritten by sums over the rows; totals are
     returned. Compiled code is kept on disk where the module's name begins with "deepmath_kernel_".
     """
-    return f"{_functions(dtype)}\n\n{function(kernel)}\n"
+    return f"{functions(dtype)}\n\n{function(kernel, transposed)}\n"
 
 
-def function(kernel: Kernel) -> str:
-    """The text of the function alone."""
+def function(kernel: Kernel, transposed: bool = False) -> str:
+    """The text of the function alone; `transposed`: for element arrays that are stored [columns, rows]."""
+    rows, columns = _sizes(kernel, transposed)
+    body = TransposedLoops(kernel, NUMBA).lines() if transposed else _body(kernel)
     lines = [f"@njit({OPTIONS})", f"def {kernel.name}({', '.join(_parameters(kernel))}):"]
-    lines += [f"    {line}" for line in _body(kernel)]
+    lines += [f"    {line}" for line in (f"R = {rows}", f"C = {columns}", *body)]
     return "\n".join(lines)
 
 
@@ -63,9 +66,7 @@ def _parameters(kernel: Kernel) -> list[str]:
 
 
 def _body(kernel: Kernel) -> list[str]:
-    rows, columns = _sizes(kernel)
-    lines = [f"R = {rows}", f"C = {columns}"]
-    lines += [f"{name}[:] = T(0)" for name, kind, _ in kernel.outputs if kind == "column"]
+    lines = [f"{name}[:] = T(0)" for name, kind, _ in kernel.outputs if kind == "column"]
     lines += [f"total_{name} = 0.0" for name, kind, _ in kernel.outputs if kind == "total"]
     lines += [_assign(n, kernel) for n in kernel.hoisted]
     lines.append("for r in range(R):")
@@ -86,13 +87,14 @@ def _by_column(value: Node, kind: str) -> bool:
     return value.axes[1] or kind in ("element", "column")
 
 
-def _sizes(kernel: Kernel) -> tuple[str, str]:
+def _sizes(kernel: Kernel, transposed: bool) -> tuple[str, str]:
     """Where the numbers of rows and columns are read off: the first array that has both."""
+    rows, columns = (1, 0) if transposed else (0, 1)
     arrays = [(parameter(a), a.axes) for a in kernel.arguments]
     arrays += [(name, (kind != "column", kind != "row")) for name, kind in new_arrays(kernel)]
     for name, axes in arrays:
         if axes == (True, True):
-            return f"{name}.shape[0]", f"{name}.shape[1]"
+            return f"{name}.shape[{rows}]", f"{name}.shape[{columns}]"
     return f"{next(n for n, a in arrays if a == (True, False))}.shape[0]", "0"
 
 

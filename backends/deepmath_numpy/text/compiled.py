@@ -1,0 +1,58 @@
+"""What compiled steps do with memory, besides the arrays of `views.py`. Nothing runs by the reference in them."""
+
+
+@intrinsic
+def call(typingctx, address, a, c, rows, columns):
+    """Call the kernel at this address on the addresses in `a` and the numbers in `c`."""
+
+    def code(context, builder, signature, args):
+        whole = ir.IntType(64)
+        data = [context.make_array(signature.args[i])(context, builder, args[i]).data for i in (1, 2)]
+        sizes = [context.cast(builder, args[i], signature.args[i], types.int64) for i in (3, 4)]
+        function = ir.FunctionType(ir.VoidType(), [*(d.type for d in data), whole, whole])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), [*data, *sizes])
+        return context.get_dummy_value()
+
+    return types.none(types.int64, a, c, rows, columns), code
+
+
+def call_flat(address, a, c, size, arrays):
+    call(address, a, c, 1, size)
+
+
+def copy(source, out):
+    for i in range(len(source)):
+        out[i] = source[i]
+
+
+def add_to(total, more):
+    for i in range(len(total)):
+        total[i] += more[i]
+
+
+def take(source, rows, out):
+    for r in range(len(rows)):
+        out[r] = source[rows[r]]
+
+
+def reference_forward(net, i, n, seed, step, first, training, hooks):
+    return
+
+
+def reference_backward(net, i, n, hooks):
+    return
+
+
+def reference_judge(info, n, results, training, hooks):
+    return
+
+
+def reference_conclude(info, n, hooks):
+    return
+
+
+def reference_update(at, coefficients, hooks):
+    return
+
+
+ITEM = np.dtype(T).itemsize

@@ -1,0 +1,273 @@
+"""How a network trains and predicts: tables that say what lies where, and kernels that are called at their addresses.
+
+This is text: it is compiled whole for small networks, once for all of them, and run by Python for large ones. In
+front of it stands one set of the functions on memory (`vector`, `matrix`, `call`, `product`, `gather`, ...). What is
+called from outside takes plain tuples, whose types Numba knows at once.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+DENSE, ACTIVATION, DROPOUT, BATCH, LAYER, PRELU, REFERENCE = range(7)
+"""Kinds of stages."""
+
+(
+    KIND, NUMBER, FEATURES, UNITS, X, Y, Z, DY, DX, W, B, DW, DB, MEAN, VARIANCE, STATE_MEAN, STATE_VARIANCE,
+    NEXT_MEAN, NEXT_VARIANCE, BITS, FORWARD, BACKWARD, SPECIAL,
+) = range(23)  # fmt: skip
+"""Columns of a stage's row: kind, the layer's number, widths; the addresses of its matrices, parameters and their
+gradients, of moments, running averages and those that a step leads to, of random bits; and of its kernels."""
+
+RATE, SIZE, STAGE, PENALTY, CONSTRAINT, ROWS, COLUMNS, OWN, GRADIENT, SLOT = range(10)
+"""Columns of a parameter's row: which learning rate it has (-1: frozen), its size, whose it is; the kernels of its
+regulariser and its constraint (0: none), its shape; its address, its gradient's, and from there those of its slots."""
+
+(
+    CAPACITY, OUTPUTS, LABELLED, SUMMED, SCORES, SCORES_BACK, TARGETS, LABELS, WEIGHT, RESULTS, STATE, NEXT_STATE,
+    GRADS, TOTAL, STATES, PARAMETERS, HEAD, JUDGE, CONCLUDE, UPDATE, CLIP_NORM, CLIP_VALUE, NOISE, AVERAGE, GEMM,
+    SLOTS,
+) = range(26)  # fmt: skip
+"""Places of `info`: the most rows of a batch; outputs; are targets labels; is the loss a sum; then the addresses of
+the head's matrices, of all averages and gradients; how many there are; the kernels; BLAS; the number of slots."""
+
+STREAM = 2
+"""Of the random numbers, that of noise."""
+
+
+class Net(NamedTuple):
+    """The network: nothing here changes while it trains."""
+
+    stages: Any  # int64 [stages, 23]
+    params: Any  # int64 [parameters, 13]
+    segments: Any  # int64 [segments, 13]: neighbouring parameters that share a learning rate, as one
+    info: Any  # int64 [26]
+    numbers: Any  # float64 [stages + 1, 4]: constants of each stage, last of the activation behind the loss
+    strengths: Any  # float64 [parameters + 1, 4]: of regulariser and constraint; last the clips by norm and value
+    loss: Any  # float64 [4]: constants of the loss
+
+
+class Scratch(NamedTuple):
+    """Work arrays of this file's own."""
+
+    shares: Any  # float64 [rows of a step]
+    sums: Any  # float64 [1 + results]: penalty, loss, metrics
+    a: Any  # int64 [12]: addresses for a kernel
+    c: Any  # float64 [5]: numbers for the noise
+
+
+class Data(NamedTuple):
+    """Inputs [rows, features]; targets [rows, outputs] or labels [rows]; float64 weights [rows], or none at all."""
+
+    x: Any
+    targets: Any
+    labels: Any
+    weights: Any
+
+
+def run(net, scratch, data, order, bounds, micro, seed, step, eager, coefficients, results, hooks):
+    """Train a step on each stretch of `order` between two `bounds`; `coefficients` [steps, rates, n]."""
+    net, scratch, data = Net(*net), Scratch(*scratch), Data(*data)
+    for s in range(len(bounds) - 1):
+        rows = order[bounds[s] : bounds[s + 1]]
+        n = len(rows)
+        weight, counted = share_out(data.weights, rows, scratch.shares, net.info[SUMMED] == 1)
+        for first in range(0, n, micro):
+            stop = min(first + micro, n)
+            part, shares, given = rows[first:stop], scratch.shares[first:stop], coefficients[s]
+            learn(net, scratch, data, part, shares, seed, step + s, first, first > 0, eager, given, hooks)
+        if not eager:
+            settle_all(net, scratch, coefficients[s], hooks)
+        copy(vector(net.info[NEXT_STATE], net.info[STATES]), vector(net.info[STATE], net.info[STATES]))
+        finish(scratch.sums, weight, counted, results[s])
+
+
+def gradients(net, scratch, data, rows, shares, seed, step, first, again, coefficients, hooks):
+    """The gradient of one micro-batch, `again`: added to those before."""
+    given = Net(*net), Scratch(*scratch), Data(*data)
+    learn(given[0], given[1], given[2], rows, shares, seed, step, first, again, False, coefficients, hooks)
+
+
+def settle(net, scratch, coefficients, hooks):
+    """Clip the gradient, update the parameters, and put them back into what is allowed."""
+    settle_all(Net(*net), Scratch(*scratch), coefficients, hooks)
+
+
+def predict(net, scratch, x, out, hooks):
+    """Predictions [rows, outputs] into `out`, as many rows at a time as there is space for."""
+    net, scratch = Net(*net), Scratch(*scratch)
+    capacity, outputs = net.info[CAPACITY], net.info[OUTPUTS]
+    for start in range(0, len(x), capacity):
+        n = min(capacity, len(x) - start)
+        scores(net, scratch, x[start : start + n], hooks)
+        scratch.a[0] = net.info[SCORES]
+        if net.info[CONCLUDE] != 0:
+            call(net.info[CONCLUDE], scratch.a, net.numbers[len(net.stages)], n, outputs)
+        else:
+            reference_conclude(net.info, n, hooks)
+        give(matrix(net.info[SCORES], n, outputs), out[start : start + n])
+
+
+def measure(net, scratch, data, hooks):
+    """Add up loss and metrics over all rows, and the penalties, in `scratch.sums`; the gradients are spoilt."""
+    net, scratch, data = Net(*net), Scratch(*scratch), Data(*data)
+    info, capacity = net.info, net.info[CAPACITY]
+    scratch.sums[:] = 0.0
+    for start in range(0, len(data.x), capacity):
+        n = min(capacity, len(data.x) - start)
+        scores(net, scratch, data.x[start : start + n], hooks)
+        if info[LABELLED] == 1:
+            copy(data.labels[start : start + n], whole(info[LABELS], n))
+        else:
+            put(data.targets[start : start + n], matrix(info[TARGETS], n, info[OUTPUTS]))
+        shares = scratch.shares[:n]
+        shares[:] = 1.0
+        if len(data.weights) > 0:
+            copy(data.weights[start : start + n], shares)
+        judge(net, scratch, False, n, hooks)
+        add_weighted(table(info[RESULTS], len(scratch.sums) - 1, capacity), shares, scratch.sums)
+    for p in range(len(net.params)):
+        penalize(net, scratch, p)
+
+
+def learn(net, scratch, data, rows, shares, seed, step, first, again, eager, coefficients, hooks):
+    """Forward and backward through a micro-batch; `eager` updates a stage's parameters when no other part reads them."""
+    n, info = len(rows), net.info
+    if again:
+        copy(vector(info[GRADS], info[PARAMETERS]), vector(info[TOTAL], info[PARAMETERS]))
+    else:
+        copy(vector(info[STATE], info[STATES]), vector(info[NEXT_STATE], info[STATES]))
+        scratch.sums[:] = 0.0
+    gather(data.x, rows, matrix(net.stages[0, X], n, net.stages[0, FEATURES]))
+    if info[LABELLED] == 1:
+        take(data.labels, rows, whole(info[LABELS], n))
+    else:
+        gather(data.targets, rows, matrix(info[TARGETS], n, info[OUTPUTS]))
+    copy(shares, vector(info[WEIGHT], n))
+    for i in range(len(net.stages)):
+        forward(net, scratch, i, n, seed, step, first, True, hooks)
+    judge(net, scratch, True, n, hooks)
+    add_weighted(table(info[RESULTS], len(scratch.sums) - 1, info[CAPACITY]), shares, scratch.sums)
+    for i in range(len(net.stages) - 1, -1, -1):
+        backward(net, scratch, i, n, hooks)
+        if eager:
+            for p in range(len(net.params)):
+                if net.params[p, STAGE] == i:
+                    penalize(net, scratch, p)
+                    update(net, scratch, net.params[p], coefficients, hooks)
+                    constrain(net, scratch, p)
+    if again:
+        add_to(vector(info[GRADS], info[PARAMETERS]), vector(info[TOTAL], info[PARAMETERS]))
+    elif not eager:
+        for p in range(len(net.params)):
+            penalize(net, scratch, p)
+
+
+def settle_all(net, scratch, coefficients, hooks):
+    """What `settle` says."""
+    info, limits = net.info, net.strengths[len(net.params)]
+    if limits[0] < np.inf:
+        if limits[1] < np.inf:
+            clip(scratch, info[CLIP_VALUE], info[GRADS], info[PARAMETERS], limits[1:], info[WEIGHT])
+        for p in range(len(net.params)):
+            if net.params[p, RATE] < 0:
+                vector(net.params[p, GRADIENT], net.params[p, SIZE])[:] = 0.0
+        clip(scratch, info[CLIP_NORM], info[GRADS], info[PARAMETERS], limits, info[WEIGHT])
+    for g in range(len(net.segments)):
+        update(net, scratch, net.segments[g], coefficients, hooks)
+    for p in range(len(net.params)):
+        constrain(net, scratch, p)
+
+
+def clip(scratch, kernel, gradients, size, limits, norm):
+    scratch.a[0], scratch.a[1] = gradients, norm
+    call(kernel, scratch.a, limits, 1, size)
+
+
+def update(net, scratch, at, coefficients, hooks):
+    """One step of the optimiser for one row of `params` or `segments`, which is clipped by value first."""
+    info, limits = net.info, net.strengths[len(net.params)]
+    if at[RATE] < 0:
+        return
+    if limits[1] < np.inf and limits[0] == np.inf:
+        clip(scratch, info[CLIP_VALUE], at[GRADIENT], at[SIZE], limits[1:], info[WEIGHT])
+    if info[UPDATE] == 0:
+        reference_update(at, coefficients[at[RATE]], hooks)
+    else:
+        for k in range(2 + info[SLOTS]):
+            scratch.a[k] = at[OWN + k]
+        call_flat(info[UPDATE], scratch.a, coefficients[at[RATE]], at[SIZE], 2 + info[SLOTS])
+
+
+def penalize(net, scratch, p):
+    """Add a regulariser's slope to the gradient, and its value to the sums."""
+    at, out = net.params[p], vector(net.info[WEIGHT], 1)
+    if at[PENALTY] != 0:
+        scratch.a[0], scratch.a[1], scratch.a[2] = at[OWN], at[GRADIENT], net.info[WEIGHT]
+        call(at[PENALTY], scratch.a, net.strengths[p], 1, at[SIZE])
+        scratch.sums[0] += out[0]
+
+
+def constrain(net, scratch, p):
+    at = net.params[p]
+    if at[CONSTRAINT] != 0 and at[RATE] >= 0:
+        scratch.a[0] = at[OWN]
+        call(at[CONSTRAINT], scratch.a, net.strengths[p, 2:], at[COLUMNS], at[ROWS])
+
+
+def judge(net, scratch, training, n, hooks):
+    """Loss and metrics of each row, in training also the gradient by the scores."""
+    info, a = net.info, scratch.a
+    kernel = info[HEAD] if training else info[JUDGE]
+    if kernel == 0:
+        reference_judge(info, n, len(scratch.sums) - 1, training, hooks)
+        return
+    a[0], a[1], a[2] = info[SCORES], info[LABELS] if info[LABELLED] == 1 else info[TARGETS], info[WEIGHT]
+    a[3] = info[SCORES_BACK]
+    for k in range(len(scratch.sums) - 1):
+        a[4 + k] = info[RESULTS] + k * info[CAPACITY] * ITEM
+    call(kernel, a, net.loss, n, info[OUTPUTS])
+
+
+def share_out(weights, rows, shares, summed):
+    """Give each row its share of the mean, or its weight in a sum; gives the sum of the weights and how many count."""
+    n = len(rows)
+    if len(weights) == 0:
+        shares[:n] = 1.0 if summed else 1.0 / n
+        return float(n), n
+    total, counted = 0.0, 0
+    for r in range(n):
+        shares[r] = weights[rows[r]]
+        total += shares[r]
+        counted += shares[r] > 0.0
+    if total > 0.0 and not summed:
+        for r in range(n):
+            shares[r] /= total
+    return total, counted
+
+
+def add_weighted(results, shares, sums):
+    """Add the rows' weighted losses and their metrics; a row of weight 0 adds nothing, ever."""
+    for r in range(len(shares)):
+        if shares[r] > 0.0:
+            sums[1] += shares[r] * results[0, r]
+            for k in range(1, len(results)):
+                sums[1 + k] += results[k, r]
+
+
+def finish(sums, weight, counted, results):
+    """Objective, cost, weight, number of rows that count, and the means of the metrics."""
+    results[0] = sums[0] + sums[1]
+    results[1] = sums[1]
+    results[2] = weight
+    results[3] = counted
+    for k in range(2, len(sums)):
+        results[2 + k] = sums[k] / max(counted, 1)
+
+
+def scores(net, scratch, x, hooks):
+    """What comes out of the last layer for the rows of x, in prediction mode."""
+    n = len(x)
+    put(x, matrix(net.stages[0, X], n, net.stages[0, FEATURES]))
+    for i in range(len(net.stages)):
+        forward(net, scratch, i, n, n, n, n, False, hooks)  # nothing is random here

@@ -1,0 +1,51 @@
+"""The ways in which steps run, and which one a network takes."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from collections.abc import Sequence
+from types import ModuleType
+
+from deepmath.printers import numba
+from deepmath_numpy import blas, cache
+from deepmath_numpy.layout import Stage
+
+WAYS = ("interpreted", "wide", "narrow")
+"""By Python with NumPy's BLAS; compiled with SciPy's BLAS; compiled with loops of our own, matrices turned round."""
+NARROW = 16
+"""Up to this width, loops with the batch innermost are faster than BLAS."""
+LARGE = 100_000_000
+"""From so many multiplications in a pass forward on, steps by Python lose nothing."""
+
+
+def chosen(stages: Sequence[Stage], rows: int, precision: str, by_reference: str) -> tuple[str, str]:
+    """How the steps of this network run with batches of so many rows, and why.
+
+    `by_reference` names a part without a kernel, or is empty.
+    """
+    if by_reference:
+        return "interpreted", f"steps by Python: {by_reference}"
+    if max(stage.row[side] for stage in stages for side in ("features", "units")) <= NARROW:
+        return "narrow", f"steps compiled: no layer is wider than {NARROW}, loops over the batch innermost"
+    products = sum(stage.row["features"] * stage.row["units"] for stage in stages if stage.kind == "dense")
+    if rows * products > LARGE:
+        return "interpreted", "steps by Python: large products run faster in NumPy's BLAS"
+    if importlib.util.find_spec("scipy") is None or not blas.gemm(precision):
+        return "interpreted", "steps by Python: compiled products need scipy, pip install 'deepmath[fast]'"
+    return "wide", "steps compiled: products by SciPy's BLAS"
+
+
+@functools.cache
+def steps(precision: str, way: str) -> ModuleType:
+    """The module of the steps: one for all networks of a precision."""
+    if way == "interpreted":
+        plain = "\n\n\n".join([cache.text("interpreted"), cache.text("steps"), cache.text("stages")])
+        return cache.load(f"{numba.functions(precision)}\n\n\n{plain}\n")
+    views = cache.text("views").replace("TRANSPOSED = False", f"TRANSPOSED = {way == 'narrow'}")
+    plain = "\n\n\n".join(cache.text(name) for name in ("compiled", way, "steps", "stages"))
+    names = re.findall(r"^(?:@intrinsic\n)?def (\w+)", plain, re.MULTILINE)
+    names = [name for name in names if f"@intrinsic\ndef {name}(" not in plain]
+    compiled = [f"compiled = njit({numba.OPTIONS}, _nrt=False)", *(f"{name} = compiled({name})" for name in names)]
+    return cache.load("\n\n\n".join([numba.functions(precision), views, plain, "\n".join(compiled)]) + "\n")
