@@ -124,13 +124,13 @@ def kernel_of(row: Row, dtype: str = "") -> loops.Kernel:
 def numba_module(dtype: str) -> dict[str, Any]:
     """The functions that stand in front of every kernel, run once for all kernels of a dtype."""
     module = types.ModuleType(f"printed_{dtype}")
-    exec(compile(numba._functions(dtype), f"<{dtype}>", "exec"), module.__dict__)
+    exec(compile(numba.functions(dtype), f"<{dtype}>", "exec"), module.__dict__)
     return module.__dict__
 
 
-def compiled_by_numba(kernel: loops.Kernel, dtype: str) -> Any:
+def compiled_by_numba(kernel: loops.Kernel, dtype: str, transposed: bool = False) -> Any:
     names = numba_module(dtype)
-    exec(compile(numba.function(kernel), f"<{kernel.name}>", "exec"), names)
+    exec(compile(numba.function(kernel, transposed), f"<{kernel.name}>", "exec"), names)
     return names[kernel.name]
 
 

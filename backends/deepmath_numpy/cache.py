@@ -8,6 +8,7 @@ machine code beside it. Only a folder that nobody else can write is used.
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import importlib.util
@@ -47,8 +48,15 @@ def folder() -> tuple[Path, bool]:
 
 @functools.cache
 def text(name: str) -> str:
-    """One of the texts in the folder text/."""
-    return resources.files(__package__).joinpath("text", f"{name}.py").read_text(encoding="utf-8")
+    """One of the texts in the folder text/, without what it imports from deepmath: that stands in front of it."""
+    whole = resources.files(__package__).joinpath("text", f"{name}.py").read_text(encoding="utf-8")
+    lines: list[str | None] = list(whole.splitlines())
+    for node in ast.parse(whole).body:
+        module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+        if module.startswith("deepmath") and module != "deepmath_numpy.loop":
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                lines[number] = None
+    return "\n".join(line for line in lines if line is not None)
 
 
 def load(text: str) -> ModuleType:

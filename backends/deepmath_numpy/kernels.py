@@ -1,14 +1,12 @@
 """Compiled loops for the formulas of a network: each formula is compiled once, whatever network it stands in.
 
-A kernel is called at its address, as a C function (int64 *a, double *c, int64 rows, int64 columns): `a` holds the
-addresses of its arrays and `c` its numbers, in the order that its role has here and in `text/steps.py`.
+A kernel is called at its address (see `loop.py`), with the addresses of arrays `a` and numbers `c` in the order that
+its role has here and in `text/steps.py`.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from deepmath.activations import ActivationFunction
@@ -17,24 +15,15 @@ from deepmath.formulas import dropout, normalization, rectifiers, regularizers
 from deepmath.formulas.random import philox
 from deepmath.graph import needed
 from deepmath.optimizers import Optimizer
-from deepmath.printers import numba
-from deepmath.printers.loops import kernel, new_arrays
 from deepmath.program import Head, head_formula, head_kinds, results_formula
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula, trace
-from deepmath_numpy import cache
+from deepmath_numpy import loop
 
 MATRIX, ROW, COLUMN, ONE = "matrix(a[{0}], R, C)", "vector(a[{0}], R)", "vector(a[{0}], C)", "vector(a[{0}], 1)"
 LABELS = "whole(a[{0}], R)"
 WORDS = "integers(a[0], R, 4 * C)[{1}]"
 """How a kernel's arrays are made from addresses; R and C are its numbers of rows and columns."""
-
-ENTRY = """
-
-@cfunc(types.void(types.CPointer(types.int64), types.CPointer(types.float64), types.int64, types.int64), {options})
-def entry(a, c, R, C):
-    {call}
-"""
 
 
 class Kernels:
@@ -60,14 +49,7 @@ class Kernels:
         Matrices are stored as those of the batch unless `transposed` says otherwise.
         """
         stored = self.narrow if transposed is None else transposed
-        loops = kernel("loop", formula, kinds, outputs, names)
-        given = [places[argument.value] for argument in loops.arguments]
-        given += [places[name.removeprefix("out_")] for name, _ in new_arrays(loops)]
-        call = f"loop({', '.join(given)})"
-        views = _views(stored)
-        text = f"{numba.functions(self.precision)}\n\n\n{views}\n\n\n{numba.function(loops, stored)}\n"
-        entry: Any = cache.load(text + ENTRY.format(call=call, options=numba.OPTIONS.replace("nogil=True, ", ""))).entry
-        return int(entry.address)
+        return loop.address(formula, kinds, outputs, names, places, self.precision, stored)
 
     def activation(self, function: ActivationFunction | None, bias: bool) -> tuple[int, int]:
         """y = f(z + b), either part of which may be absent: a = (z, y, b); and a = (dy, z, y, db). c: its constants.
@@ -108,7 +90,9 @@ class Kernels:
         outputs = ["db"] if identity else (["dy", "db"] if bias else ["dy"])
         kinds = [*["element"] * (1 + len(saved)), *["scalar"] * constants]
         places = {name: MATRIX.format(i) for i, name in enumerate(("dy", "z", "y"))} | {"db": COLUMN.format(3)}
-        return self.compiled(formula, kinds, outputs, ["dy", *saved, *_scalars(constants)], places | _numbers(constants))
+        return self.compiled(
+            formula, kinds, outputs, ["dy", *saved, *_scalars(constants)], places | _numbers(constants)
+        )
 
     def head(self, head: Head) -> tuple[int, int]:
         """Loss, its gradient and metrics; loss and metrics. a = (z, targets or labels, weight, dz, loss, *metrics)."""
@@ -290,10 +274,3 @@ def _scalars(count: int) -> list[str]:
 
 def _numbers(count: int) -> dict[str, str]:
     return {f"c{i}": f"c[{i}]" for i in range(count)}
-
-
-@functools.cache
-def _views(transposed: bool) -> str:
-    """The functions that make arrays of addresses."""
-    text = cache.text("views")
-    return text.replace("TRANSPOSED = False", f"TRANSPOSED = {transposed}")

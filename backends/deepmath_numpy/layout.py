@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from deepmath.activations import ActivationFunction
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, PReLU

@@ -6,7 +6,6 @@ allocated once.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import math
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from deepmath.formulas.random import SHUFFLE, sorted_order
 from deepmath.pace import Pace
 from deepmath.parameters import Layout, aligned
 from deepmath.program import Batch, Data, Program, Recipe, Snapshot, finished
-from deepmath_numpy import layout, tables, ways
+from deepmath_numpy import layout, loop, tables, ways
 from deepmath_numpy.hooks import Hooks
 from deepmath_numpy.kernels import Kernels
 
@@ -82,7 +81,9 @@ class FusedProgram(Program):
         self._buffer = aligned(memory.size, recipe.precision)
         self._buffer[: own["next_state"] + self._states.size] = 0.0
         nets = {
-            n: tables.net_of(recipe, kernels, stages, self._params, (own, *found, common), self._buffer, self._states.size)
+            n: tables.net_of(
+                recipe, kernels, stages, self._params, (own, *found, common), self._buffer, self._states.size
+            )
             for n, found in places.items()
         }
         self._net, self._predicting = nets[rows], nets[CHUNK_ROWS]
@@ -187,14 +188,14 @@ class FusedProgram(Program):
 def _epoch_order(seed: int, epoch: int, rows: int) -> Any:
     """`epoch_order`, its random words from a compiled loop."""
     groups = -(-rows // 4)
-    words, numbers = np.empty(4 * groups, np.int64), np.asarray([0, epoch & MASK, 0, seed & MASK, SHUFFLE], np.float64)
-    _words()(np.asarray([words.ctypes.data]).ctypes.data, numbers.ctypes.data, 1, groups)
+    words = np.empty(4 * groups, np.int64)
+    loop.call(_words(), [words], [0, epoch & MASK, 0, seed & MASK, SHUFFLE], 1, groups)
     return sorted_order(words[:rows])
 
 
 @functools.cache
-def _words() -> Any:
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2)(Kernels("float64").words())
+def _words() -> int:
+    return Kernels("float64").words()
 
 
 def _rows(x: Any) -> Any:

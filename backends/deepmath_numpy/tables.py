@@ -62,7 +62,9 @@ def untraced(recipe: Recipe) -> dict[str, str]:
     return {name: why for name, why in found.items() if why}
 
 
-def common_kernels(kernels: Kernels, recipe: Recipe, stages: Sequence[Stage], missing: Collection[str]) -> dict[str, int]:
+def common_kernels(
+    kernels: Kernels, recipe: Recipe, stages: Sequence[Stage], missing: Collection[str]
+) -> dict[str, int]:
     """The kernels of the head, the optimiser and the rest, by their places in `info`, without what is missing."""
     head, optimizer = recipe.head, recipe.optimizer
     kinds = {stage.kind for stage in stages}

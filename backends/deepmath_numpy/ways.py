@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from deepmath.printers import numba
-from deepmath_numpy import blas, cache
+from deepmath_numpy import blas, cache, loop
 from deepmath_numpy.layout import Stage
 
 WAYS = ("interpreted", "wide", "narrow")
@@ -41,10 +41,10 @@ def chosen(stages: Sequence[Stage], rows: int, precision: str, by_reference: str
 def steps(precision: str, way: str) -> ModuleType:
     """The module of the steps: one for all networks of a precision."""
     if way == "interpreted":
-        plain = "\n\n\n".join([cache.text("interpreted"), cache.text("steps"), cache.text("stages")])
+        plain = "\n\n\n".join([cache.text(name) for name in ("names", "interpreted", "stages", "steps")])
         return cache.load(f"{numba.functions(precision)}\n\n\n{plain}\n")
-    views = cache.text("views").replace("TRANSPOSED = False", f"TRANSPOSED = {way == 'narrow'}")
-    plain = "\n\n\n".join(cache.text(name) for name in ("compiled", way, "steps", "stages"))
+    views = loop.views(way == "narrow")
+    plain = "\n\n\n".join(cache.text(name) for name in ("names", "compiled", way, "stages", "steps"))
     names = re.findall(r"^(?:@intrinsic\n)?def (\w+)", plain, re.MULTILINE)
     names = [name for name in names if f"@intrinsic\ndef {name}(" not in plain]
     compiled = [f"compiled = njit({numba.OPTIONS}, _nrt=False)", *(f"{name} = compiled({name})" for name in names)]

@@ -3,7 +3,7 @@
 import array_api_compat.numpy as xnp
 import numpy as np
 import pytest
-from deepmath_numpy.kernels import Kernels
+from compiled_rules import updating
 
 STEPS, SIZE = 20, 37
 TOLERANCE = {"float32": 8 * float(np.finfo(np.float32).eps), "float64": 1e-14}
@@ -12,7 +12,7 @@ TOLERANCE = {"float32": 8 * float(np.finfo(np.float32).eps), "float64": 1e-14}
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_compiled_equals_reference(optimizer, dtype):
     rng = np.random.default_rng(0)
-    loop = Kernels(dtype).optimizer(optimizer)
+    loop = updating(optimizer, dtype)
     arrays = [rng.standard_normal((1, SIZE)).astype(dtype)]
     arrays += [np.zeros((1, SIZE), dtype) for _ in optimizer.slots]
     for step in range(STEPS):
@@ -30,4 +30,4 @@ def test_compiled_equals_reference(optimizer, dtype):
 
 
 def test_every_rule_is_compiled(optimizer):
-    assert callable(Kernels("float32").optimizer(optimizer))
+    assert callable(updating(optimizer, "float32"))

@@ -3,7 +3,7 @@
 import array_api_compat.numpy as xnp
 import numpy as np
 import pytest
-from deepmath_numpy.kernels import Kernels
+from compiled_rules import updating
 
 from deepmath.optimizers import Adam, RMSprop
 
@@ -23,7 +23,7 @@ CASES = [(g, d) for g in GRADIENTS for d in ("float32", "float64")]
 def steps(optimizer, dtype, gradients, compiled):
     """Parameters and slots after each step, [1, size] arrays."""
     arrays = [np.full((1, SIZE), v, dtype) for v in (0.7, *[0.0] * len(optimizer.slots))]
-    loop = Kernels(dtype).optimizer(optimizer) if compiled else None
+    loop = updating(optimizer, dtype) if compiled else None
     found = []
     for step, value in enumerate(gradients):
         g = np.full((1, SIZE), value, dtype)
@@ -67,7 +67,7 @@ def test_equal_gradients_leave_no_negative_variance(dtype, compiled):
     rule = RMSprop(0.001, rho=0.5, centered=True)
     arrays = [np.full((1, values.size), v, dtype) for v in (0.7, 0.0, 0.0)]
     g = values.astype(dtype)[None, :]
-    loop = Kernels(dtype).optimizer(rule)
+    loop = updating(rule, dtype)
     negative = False
     for step in range(300):
         numbers = rule.coefficients(step)

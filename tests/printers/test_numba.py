@@ -48,6 +48,26 @@ def test_contiguous(name, dtype):
             run(row, dtype, function, kernel, shape)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_the_other_way_round(name, dtype):
+    """Element arrays [columns, rows]: the same formula with its inner loop over the rows."""
+    row = by_name(name)
+    kernel = kernel_of(row, dtype)
+    function = compiled_by_numba(kernel, dtype, transposed=True)
+
+    def turned(*given):
+        arrays = [np.ascontiguousarray(a.T) if isinstance(a, np.ndarray) and a.ndim == 2 else a for a in given]
+        function(*arrays)
+        for mine, array in zip(arrays, given, strict=True):
+            if mine is not array:
+                array[...] = mine.T
+
+    for shape in SHAPES:
+        if shape[0] or not has_row_max(row):
+            run(row, dtype, turned, kernel, shape)
+
+
 def transposed(a):
     return np.ascontiguousarray(a.T).T
 

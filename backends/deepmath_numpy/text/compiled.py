@@ -1,5 +1,8 @@
 """What compiled steps do with memory, besides the arrays of `views.py`. Nothing runs by the reference in them."""
 
+from deepmath.printers.float32_functions import T, np
+from deepmath_numpy.text.views import intrinsic, ir, types
+
 
 @intrinsic
 def call(typingctx, address, a, c, rows, columns):

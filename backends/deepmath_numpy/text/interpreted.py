@@ -1,19 +1,25 @@
 """What steps that Python runs do with memory: views of it, products by NumPy's BLAS, kernels through ctypes."""
 
 import ctypes
-import functools
+import math
 import threading
 
 import numpy as np
 
-KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+from deepmath.printers.float32_functions import T
+from deepmath_numpy.loop import function
+
 LARGE = 1 << 20
 """From this size on, an array's update is halved between two threads."""
 
 
 def _array(address, dtype, *shape):
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return np.frombuffer((ctypes.c_char * size).from_address(int(address)), dtype).reshape(shape) if size else np.empty(shape, dtype)
+    size = int(math.prod(shape)) * np.dtype(dtype).itemsize
+    return (
+        np.frombuffer((ctypes.c_char * size).from_address(int(address)), dtype).reshape(shape)
+        if size
+        else np.empty(shape, dtype)
+    )
 
 
 def vector(address, size):
@@ -33,12 +39,7 @@ def whole(address, size):
 
 
 def call(address, a, c, rows, columns):
-    _function(int(address))(a.ctypes.data, c.ctypes.data, int(rows), int(columns))
-
-
-@functools.cache
-def _function(address):
-    return KERNEL(address)
+    function(int(address))(a.ctypes.data, c.ctypes.data, int(rows), int(columns))
 
 
 def call_flat(address, a, c, size, arrays):

@@ -1,5 +1,8 @@
 """Matrices stored [columns, rows] for steps that are compiled: few columns, and loops over the rows innermost."""
 
+from deepmath.printers.float32_functions import T
+from deepmath.printers.loop_functions import add
+
 
 def product(x, w, y, gemm):
     """y[j, r] = sum over p of w[p, j] x[p, r]."""

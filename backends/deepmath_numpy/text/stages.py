@@ -1,6 +1,9 @@
-"""What a stage of each kind does, forward and backward. This is text that stands behind that of `steps.py`."""
+"""What a stage of each kind does, forward and backward."""
 
-import numpy as np
+from deepmath_numpy.text.compiled import call, copy, reference_backward, reference_forward
+from deepmath_numpy.text.names import *
+from deepmath_numpy.text.views import matrix, table, vector
+from deepmath_numpy.text.wide import product, product_back, product_kernel
 
 
 def forward(net, scratch, i, n, seed, step, first, training, hooks):

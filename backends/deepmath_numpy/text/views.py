@@ -1,9 +1,11 @@
 """Arrays at an address, which own nothing: what compiled code makes of places in the program's buffer."""
 
 from llvmlite import ir
-from numba import cfunc, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from deepmath.printers.float32_functions import T, np
 
 TRANSPOSED = False
 """Whether `matrix` and `integers` are stored [columns, rows]."""
@@ -18,9 +20,7 @@ def view(dtype, turned=False):
 
         def code(context, builder, signature, args):
             whole, item = context.get_value_type(types.intp), context.get_abi_sizeof(context.get_data_type(dtype))
-            sizes = [
-                context.cast(builder, a, t, types.intp) for a, t in zip(args[1:], signature.args[1:], strict=True)
-            ]
+            sizes = [context.cast(builder, a, t, types.intp) for a, t in zip(args[1:], signature.args[1:], strict=True)]
             sizes = sizes[::-1] if turned else sizes
             strides = [ir.Constant(whole, item)]
             for size in sizes[:0:-1]:

@@ -1,5 +1,8 @@
 """Matrices [rows, columns] for steps that are compiled: products by SciPy's BLAS, called at its address."""
 
+from deepmath_numpy.text.views import FLOAT, cgutils, intrinsic, ir, types
+
+
 @intrinsic
 def multiply(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
     """c = a b in the order of Fortran, c [rows, columns]; a or b is turned where the letter, a character's code, says.
