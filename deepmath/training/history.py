@@ -29,11 +29,16 @@ class History:
 
 def summarize(columns: Sequence[str], results: Any) -> dict[str, float]:
     """One epoch from its steps' results [steps, columns]: losses weighted by weight, metrics by rows."""
-    by_name = dict(zip(columns, np.asarray(results, np.float64).T, strict=True))
-    weight, rows = by_name.pop("weight"), by_name.pop("rows")
-    return {name: _mean(v, weight if name in ("loss", "cost") else rows) for name, v in by_name.items()}
+    steps = np.asarray(results, np.float64)
+    by_weight, by_rows = (_means(steps, steps[:, columns.index(name)]) for name in ("weight", "rows"))
+    return {
+        name: (by_weight if name in ("loss", "cost") else by_rows)[i]
+        for i, name in enumerate(columns)
+        if name not in ("weight", "rows")
+    }
 
 
-def _mean(values: Any, weights: Any) -> float:
-    total = float(np.sum(weights))
-    return float(np.sum(values * weights) / total) if total else float(np.mean(values))
+def _means(steps: Any, weights: Any) -> list[float]:
+    total = float(weights.sum())
+    means: list[float] = ((weights @ steps) / total if total else steps.mean(axis=0)).tolist()
+    return means
