@@ -20,41 +20,50 @@ def call(typingctx, address, a, c, rows, columns):
 
 
 def call_flat(address, a, c, size, arrays):
+    """Call a kernel over flat arrays of this size."""
     call(address, a, c, 1, size)
 
 
 def copy(source, out):
+    """out[i] = source[i], for all of the source."""
     for i in range(len(source)):
         out[i] = source[i]
 
 
 def add_to(total, more):
+    """total[i] += more[i]."""
     for i in range(len(total)):
         total[i] += more[i]
 
 
 def take(source, rows, out):
+    """out[r] = source[rows[r]]."""
     for r in range(len(rows)):
         out[r] = source[rows[r]]
 
 
 def reference_forward(net, i, n, seed, step, first, training, hooks):
+    """A layer without kernels: there is none here."""
     return
 
 
 def reference_backward(net, i, n, hooks):
+    """A layer without kernels: there is none here."""
     return
 
 
 def reference_judge(info, n, results, training, hooks):
+    """A loss without a kernel: there is none here."""
     return
 
 
 def reference_conclude(info, n, hooks):
+    """Predictions without a kernel: they are the scores."""
     return
 
 
 def reference_update(at, coefficients, hooks):
+    """An optimiser without a kernel: there is none here."""
     return
 
 

@@ -23,22 +23,27 @@ def _array(address, dtype, *shape):
 
 
 def vector(address, size):
+    """Floats [size] at an address."""
     return _array(address, T, size)
 
 
 def table(address, rows, columns):
+    """Floats [rows, columns] at an address, row by row."""
     return _array(address, T, rows, columns)
 
 
 def matrix(address, rows, columns):
+    """Floats of the batch at an address."""
     return _array(address, T, rows, columns)
 
 
 def whole(address, size):
+    """64-bit whole numbers [size] at an address."""
     return _array(address, np.int64, size)
 
 
 def call(address, a, c, rows, columns):
+    """Call the kernel at this address on the addresses in `a` and the numbers in `c`."""
     function(int(address))(a.ctypes.data, c.ctypes.data, int(rows), int(columns))
 
 
@@ -57,58 +62,72 @@ def call_flat(address, a, c, size, arrays):
 
 
 def product(x, w, y, gemm):
+    """y = x w."""
     np.matmul(x, w, out=y)
 
 
 def product_back(dy, w, dx, gemm):
+    """dx = dy w^T."""
     np.matmul(dy, w.T, out=dx)
 
 
 def product_kernel(x, dy, dw, gemm):
+    """dw = x^T dy."""
     np.matmul(x.T, dy, out=dw)
 
 
 def copy(source, out):
+    """out[i] = source[i], for all of the source."""
     out[: len(source)] = source
 
 
 def add_to(total, more):
+    """total[i] += more[i]."""
     total += more
 
 
 def take(source, rows, out):
+    """out[r] = source[rows[r]]."""
     np.take(source, rows, out=out, mode="clip")
 
 
 def gather(source, rows, out):
+    """The given rows of a source [rows, columns], as a matrix of the batch."""
     np.take(source, rows, axis=0, out=out, mode="clip")
 
 
 def put(source, out):
+    """A source [rows, columns] as a matrix of the batch."""
     out[:] = source
 
 
 def give(source, out):
+    """A matrix of the batch as an array [rows, columns]."""
     out[:] = source
 
 
 def reference_forward(net, i, n, seed, step, first, training, hooks):
+    """A layer without kernels."""
     hooks.forward(net, i, n, seed, step, first, training)
 
 
 def reference_backward(net, i, n, hooks):
+    """Back through a layer without kernels."""
     hooks.backward(net, i, n)
 
 
 def reference_judge(info, n, results, training, hooks):
+    """A loss or metrics without a kernel."""
     hooks.judge(info, n, results, training)
 
 
 def reference_conclude(info, n, hooks):
+    """Predictions where their formula has no kernel."""
     hooks.conclude(info, n)
 
 
 def reference_update(at, coefficients, hooks):
+    """An optimiser without a kernel."""
     hooks.update(at, coefficients)
 
 

@@ -38,6 +38,7 @@ def product_kernel(x, dy, dw, gemm):
 
 
 def gather(source, rows, out):
+    """The given rows of a source [rows, columns], as a matrix of the batch."""
     for r in range(len(rows)):
         row = rows[r]
         for j in range(source.shape[1]):
@@ -45,12 +46,14 @@ def gather(source, rows, out):
 
 
 def put(source, out):
+    """A source [rows, columns] as a matrix of the batch."""
     for r in range(source.shape[0]):
         for j in range(source.shape[1]):
             out[j, r] = source[r, j]
 
 
 def give(source, out):
+    """A matrix of the batch as an array [rows, columns]."""
     for r in range(out.shape[0]):
         for j in range(out.shape[1]):
             out[r, j] = source[j, r]

@@ -7,6 +7,7 @@ from deepmath_numpy.text.wide import product, product_back, product_kernel
 
 
 def forward(net, scratch, i, n, seed, step, first, training, hooks):
+    """y from x; in training what `backward` needs is kept."""
     at, c, a = net.stages[i], net.numbers[i], scratch.a
     kind, features, units = at[KIND], at[FEATURES], at[UNITS]
     if kind == DENSE:

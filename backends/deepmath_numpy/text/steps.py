@@ -139,6 +139,7 @@ def settle_all(net, scratch, coefficients, hooks):
 
 
 def clip(scratch, kernel, gradients, size, limits, norm):
+    """Call one of the kernels that clip, on gradients from this address on; `norm` is where it writes their norm."""
     scratch.a[0], scratch.a[1] = gradients, norm
     call(kernel, scratch.a, limits, 1, size)
 
@@ -168,6 +169,7 @@ def penalize(net, scratch, p):
 
 
 def constrain(net, scratch, p):
+    """Put a parameter back into what its constraint allows."""
     at = net.params[p]
     if at[CONSTRAINT] != 0 and at[RATE] >= 0:
         scratch.a[0] = at[OWN]

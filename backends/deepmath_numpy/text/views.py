@@ -43,29 +43,35 @@ def view(dtype, turned=False):
 
 @intrinsic
 def vector(typingctx, address, size):
+    """Floats [size] at an address."""
     return view(FLOAT)(typingctx, address, size)
 
 
 @intrinsic
 def table(typingctx, address, rows, columns):
+    """Floats [rows, columns] at an address, row by row."""
     return view(FLOAT)(typingctx, address, rows, columns)
 
 
 @intrinsic
 def matrix(typingctx, address, rows, columns):
+    """Floats of the batch at an address."""
     return view(FLOAT, TRANSPOSED)(typingctx, address, rows, columns)
 
 
 @intrinsic
 def integers(typingctx, address, rows, columns):
+    """32-bit whole numbers of the batch at an address."""
     return view(types.int32, TRANSPOSED)(typingctx, address, rows, columns)
 
 
 @intrinsic
 def whole(typingctx, address, size):
+    """64-bit whole numbers [size] at an address."""
     return view(types.int64)(typingctx, address, size)
 
 
 @intrinsic
 def wholes(typingctx, address, rows, columns):
+    """64-bit whole numbers [rows, columns] at an address."""
     return view(types.int64)(typingctx, address, rows, columns)

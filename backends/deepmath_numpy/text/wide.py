@@ -36,18 +36,22 @@ def multiply(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
 
 
 def product(x, w, y, gemm):
+    """y = x w."""
     multiply(gemm, AS_IT_IS, AS_IT_IS, y.shape[1], y.shape[0], w.shape[0], w, x, y)
 
 
 def product_back(dy, w, dx, gemm):
+    """dx = dy w^T."""
     multiply(gemm, TURNED, AS_IT_IS, dx.shape[1], dx.shape[0], w.shape[1], w, dy, dx)
 
 
 def product_kernel(x, dy, dw, gemm):
+    """dw = x^T dy."""
     multiply(gemm, AS_IT_IS, TURNED, dw.shape[1], dw.shape[0], x.shape[0], dy, x, dw)
 
 
 def gather(source, rows, out):
+    """The given rows of a source [rows, columns], as a matrix of the batch."""
     for r in range(len(rows)):
         row = rows[r]
         for j in range(source.shape[1]):
@@ -55,12 +59,14 @@ def gather(source, rows, out):
 
 
 def put(source, out):
+    """A source [rows, columns] as a matrix of the batch."""
     for r in range(source.shape[0]):
         for j in range(source.shape[1]):
             out[r, j] = source[r, j]
 
 
 def give(source, out):
+    """A matrix of the batch as an array [rows, columns]."""
     put(source, out)
 
 
