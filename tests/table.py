@@ -197,6 +197,7 @@ UNTRACED = {
     "nadam_correction": "a number of the step alone, on the host",
     "smoothed": "a part of the categorical cross-entropies, which have rows with and without it",
     "words": "stacks four results of philox",
+    "sorted_order": "sorts whole numbers, on the host",
     "host_words": "runs on the host",
     "epoch_order": "runs on the host",
     "uniforms": "runs on the host",

@@ -123,7 +123,7 @@ def own_places(recipe: Recipe, params: Layout, states: Layout, memory: Memory) -
     return {
         "params": memory.take(params.size),
         "grads": memory.take(params.size),
-        "total": memory.take(params.size if recipe.accumulate > 1 else 0),
+        "total": memory.take(params.size),
         "slots": memory.take(params.size * len(recipe.optimizer.slots)),
         "state": memory.take(states.size),
         "next_state": memory.take(states.size),
