@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from deepmath.optimizers import Optimizer
 from deepmath.schedules import Schedule
@@ -38,6 +41,26 @@ class Pace:
         """What the update of number `step` takes, for parameters whose rate is this share of the others'."""
         return self._at(self._factor * share).coefficients(step)
 
+    def table(self, first: int, steps: int, shares: Sequence[float]) -> Any:
+        """The coefficients of so many updates from number `first` on, for each share: float64 [steps, shares, numbers].
+
+        Rules that take an array of steps are asked once for all; always for two at least, so that an update has the
+        same numbers in whatever company it is asked for.
+        """
+        numbers = np.arange(first, first + max(steps, 2))
+        columns = []
+        for share in shares:
+            optimizer = self._at(self._factor * share)
+            try:
+                given = optimizer.coefficients(numbers)  # type: ignore[arg-type]
+                table = np.empty((len(numbers), len(given)))
+                for i, column in enumerate(given):
+                    table[:, i] = column
+            except (TypeError, ValueError):  # a rule for one step alone: it branches, or calls math
+                table = np.array([optimizer.coefficients(int(number)) for number in numbers])
+            columns.append(table[:steps])
+        return np.stack(columns, axis=1) if len(columns) > 1 else columns[0][:, None, :]
+
     def rate(self, step: int) -> float:
         """The learning rate of update number `step`, where no share of its own is set."""
         return self._at(self._factor).rate(step)
@@ -57,4 +80,4 @@ class ScaledRate(Schedule):
     factor: float
 
     def __call__(self, t: int) -> float:
-        return self.factor * float(self.law(t) if isinstance(self.law, Schedule) else self.law)
+        return self.factor * (self.law(t) if isinstance(self.law, Schedule) else self.law)

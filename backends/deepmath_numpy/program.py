@@ -174,9 +174,7 @@ class FusedProgram(Program):
 
     def _coefficients(self, steps: int) -> Any:
         """What the optimiser takes in the next steps, for each rate: float64 [steps, rates, numbers]."""
-        given, rates, first = self.pace.coefficients, self._rates, self.step
-        flat = [number for i in range(steps) for rate in rates for number in given(first + i, rate)]
-        return np.array(flat).reshape(steps, len(rates), -1)
+        return self.pace.table(self.step, steps, self._rates)
 
     def _data_of(self, data: Data) -> Any:
         labelled = self.recipe.head is not None and self.recipe.head.labelled

@@ -151,7 +151,7 @@ def lion(
 def adam_coefficients(
     t: int, rate: float, beta1: float, beta2: float, eps: float
 ) -> tuple[float, float, float, float, float, float]:
-    """Adam's numbers for update t = 1, 2, ..., in float64.
+    """Adam's numbers for update t = 1, 2, ..., or for an array of such t, in float64.
 
     With c1 = 1 - beta1^t and c2 = 1 - beta2^t, rate (m / c1) / (sqrt(v / c2) + eps) equals
     (rate sqrt(c2) / c1) m / (sqrt(v) + eps sqrt(c2)): the variant without "epsilon hat".
@@ -159,7 +159,7 @@ def adam_coefficients(
     >>> [round(c, 6) for c in adam_coefficients(1, 0.001, 0.9, 0.999, 1e-8)]
     [0.000316, 0.9, 0.1, 0.999, 0.001, 0.0]
     """
-    root = float((1.0 - beta2**t) ** 0.5)
+    root = (1.0 - beta2**t) ** 0.5
     return rate * root / (1.0 - beta1**t), beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps * root
 
 
