@@ -22,9 +22,9 @@ using std::sqrt;
 using std::tanh;
 namespace {
 struct Place {
-  unsigned x;
+  unsigned x, y;
 };
-const Place threadIdx{0}, blockIdx{0}, blockDim{1}, gridDim{1};
+const Place threadIdx{0, 0}, blockIdx{0, 0}, blockDim{1, 1}, gridDim{1, 1};
 }  // namespace
 DEVICE double infinity() { return __builtin_huge_val(); }
 DEVICE double not_a_number() { return __builtin_nan(""); }
@@ -99,9 +99,40 @@ DEVICE V block_max(V x) {
   for (unsigned warp = 1; warp < blockDim.x / 32; ++warp) largest = maximum(largest, of_warps[warp]);
   return largest;
 }
+// The same over the threads of one column of a block of 32 x n threads, n at most 32.
+template <class V, class Join>
+DEVICE V over_lanes(V x, Join join) {
+  __shared__ V of_threads[32][32];
+  __syncthreads();
+  of_threads[threadIdx.y][threadIdx.x] = x;
+  __syncthreads();
+  V total = of_threads[0][threadIdx.x];
+  for (unsigned y = 1; y < blockDim.y; ++y) total = join(total, of_threads[y][threadIdx.x]);
+  return total;
+}
+
+template <class V>
+DEVICE V lane_sum(V x) {
+  return over_lanes(x, [](V a, V b) { return a + b; });
+}
+
+template <class V>
+DEVICE V lane_max(V x) {
+  return over_lanes(x, [](V a, V b) { return maximum(a, b); });
+}
 #else
 template <class V>
 DEVICE V block_sum(V x) {
+  return x;
+}
+
+template <class V>
+DEVICE V lane_sum(V x) {
+  return x;
+}
+
+template <class V>
+DEVICE V lane_max(V x) {
   return x;
 }
 

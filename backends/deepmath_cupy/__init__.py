@@ -1,0 +1,3 @@
+"""x"""
+def backend(device=None):
+    return 1

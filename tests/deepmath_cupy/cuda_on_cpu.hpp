@@ -1,0 +1,157 @@
+// Runs CUDA kernels on the CPU: every CUDA thread is a fiber, blocks run one after another, in shuffled order both.
+// Barriers are real: a missing one lets threads read too early, a divergent one stops the program with a message.
+// Shared memory is filled with NaN before each block. Kernels without barriers run their threads as plain calls.
+#pragma once
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <vector>
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __shared__ static __attribute__((section("cuda_shared")))
+#define __restrict__
+using std::abs;
+using std::cos;
+using std::exp;
+using std::expm1;
+using std::floor;
+using std::fmod;
+using std::log;
+using std::log1p;
+using std::pow;
+using std::sin;
+using std::sqrt;
+using std::tanh;
+
+struct Place {
+  unsigned x, y;
+};
+static Place gridDim, blockDim, blockIdx;
+extern char __start_cuda_shared[] __attribute__((weak)), __stop_cuda_shared[] __attribute__((weak));
+
+namespace cpu {
+struct Gate {
+  int arrived = 0;
+  unsigned generation = 0;
+};
+struct Fiber {
+  ucontext_t context;
+  std::vector<char> stack;
+  Place place;
+  int number;
+  bool done;
+};
+static ucontext_t scheduler;
+static std::vector<Fiber> fibers;
+static Gate of_block, of_warp[32];
+static double slots[32][32];
+static Fiber* me;
+static const std::function<void()>* body;
+static bool moved;
+static unsigned state;
+
+inline unsigned random_below(unsigned n) {
+  state = state * 1664525u + 1013904223u;
+  return (state >> 8) % n;
+}
+template <class T>
+void shuffle(std::vector<T>& values) {
+  for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random_below((unsigned)i)]);
+}
+inline void wait(Gate& gate, int expected) {
+  unsigned generation = gate.generation;
+  moved = true;
+  if (++gate.arrived == expected) {
+    gate.arrived = 0, ++gate.generation;
+    return;
+  }
+  while (gate.generation == generation) swapcontext(&me->context, &scheduler);
+}
+inline void entry() {
+  (*body)();
+  me->done = moved = true;
+  swapcontext(&me->context, &scheduler);
+}
+inline void run_fibers(const std::vector<int>& order) {
+  for (int i : order) {
+    Fiber& f = fibers[i];
+    f.stack.resize(64 << 10), f.done = false;
+    getcontext(&f.context);
+    f.context.uc_stack.ss_sp = f.stack.data(), f.context.uc_stack.ss_size = f.stack.size();
+    f.context.uc_link = nullptr;
+    makecontext(&f.context, entry, 0);
+  }
+  for (bool alive = true; alive;) {
+    moved = alive = false;
+    for (int i : order) {
+      if (fibers[i].done) continue;
+      me = &fibers[i];
+      swapcontext(&scheduler, &me->context);
+      alive |= !fibers[i].done;
+    }
+    if (alive && !moved) {
+      fprintf(stderr, "divergent barrier in block (%u, %u)\n", blockIdx.x, blockIdx.y);
+      abort();
+    }
+  }
+}
+}  // namespace cpu
+#define threadIdx (cpu::me->place)
+
+inline double __longlong_as_double(long long bits) {
+  double x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+inline unsigned __float_as_uint(float x) {
+  unsigned bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+inline float __uint_as_float(unsigned bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+inline void __syncthreads() { cpu::wait(cpu::of_block, (int)cpu::fibers.size()); }
+template <class V>
+V __shfl_xor_sync(unsigned, V x, int step) {
+  int warp = cpu::me->number / 32, lane = cpu::me->number % 32;
+  cpu::slots[warp][lane] = double(x);
+  cpu::wait(cpu::of_warp[warp], 32);
+  V other = V(cpu::slots[warp][lane ^ step]);
+  cpu::wait(cpu::of_warp[warp], 32);
+  return other;
+}
+
+inline void launch(Place grid, Place block, bool barriers, unsigned seed, const std::function<void()>& body) {
+  gridDim = grid, blockDim = block;
+  cpu::state = seed, cpu::body = &body;
+  const int threads = (int)(block.x * block.y);
+  cpu::fibers.resize(threads);
+  std::vector<int> order(threads), blocks(grid.x * grid.y);
+  for (int i = 0; i < threads; ++i) {
+    order[i] = cpu::fibers[i].number = i;
+    cpu::fibers[i].place = {i % block.x, i / block.x};
+  }
+  for (size_t b = 0; b < blocks.size(); ++b) blocks[b] = (int)b;
+  cpu::shuffle(blocks);
+  for (int b : blocks) {
+    blockIdx = {b % grid.x, b / grid.x};
+    std::fill(__start_cuda_shared, __stop_cuda_shared, (char)0xff);
+    cpu::shuffle(order);
+    if (barriers) {
+      cpu::run_fibers(order);
+    } else {
+      for (int i : order) cpu::me = &cpu::fibers[i], body();
+    }
+  }
+}
+#define __CUDACC_RTC__
