@@ -1,7 +1,6 @@
 // Runs CUDA kernels on the CPU: every CUDA thread is a fiber, blocks run one after another, in shuffled order both.
 // Barriers are real: a missing one lets threads read too early, a divergent one stops the program with a message.
 // Shared memory is filled with NaN before each block. Kernels without barriers run their threads as plain calls.
-#pragma once
 #include <ucontext.h>
 
 #include <algorithm>
@@ -10,13 +9,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <vector>
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define __shared__ static __attribute__((section("cuda_shared")))
-#define __restrict__
+#define SHARED(type, name, size)                   \
+  static cpu::Arena arena_##name(sizeof(type) * (size)); \
+  type* name = (type*)arena_##name.bytes.data()
 using std::abs;
 using std::cos;
 using std::exp;
@@ -34,9 +33,16 @@ struct Place {
   unsigned x, y;
 };
 static Place gridDim, blockDim, blockIdx;
-extern char __start_cuda_shared[] __attribute__((weak)), __stop_cuda_shared[] __attribute__((weak));
 
 namespace cpu {
+struct Arena {  // one array in shared memory
+  std::vector<char> bytes;
+  static std::vector<Arena*>& all() {
+    static std::vector<Arena*> arenas;
+    return arenas;
+  }
+  explicit Arena(size_t size) : bytes(size, (char)0xff) { all().push_back(this); }
+};
 struct Gate {
   int arrived = 0;
   unsigned generation = 0;
@@ -53,7 +59,12 @@ static std::vector<Fiber> fibers;
 static Gate of_block, of_warp[32];
 static double slots[32][32];
 static Fiber* me;
-static const std::function<void()>* body;
+struct Body {
+  void (*call)(const void*);
+  const void* closure;
+  void operator()() const { call(closure); }
+};
+static Body body;
 static bool moved;
 static unsigned state;
 
@@ -75,7 +86,7 @@ inline void wait(Gate& gate, int expected) {
   while (gate.generation == generation) swapcontext(&me->context, &scheduler);
 }
 inline void entry() {
-  (*body)();
+  body();
   me->done = moved = true;
   swapcontext(&me->context, &scheduler);
 }
@@ -131,9 +142,9 @@ V __shfl_xor_sync(unsigned, V x, int step) {
   return other;
 }
 
-inline void launch(Place grid, Place block, bool barriers, unsigned seed, const std::function<void()>& body) {
+inline void launch_body(Place grid, Place block, bool barriers, unsigned seed, cpu::Body body) {
   gridDim = grid, blockDim = block;
-  cpu::state = seed, cpu::body = &body;
+  cpu::state = seed, cpu::body = body;
   const int threads = (int)(block.x * block.y);
   cpu::fibers.resize(threads);
   std::vector<int> order(threads), blocks(grid.x * grid.y);
@@ -145,7 +156,7 @@ inline void launch(Place grid, Place block, bool barriers, unsigned seed, const 
   cpu::shuffle(blocks);
   for (int b : blocks) {
     blockIdx = {b % grid.x, b / grid.x};
-    std::fill(__start_cuda_shared, __stop_cuda_shared, (char)0xff);
+    for (cpu::Arena* a : cpu::Arena::all()) std::fill(a->bytes.begin(), a->bytes.end(), (char)0xff);
     cpu::shuffle(order);
     if (barriers) {
       cpu::run_fibers(order);
@@ -153,5 +164,9 @@ inline void launch(Place grid, Place block, bool barriers, unsigned seed, const 
       for (int i : order) cpu::me = &cpu::fibers[i], body();
     }
   }
+}
+template <class F>
+inline void launch(Place grid, Place block, bool barriers, unsigned seed, const F& f) {
+  launch_body(grid, block, barriers, seed, {[](const void* closure) { (*(const F*)closure)(); }, &f});
 }
 #define __CUDACC_RTC__

@@ -1,0 +1,1 @@
+"""The CUDA backend on the shim: programs and their cases."""
