@@ -27,7 +27,8 @@ class Unfused(Exception):
 
 def chain(recipe: Recipe) -> list[Stage]:
     """The stages of a recipe; an activation joins the dense layer in front of it. Raises Unfused."""
-    parts, stages = recipe.parts, []
+    parts = recipe.parts
+    stages: list[Stage] = []
     i = 0
     while i < len(parts):
         joined = _joined(parts, i)

@@ -17,6 +17,7 @@ from deepmath_cupy import memory
 from deepmath_cupy.plan import Plan, plan_of
 from deepmath_cupy.program import CupyProgram
 from deepmath_cupy.runtime import Runtime
+from deepmath_cupy.scaled import ScaledProgram
 
 logger = logging.getLogger("deepmath")
 
@@ -42,7 +43,8 @@ def program_of(runtime: Runtime, recipe: Recipe, values: Mapping[str, Any], data
     if isinstance(plan, str):
         return _by_reference(runtime, recipe, values, data, plan)
     memory.check(runtime, plan, lambda rows: _plan(written(rows)), micro=micro, training=data is not None)
-    return CupyProgram(runtime, recipe, plan, values, data, micro)
+    kind = ScaledProgram if recipe.precision == "float16" else CupyProgram
+    return kind(runtime, recipe, plan, values, data, micro)
 
 
 def shapes(values: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
@@ -55,9 +57,7 @@ def _plan(plan: Plan | str) -> Plan:
     return plan
 
 
-def _by_reference(
-    runtime: Runtime, recipe: Recipe, values: Mapping[str, Any], data: Data | None, why: str
-) -> Program:
+def _by_reference(runtime: Runtime, recipe: Recipe, values: Mapping[str, Any], data: Data | None, why: str) -> Program:
     if recipe.precision not in ("float32", "float64"):
         raise ConfigError(
             f"backend 'cupy': precision '{recipe.precision}' needs kernels for every layer, but {why}; "

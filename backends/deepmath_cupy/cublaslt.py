@@ -87,9 +87,8 @@ class Descriptors:
             self._set(_AUX_PITCH, c_int64(8 * mask_pitch(product.columns)))
         kinds = product.operands, product.operands, product.result
         self.layouts = [
-            self._create("MatrixLayout", c_int(data_type(k, precision)), c_uint64(s.rows), c_uint64(s.columns), c_int64(s.pitch))
-            for s, k in zip(shapes(product), kinds, strict=True)
-        ]  # fmt: skip
+            self._layout(shape, data_type(kind, precision)) for shape, kind in zip(shapes(product), kinds, strict=True)
+        ]
         self.preference = self._create("MatmulPreference")
         self._prefer(_MAX_WORKSPACE, c_uint64(WORKSPACE))
         for attribute, place in zip(_ALIGNMENTS, (places.b, places.a, places.to, places.to), strict=True):
@@ -129,6 +128,10 @@ class Descriptors:
         self._made.append((kind, made))
         return made
 
+    def _layout(self, shape: Shape, data_type: int) -> c_void_p:
+        sizes = c_uint64(shape.rows), c_uint64(shape.columns), c_int64(shape.pitch)
+        return self._create("MatrixLayout", c_int(data_type), *sizes)
+
     def _set(self, attribute: int, value: Any) -> None:
         status = self.library.cublasLtMatmulDescSetAttribute(
             self.operation, c_int(attribute), byref(value), c_size_t(ctypes.sizeof(value))
@@ -147,7 +150,9 @@ def loaded(major: int | None = None) -> Any:
     library = libraries.load("cublasLt", major)
     if library is None:
         wheel = "nvidia-cublas-cu12" if major == 12 else "nvidia-cublas"
-        raise DeviceError(f"backend 'cupy': cublasLt, which makes matrix products, is not installed; pip install {wheel}")
+        raise DeviceError(
+            f"backend 'cupy': cublasLt, which makes matrix products, is not installed; pip install {wheel}"
+        )
     return library
 
 

@@ -1,4 +1,4 @@
-"""The CUDA device: all of CuPy that this backend uses. Nothing above it imports CuPy, and tests put another in its place.
+"""The CUDA device: all of CuPy that this backend uses. Tests put another in its place.
 
 Work goes to CuPy's current stream, in the order in which users of CuPy expect it; only what is recorded goes to a
 stream of its own, where it is not run. Matrix products go to cublasLt directly: CuPy refuses its own while it records.
@@ -158,8 +158,8 @@ class CudaDevice(Runtime):
         return getattr(self._thread, "rehearses", False)
 
     def _full(self, size: int) -> OutOfDeviceMemory:
-        free, total = (n / 2**30 for n in self.memory())
+        needed, free, total = (f"{n / 2**30:.1f} GiB" for n in (size, *self.memory()))
         return OutOfDeviceMemory(
-            f"backend 'cupy': {size / 2**30:.1f} GiB are needed; {self.name} has {free:.1f} GiB free of {total:.1f} GiB. "
+            f"backend 'cupy': {needed} are needed; {self.name} has {free} free of {total}. "
             "Use a smaller batch_size, or data in files."
         )

@@ -1,4 +1,4 @@
-"""What this machine has for CUDA, and what it lacks: found out without importing CuPy, told in one line with its cure."""
+"""What this machine has for CUDA, and what it lacks: found without importing CuPy, told in one line with its cure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many blocks of how many threads a kernel gets: a function of the array's shape alone, so that sums keep their order."""
+"""How many blocks of how many threads a kernel gets: a function of shapes alone, so that sums keep their order."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @functools.cache
 def load(name: str, major: int | None = None) -> ctypes.CDLL | None:
-    """A library such as "nvrtc" or "cublasLt", of this major version of CUDA where one is given; None if it isn't there.
+    """A library such as "nvrtc" or "cublasLt", of a major version of CUDA if one is given; None if it isn't there.
 
     >>> load("no_such_library") is None
     True

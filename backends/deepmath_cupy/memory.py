@@ -22,7 +22,7 @@ def needed(buffers: Mapping[str, Buffer], precision: str) -> int:
     >>> needed({"theta": Buffer(1024, "T"), "half": Buffer(1024, "S")}, "bf16")
     6144
     """
-    return sum(b.count * np.dtype(element_type(b.dtype, precision)).itemsize for b in buffers.values())
+    return sum(b.size * np.dtype(element_type(b.dtype, precision)).itemsize for b in buffers.values())
 
 
 def chunk(micro: int, training: bool) -> int:
@@ -39,6 +39,7 @@ def write_all(plan: Plan, micro: int, *, training: bool) -> None:
         plan.penalties()
     if training:
         plan.step([micro] * -(-plan.line // micro))
+        plan.largest()
         plan.steps_on_tape(tape.length(plan.line, plan.numbers))
 
 

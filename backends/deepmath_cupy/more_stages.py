@@ -127,7 +127,7 @@ class BatchNormalizationStage(Stage):
         plan.call(printed, [x, gamma, beta, eps, y, *self._moments], self.units, plan.rows)
         momentum = float(self._layer.momentum)
         for average, value in zip(averages, self._moments, strict=True):
-            given = [average, value, momentum, 1.0 - momentum]
+            given: list[Ref | int | float] = [average, value, momentum, 1.0 - momentum]
             plan.elementwise("running_average", normalization.running_average, given, 1, self.units)
         return y
 
@@ -176,7 +176,7 @@ class LayerNormalizationStage(Stage):
             return xp.batch_sum(back(xp, x, mean, variance, gamma, dy, eps)[1]), xp.batch_sum(dy)
 
         gamma, eps = plan.parameter(self.own("gamma")), float(self._layer.epsilon)
-        given = [self._x, *self._moments, gamma, delta.place, eps]
+        given: list[Ref | int | float] = [self._x, *self._moments, gamma, delta.place, eps]
         printed = plan.kernels.get(
             "normalize_shares", lambda: shares, kinds, ["dgamma", "dbeta"], names, key=True, stored={"x", "dy"}
         )

@@ -74,7 +74,7 @@ def mask_pitch(columns: int) -> int:
 class Buffer(NamedTuple):
     """How many elements of which type: "T" and "S" of the precision, "int64", "float64" or "uint8"."""
 
-    count: int
+    size: int
     dtype: str
 
 

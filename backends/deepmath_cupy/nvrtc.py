@@ -1,4 +1,4 @@
-"""CUDA's compiler as a library, NVRTC: text in, machine code for one architecture out. It needs no device and no driver."""
+"""CUDA's compiler as a library, NVRTC: text in, machine code for one architecture out. It needs no device."""
 
 from __future__ import annotations
 

@@ -56,6 +56,7 @@ class CupyProgram(Program):
         self._session = Session(runtime, recipe.precision)
         self._prepare()
         self.data: Data | None = None
+        self._session.write("scale", np.ones(2))
         self.load(values)
         if data is not None:
             self.attach(data)
@@ -75,7 +76,7 @@ class CupyProgram(Program):
         rows, plan = np.asarray(batch.rows, np.int64), self._plan
         self._tape.hold(0, rows, batch.weights, self._coefficients(self.step), self.step)
         self._tape.send(self._session, 1)
-        nodes = plan.once(len(rows)) + plan.gradients(len(rows), batch.first, more=previous is not None)
+        nodes = plan.begin(len(rows)) + plan.gradients(len(rows), batch.first, more=previous is not None)
         self._prepare()
         self._session.issue(nodes)
         flat = self._session.array("g", 0, self._params.size)

@@ -21,12 +21,12 @@ class Session:
 
     def prepare(self, kernels: Kernels, buffers: Mapping[str, Buffer]) -> None:
         """Compile what is new, and get memory for what has grown; then nothing that was recorded holds any more."""
-        grown = {n: b for n, b in buffers.items() if n not in self._arrays or len(self._arrays[n]) < b.count}
+        grown = {n: b for n, b in buffers.items() if n not in self._arrays or len(self._arrays[n]) < b.size}
         if grown:
             self._recorded.clear()
         for name, buffer in grown.items():
             self._arrays.pop(name, None)
-            self._arrays[name] = self.runtime.zeros(buffer.count, element_type(buffer.dtype, self.precision))
+            self._arrays[name] = self.runtime.zeros(buffer.size, element_type(buffer.dtype, self.precision))
         if not kernels.printed.keys() <= self._functions.keys():
             barriers = FIXED | {name: printed.barriers for name, printed in kernels.printed.items()}
             self._functions = self.runtime.functions(kernels.text(), barriers)

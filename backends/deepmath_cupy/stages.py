@@ -57,8 +57,6 @@ class Through:
     def __init__(self, function: ActivationFunction | None, bias: bool) -> None:
         self.function, self.bias = function, bias
         self.keeps_z, self.keeps_y = kept(function) if function is not None else (False, False)
-        kinds = [ELEMENT, *["column"] * bias, *(scalar_kinds(function) if function is not None else [])]
-        self._forward_kinds = kinds
         self.by_rows = function is not None and (
             works_along_rows(function.value, [ELEMENT, *scalar_kinds(function)])
             or works_along_rows(function.backward(), [*[ELEMENT] * 3, *scalar_kinds(function)])
@@ -89,7 +87,7 @@ class Through:
         return y if keeps else z
 
     def backward(self, plan: Writer, dy: Ref, z: Ref, y: Ref, db: Ref | None, units: int) -> None:
-        """dy becomes dz, and its sum over the rows goes to db. Where the derivative works along rows, in two kernels."""
+        """dy becomes dz, and its sum over the rows goes to db. In two kernels if it works along rows."""
         if self.function is not None:
             backward, saved = self.function.backward(), self.keeps_z + self.keeps_y
             sums = db is not None and not self.by_rows
@@ -148,12 +146,25 @@ class DenseStage(Stage):
         z, bias = self.place(plan, "z"), self.own("bias")
         wanted = self.above is not None and self.above.units > 1
         epilogue = epilogues.forward(self.facts, training=plan.training, mask_wanted=wanted)
-        mask = plan.buffer(f"{self.index}.mask", plan.rows * mask_pitch(self.units), "uint8") if "mask" in epilogue else None
+        mask = (
+            plan.buffer(f"{self.index}.mask", plan.rows * mask_pitch(self.units), "uint8")
+            if "mask" in epilogue
+            else None
+        )
         made = plan.product(
             Product(
-                x, plan.operand(self.own("kernel")), z, plan.rows, self.units, self.features, operands=self._type,
-                result=self._type, epilogue=epilogue, bias=plan.operand(bias) if epilogue != "none" else None, mask=mask,
-            )  # fmt: skip
+                x,
+                plan.operand(self.own("kernel")),
+                z,
+                plan.rows,
+                self.units,
+                self.features,
+                operands=self._type,
+                result=self._type,
+                epilogue=epilogue,
+                bias=plan.operand(bias) if epilogue != "none" else None,
+                mask=mask,
+            )
         )
         self.masked, self._mask = "mask" in made, mask
         self._z = self._y = z
@@ -180,15 +191,27 @@ class DenseStage(Stage):
 
     def _by_inputs(self, plan: Writer, dz: Ref) -> Delta:
         below = self.below
-        epilogue = epilogues.input_gradient(self.facts, below.facts if below else None, masked=bool(below and below.masked))
+        epilogue = epilogues.input_gradient(
+            self.facts, below.facts if below else None, masked=bool(below and below.masked)
+        )
         dx = plan.activations("delta.b" if dz.buffer == "delta.a" else "delta.a", self.features)
         mask = below._mask if below is not None and epilogue != "none" else None
         sums = plan.gradient(below.own("bias")) if below is not None and epilogue == "slope_sums" else None
         made = plan.product(
             Product(
-                dz, plan.operand(self.own("kernel")), dx, plan.rows, self.features, self.units, turned_b=True,
-                operands=self._type, result=self._type, epilogue=epilogue, mask=mask, sums=sums,
-            )  # fmt: skip
+                dz,
+                plan.operand(self.own("kernel")),
+                dx,
+                plan.rows,
+                self.features,
+                self.units,
+                turned_b=True,
+                operands=self._type,
+                result=self._type,
+                epilogue=epilogue,
+                mask=mask,
+                sums=sums,
+            )
         )
         return Delta(dx, through=made != "none", summed=made == "slope_sums")
 

@@ -3,17 +3,18 @@
 
 // A tape holds what changes from step to step: `cursor` counts the steps of this tape. This copies the entries of the
 // step at hand to where all other kernels read them: the rows' numbers and weights, the optimiser's coefficients, and
-// the step's own number. Steps have up to `line` rows.
+// the step's own number. Steps have up to `line` rows. Shares are what the loss's gradient is multiplied by: the
+// weights, times the scale that keeps gradients from vanishing in 16 bits.
 extern "C" __global__ void begin_step(const long long* cursor, const long long* tape_rows, const double* tape_weights,
                                       const double* tape_coefficients, const long long* tape_step, long long* rows,
-                                      double* weights, T* shares, double* coefficients, long long* step,
+                                      double* weights, T* shares, double* coefficients, long long* step, const double* scale,
                                       long long count, long long line, long long numbers) {
   const long long at = *cursor, stride = (long long)gridDim.x * blockDim.x;
   const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   for (long long i = first; i < count; i += stride) {
     rows[i] = tape_rows[at * line + i];
     weights[i] = tape_weights[at * line + i];
-    shares[i] = T(tape_weights[at * line + i]);
+    shares[i] = T(tape_weights[at * line + i] * *scale);
   }
   for (long long i = first; i < numbers; i += stride) coefficients[i] = tape_coefficients[at * numbers + i];
   if (first == 0) *step = tape_step[at];

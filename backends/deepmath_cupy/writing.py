@@ -46,13 +46,18 @@ class Writer:
     def buffer(self, name: str, count: int, dtype: str = "T") -> Ref:
         """A buffer with room for so many elements at least."""
         known = self.buffers.get(name)
-        size = max(count, 1, 0 if known is None else known.count)
+        size = max(count, 1, 0 if known is None else known.size)
         self.buffers[name] = Buffer(size, dtype)
         return Ref(name)
 
     def activations(self, name: str, columns: int) -> Ref:
         """A buffer [rows, columns] of what flows through the network."""
         return self.buffer(name, self.rows * columns, "S")
+
+    @property
+    def sources(self) -> Ref:
+        """Where the addresses of inputs and targets stand: those that are trained on, or those asked for."""
+        return self.buffer("sources" if self.training else "asked", 2, "int64")
 
     def flat(self, name: str) -> Ref:
         """A buffer with a place for each parameter."""
@@ -89,7 +94,9 @@ class Writer:
         grid, block = geometry.BY_LAYOUT[printed.layout](rows, columns)
         targets = dict(sums or {})
         stretches = grid[1] if printed.sums else 1
-        parts = {n: self.buffer(f"parts.{n}", stretches * columns) if stretches > 1 else targets[n] for n in printed.sums}
+        parts = {
+            n: self.buffer(f"parts.{n}", stretches * columns) if stretches > 1 else targets[n] for n in printed.sums
+        }
         places = [*arguments, *(parts[n] for n in printed.sums), rows, columns]
         self.nodes.append(Launch(printed.name, tuple(places), grid, block))
         for n in printed.sums if stretches > 1 else ():
@@ -99,9 +106,7 @@ class Writer:
         """Launch one of the kernels of `step.cu`."""
         self.nodes.append(Launch(kernel, tuple(arguments), *grid))
 
-    def elementwise(
-        self, name: str, formula: Any, arguments: Arguments, rows: int, columns: int, **forms: Any
-    ) -> None:
+    def elementwise(self, name: str, formula: Any, arguments: Arguments, rows: int, columns: int, **forms: Any) -> None:
         """Launch a formula of elements that is written into the first of its arguments."""
         kinds = ["element" if isinstance(a, Ref) else "scalar" for a in arguments]
         names = [f"a{i}" for i in range(len(kinds))]

@@ -63,7 +63,9 @@ def _text(name: str) -> str:
 
 def prelude(precision: str) -> str:
     """What stands in front of kernels: T, the storage type S, and the functions that kernels call."""
-    storage = [_text("cuda_storage.cuh"), f"typedef {STORAGE[precision]} S;"] if precision in STORAGE else ["typedef T S;"]
+    storage = (
+        [_text("cuda_storage.cuh"), f"typedef {STORAGE[precision]} S;"] if precision in STORAGE else ["typedef T S;"]
+    )
     return "\n".join([f"typedef {TYPES.get(precision, 'float')} T;", _text("cuda_functions.cuh"), *storage])
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from deepmath_cupy.nodes import Product, mask_pitch
 from deepmath_cupy.runtime import Places, Runtime, element_type
 
