@@ -113,14 +113,21 @@ inline void run_fibers(const std::vector<int>& order) {
     f.context.uc_link = nullptr;
     makecontext(&f.context, entry, 0);
   }
+  // Warps are as far apart as barriers let them be: each runs until it waits for another.
+  std::vector<std::vector<int>> crew((order.size() + 31) / 32);
+  for (int i : order) crew[i / 32].push_back(i);
+  shuffle(crew);
   for (bool alive = true; alive;) {
-    moved = alive = false;
-    for (int i : order) {
-      if (fibers[i].done) continue;
-      enter(fibers[i]);
-      alive |= !fibers[i].done;
+    bool progress = alive = false;
+    for (auto& warp : crew) {
+      for (moved = true; moved; progress |= moved) {
+        moved = false;
+        for (int i : warp)
+          if (!fibers[i].done) enter(fibers[i]);
+      }
+      for (int i : warp) alive |= !fibers[i].done;
     }
-    if (alive && !moved) {
+    if (alive && !progress) {
       fprintf(stderr, "divergent barrier in block (%u, %u)\n", blockIdx.x, blockIdx.y);
       abort();
     }

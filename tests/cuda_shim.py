@@ -30,8 +30,10 @@ class Shim(Runtime):
 
     name, xp = "cuda:0", np
 
-    def __init__(self, seed: int = 0, refused: Sequence[str] = (), total: int = 1 << 33) -> None:
-        self.seed, self.refused, self.total = seed, refused, total
+    def __init__(
+        self, seed: int = 0, refused: Sequence[str] = (), total: int = 1 << 33, options: tuple[str, ...] = ()
+    ) -> None:
+        self.seed, self.refused, self.total, self.options = seed, refused, total, options
         self.used = 0
         self.launched: list[str] = []
         self.recordings = 0
@@ -58,7 +60,7 @@ class Shim(Runtime):
         return int(array.ctypes.data)
 
     def functions(self, text: str, barriers: Mapping[str, bool]) -> Mapping[str, Any]:
-        return compiled(text, barriers)
+        return compiled(text, barriers, self.options)
 
     def launch(
         self, function: Any, grid: tuple[int, int], block: tuple[int, int], arguments: Sequence[int | float]
@@ -123,7 +125,7 @@ _KNOWN: dict[tuple[str, str], Any] = {}
 def compiled(text: str, barriers: Mapping[str, bool], options: tuple[str, ...] = ()) -> dict[str, Any]:
     """The kernels of a translation unit by name, launchable on the CPU. Those known already aren't compiled again."""
     front, kernels = taken_apart(text)
-    front = "\n".join([front, *(f"// {o}" for o in options)])
+    front = "".join([front, *(f"// {o}\n" for o in options)])
     missing = {name: body for name, body in kernels.items() if (front, body) not in _KNOWN}
     if missing:
         _KNOWN.update({(front, missing[n]): f for n, f in _compile(front, missing, barriers, options).items()})
@@ -212,5 +214,5 @@ def narrowed(values: Any, precision: str, kind: str) -> Any:
         return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
     if kind == "S" and precision == "float16":
         with np.errstate(over="ignore"):
-            return values.astype(np.float16).view(np.uint16)
+            return np.where(np.isnan(values), np.uint16(0x7E00), values.astype(np.float16).view(np.uint16))
     return values
