@@ -8,10 +8,10 @@ from typing import Any
 
 import cuda_shim
 import numpy as np
+from deepmath_cupy import geometry
 
 from deepmath.printers import cuda
 from deepmath.printers.loops import Kernel
-from deepmath_cupy import geometry
 
 GUARD = 64
 """Elements in front of and behind each array; NaN where they are numbers."""

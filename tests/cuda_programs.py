@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import cuda_shim
-from networks import Case, first_values_of, recipe_of
-
-from deepmath.parameters import Layout
 from deepmath_cupy import CupyBackend, memory
 from deepmath_cupy.compiling import shapes
 from deepmath_cupy.kernels import FIXED
 from deepmath_cupy.plan import Plan, plan_of
+from networks import Case, first_values_of, recipe_of
+
+from deepmath.parameters import Layout
 
 
 def on_shim(seed: int = 0, **settings: Any) -> CupyBackend:

@@ -27,6 +27,7 @@ class Updating:
         self.numbers = max(1, len(self._moving) * self._each)
         for name in ("theta", *(f"slot.{s}" for s in recipe.optimizer.slots)):
             writer.flat(name)
+        writer.buffer("scale", 2, "float64")
 
     @property
     def coefficients(self) -> Ref:

@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(skip)
 
 
-@pytest.fixture()
+@pytest.fixture
 def shim():
     """A device that is none."""
     from cuda_shim import Shim

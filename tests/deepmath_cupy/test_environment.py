@@ -6,14 +6,14 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from deepmath_cupy import environment, report
+from deepmath_cupy.environment import Facts, fault, index_of
 
 import deepmath
 from deepmath import Dense, Sequential
 from deepmath.backend import load_backend
 from deepmath.cli.app import commands
 from deepmath.errors import ConfigError, DeviceError
-from deepmath_cupy import environment, report
-from deepmath_cupy.environment import Facts, fault, index_of
 
 H200 = ("NVIDIA H200",)
 FAULTS = {
@@ -41,8 +41,7 @@ FAULTS = {
     ),
     "hidden devices": (
         Facts(("cupy-cuda13x",), 13000, (), "", 13),
-        "the driver finds no CUDA device (CUDA_VISIBLE_DEVICES='' hides them); see nvidia-smi, "
-        "or use backend='numpy'",
+        "the driver finds no CUDA device (CUDA_VISIBLE_DEVICES='' hides them); see nvidia-smi, or use backend='numpy'",
     ),
 }
 

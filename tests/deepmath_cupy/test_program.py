@@ -161,7 +161,9 @@ def test_the_tape_is_shorter_than_a_call(shim, monkeypatch):
     assert program.run(11).tobytes() == whole.tobytes()
 
 
-@pytest.mark.parametrize("refused", [(), ("relu_mask_bias",), ("slope_sums", "slope"), ("sums", "bias"), ("relu_bias",)])
+@pytest.mark.parametrize(
+    "refused", [(), ("relu_mask_bias",), ("slope_sums", "slope"), ("sums", "bias"), ("relu_bias",)]
+)
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_epilogues_that_a_library_lacks_are_made_by_kernels(shim, refused, precision):
     backend = on_shim(refused=refused)

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from networks import Probe, compiled
 from cuda_programs import on_shim, prepare
+from networks import Probe, compiled
 from random_networks import random_case
 
 from deepmath.batches import InMemory
