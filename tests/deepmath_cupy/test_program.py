@@ -1,4 +1,4 @@
-"""What every program must keep, for the CUDA program on the shim: bits, values, settings, and how steps are launched."""
+"""What every program must keep, for the CUDA program on the shim: bits, values, settings, recorded steps."""
 
 from dataclasses import replace
 
