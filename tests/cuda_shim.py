@@ -35,6 +35,8 @@ class Shim(Runtime):
     ) -> None:
         self.seed, self.refused, self.total, self.options = seed, refused, total, options
         self.used = 0
+        self.pending: list[tuple[Any, Any]] = []
+        self.sent = 0
         self.launched: list[str] = []
         self.recordings = 0
         self.replays = 0
@@ -55,6 +57,26 @@ class Shim(Runtime):
 
     def put(self, x: Any, dtype: str) -> Any:
         return np.ascontiguousarray(x, dtype)
+
+    def pinned(self, count: int, dtype: str) -> Any:
+        return np.zeros(count, dtype)
+
+    def send(self, array: Any, values: Any, behind: Any) -> Any:
+        """Copies as late as may be: who doesn't wait finds what was there before, or what is there next."""
+        self.pending.append((array, values))
+        return len(self.pending)
+
+    def mark(self) -> Any:
+        return len(self.pending)
+
+    def follow(self, mark: Any) -> None:
+        self.wait(mark)
+
+    def wait(self, mark: Any) -> None:
+        while self.sent < mark:
+            array, values = self.pending[self.sent]
+            array[...] = values
+            self.sent += 1
 
     def address(self, array: Any) -> int:
         return int(array.ctypes.data)

@@ -11,6 +11,7 @@ from typing import Any
 
 from deepmath.backend import Backend
 from deepmath.program import Data, Program, Recipe
+from deepmath_cupy import staging
 from deepmath_cupy.runtime import Runtime, element_type
 
 __all__ = ["CupyBackend", "backend"]
@@ -28,7 +29,10 @@ class CupyBackend(Backend):
     precisions: tuple[str, ...] = PRECISIONS
 
     def put(self, x: Any, dtype: str) -> Any:
-        return self.runtime.put(x, element_type("T", dtype) if dtype in PRECISIONS else dtype)
+        """An array on the device; NumPy's data that would fill it stay on the host, and go there in pieces."""
+        dtype = element_type("T", dtype) if dtype in PRECISIONS else dtype
+        kept = staging.kept(self.runtime, x, dtype)
+        return self.runtime.put(x, dtype) if kept is None else kept
 
     def compile(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None = None) -> Program:
         from deepmath_cupy.compiling import program_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.batches import batches_of
-from deepmath.errors import ConfigError
+from deepmath.errors import ConfigError, OutOfDeviceMemory
 from deepmath.parameters import Layout
 from deepmath.program import Data, Program, Recipe
 from deepmath.reference import ReferenceProgram
@@ -18,6 +18,7 @@ from deepmath_cupy.plan import Plan, plan_of
 from deepmath_cupy.program import CupyProgram
 from deepmath_cupy.runtime import Runtime
 from deepmath_cupy.scaled import ScaledProgram
+from deepmath_cupy.staging import Kept
 
 logger = logging.getLogger("deepmath")
 
@@ -62,6 +63,11 @@ def _by_reference(runtime: Runtime, recipe: Recipe, values: Mapping[str, Any], d
         raise ConfigError(
             f"backend 'cupy': precision '{recipe.precision}' needs kernels for every layer, but {why}; "
             "use precision='float32'"
+        )
+    if data is not None and isinstance(data.x, Kept):
+        raise OutOfDeviceMemory(
+            f"backend 'cupy': the data don't fit into the memory of {runtime.name}, and {why}; only kernels take data "
+            "in pieces. Give data in files, or use backend='numpy'."
         )
     logger.info("backend 'cupy' runs by the reference: %s", why)
     program = ReferenceOnDevice(recipe, values, runtime.xp, None, data)

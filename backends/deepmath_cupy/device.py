@@ -15,6 +15,7 @@ from typing import Any
 
 import array_api_compat.cupy
 import cupy
+import cupyx
 import numpy as np
 
 from deepmath.errors import DeviceError, OutOfDeviceMemory
@@ -38,7 +39,7 @@ class CudaDevice(Runtime):
         self._products: OrderedDict[Any, tuple[cublaslt.Descriptors, Any]] = OrderedDict()
         self._thread = threading.local()
         with self._device:
-            self._recorder = cupy.cuda.Stream(non_blocking=True)
+            self._recorder, self._copier = (cupy.cuda.Stream(non_blocking=True) for _ in range(2))
             self._workspace = self.zeros(cublaslt.WORKSPACE, "uint8")
             self._handle = c_void_p()
             status = cublaslt.loaded(major).cublasLtCreate(byref(self._handle))
@@ -80,6 +81,28 @@ class CudaDevice(Runtime):
                 return cupy.asarray(np.ascontiguousarray(host, dtype))
             except cupy.cuda.memory.OutOfMemoryError as error:
                 raise self._full(host.size * np.dtype(dtype).itemsize) from error
+
+    def pinned(self, count: int, dtype: str) -> Any:
+        with self._device:
+            return cupyx.empty_pinned(count, dtype)
+
+    def send(self, array: Any, values: Any, behind: Any) -> Any:
+        with self._device:
+            if behind is not None:
+                self._copier.wait_event(behind)
+            array.set(values, stream=self._copier)
+            return self._copier.record()
+
+    def mark(self) -> Any:
+        with self._device:
+            return cupy.cuda.get_current_stream().record()
+
+    def follow(self, mark: Any) -> None:
+        with self._device:
+            cupy.cuda.get_current_stream().wait_event(mark)
+
+    def wait(self, mark: Any) -> None:
+        mark.synchronize()
 
     def address(self, array: Any) -> int:
         return int(array.data.ptr)

@@ -24,6 +24,7 @@ from deepmath_cupy.nodes import Node
 from deepmath_cupy.plan import Plan
 from deepmath_cupy.runtime import Runtime, element_type
 from deepmath_cupy.session import Session
+from deepmath_cupy.staging import Kept, Staging
 from deepmath_cupy.tape import Tape, length
 
 
@@ -44,6 +45,8 @@ class Gradients:
 class CupyProgram(Program):
     """A recipe whose every part has kernels; `plan` has been written at its largest, for `micro` rows."""
 
+    _staging: Staging | None = None
+
     def __init__(
         self, runtime: Runtime, recipe: Recipe, plan: Plan, values: Mapping[str, Any], data: Data | None, micro: int
     ) -> None:
@@ -63,6 +66,10 @@ class CupyProgram(Program):
 
     def attach(self, data: Data) -> None:
         self.data, self._batches = data, batches_of(self.recipe, data)
+        self._staging = None
+        if isinstance(data.x, Kept) or isinstance(data.targets, Kept):
+            self._staging = Staging(self._runtime, data, self._plan.line)
+            data = self._staging.data
         addresses = [self._runtime.address(a) if a.size else 0 for a in (data.x, data.targets)]
         self._session.write("sources", np.asarray(addresses, np.int64))
 
@@ -74,6 +81,8 @@ class CupyProgram(Program):
 
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
         rows, plan = np.asarray(batch.rows, np.int64), self._plan
+        if self._staging is not None:
+            rows = self._staging.stage([rows])[0]
         self._tape.hold(0, rows, batch.weights, self._coefficients(self.step), self.step)
         self._tape.send(self._session, 1)
         nodes = plan.begin(len(rows)) + plan.gradients(len(rows), batch.first, more=previous is not None)
@@ -134,15 +143,22 @@ class CupyProgram(Program):
         """Launch so many steps, and wait for their results [steps, columns]."""
         assert self.data is not None
         steps = range(self.step, self.step + len(results))
-        sizes = []
+        micro = [self._batches.at(step) for step in steps]
+        rows = [np.concatenate([b.rows for b in each]) for each in micro]
+        groups = [range(len(steps))] if self._staging is None else self._staging.groups(rows)
+        places = rows if self._staging is None else self._staging.places(rows, groups)
         for i, step in enumerate(steps):
-            micro = self._batches.at(step)
-            rows, weights = (np.concatenate([getattr(b, n) for b in micro]) for n in ("rows", "weights"))
-            self._tape.hold(i, rows, weights, self._coefficients(step), step)
-            sizes.append(tuple(len(b.rows) for b in micro))
+            weights = np.concatenate([b.weights for b in micro[i]])
+            self._tape.hold(i, places[i], weights, self._coefficients(step), step)
         self._tape.send(self._session, len(results))
-        for each in sizes:
-            self._session.recorded(each, functools.partial(self._written, each))()
+        for group in groups:
+            if self._staging is not None:
+                self._staging.stage([rows[i] for i in group])
+            for i in group:
+                sizes = tuple(len(b.rows) for b in micro[i])
+                self._session.recorded(sizes, functools.partial(self._written, sizes))()
+            if self._staging is not None:
+                self._staging.used()
         columns = self._plan.columns
         sums = self._session.read("tape.results", len(results) * columns).reshape(-1, columns)
         for i, step in enumerate(steps):
@@ -165,9 +181,12 @@ class CupyProgram(Program):
     def _ask(self, x: Any, start: int, targets: Any = None, weights: Any = None) -> int:
         """Point inference at some rows; gives their number."""
         n = min(self._chunk, len(x) - start)
-        addresses = [0 if a is None else self._runtime.address(a) for a in (x, targets)]
+        pieces = [None if a is None else a[start : start + n] for a in (x, targets)]
+        placed = [self._runtime.put(a, str(a.dtype)) if isinstance(a, Kept) else a for a in pieces]
+        self._asked = placed  # they must live until the work is done
+        addresses = [0 if a is None else self._runtime.address(a) for a in placed]
         self._session.write("asked", np.asarray(addresses, np.int64))
-        self._session.write("rows", np.arange(start, start + n, dtype=np.int64))
+        self._session.write("rows", np.arange(n, dtype=np.int64))
         shares = np.ones(n) if weights is None else np.asarray(weights[start : start + n], np.float64)
         self._session.write("weights", shares)
         return n

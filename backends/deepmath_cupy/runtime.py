@@ -65,6 +65,26 @@ class Runtime(abc.ABC):
         """A contiguous array of any shape with x's values, which are NumPy's or lie on this device."""
 
     @abc.abstractmethod
+    def pinned(self, count: int, dtype: str) -> Any:
+        """A NumPy array that the device can read while the host goes on."""
+
+    @abc.abstractmethod
+    def send(self, array: Any, values: Any, behind: Any) -> Any:
+        """Begin to copy a pinned array, beside all other work, but not before the mark `behind`; gives its own mark."""
+
+    @abc.abstractmethod
+    def mark(self) -> Any:
+        """The point in the work at which all that was asked for so far is done."""
+
+    @abc.abstractmethod
+    def follow(self, mark: Any) -> None:
+        """What is asked for from now on is done after the mark."""
+
+    @abc.abstractmethod
+    def wait(self, mark: Any) -> None:
+        """Wait on the host until the mark is reached."""
+
+    @abc.abstractmethod
     def address(self, array: Any) -> int:
         """Where an array begins in the device's memory."""
 
