@@ -27,6 +27,9 @@ from deepmath_cupy.session import Session
 from deepmath_cupy.staging import Kept, Staging
 from deepmath_cupy.tape import Tape, length
 
+STRETCH = 64
+"""Steps that are written to the tape before they are launched."""
+
 
 @dataclass(frozen=True)
 class Gradients:
@@ -84,7 +87,7 @@ class CupyProgram(Program):
         if self._staging is not None:
             rows = self._staging.stage([rows])[0]
         self._tape.hold(0, rows, batch.weights, self._coefficients(self.step), self.step)
-        self._tape.send(self._session, 1)
+        self._tape.send(self._session, range(1))
         nodes = plan.begin(len(rows)) + plan.gradients(len(rows), batch.first, more=previous is not None)
         self._prepare()
         self._session.issue(nodes)
@@ -140,30 +143,35 @@ class CupyProgram(Program):
         return [(stage.name, stage.how) for stage in self._plan.stages]
 
     def _run(self, results: Any) -> None:
-        """Launch so many steps, and wait for their results [steps, columns]."""
-        assert self.data is not None
+        """Launch so many steps, a stretch at a time, and wait once, for their results [steps, columns]."""
         steps = range(self.step, self.step + len(results))
-        micro = [self._batches.at(step) for step in steps]
-        rows = [np.concatenate([b.rows for b in each]) for each in micro]
-        groups = [range(len(steps))] if self._staging is None else self._staging.groups(rows)
-        places = rows if self._staging is None else self._staging.places(rows, groups)
-        for i, step in enumerate(steps):
-            weights = np.concatenate([b.weights for b in micro[i]])
-            self._tape.hold(i, places[i], weights, self._coefficients(step), step)
-        self._tape.send(self._session, len(results))
-        for group in groups:
-            if self._staging is not None:
-                self._staging.stage([rows[i] for i in group])
-            for i in group:
-                sizes = tuple(len(b.rows) for b in micro[i])
-                self._session.recorded(sizes, functools.partial(self._written, sizes))()
-            if self._staging is not None:
-                self._staging.used()
+        for start in range(0, len(steps), STRETCH):  # the host writes a stretch while the device runs the one before
+            self._launch(steps, range(start, min(start + STRETCH, len(steps))))
         columns = self._plan.columns
         sums = self._session.read("tape.results", len(results) * columns).reshape(-1, columns)
         for i, step in enumerate(steps):
             results[i] = finished(sums[i], *self._batches.weight_of(step))
         self.step += len(results)
+
+    def _launch(self, steps: range, lines: range) -> None:
+        """Write these lines of the tape, for the steps at the same places, and launch the steps."""
+        staging = self._staging
+        micro = [self._batches.at(steps[i]) for i in lines]
+        rows = [np.concatenate([b.rows for b in each]) for each in micro]
+        groups = [range(len(lines))] if staging is None else staging.groups(rows)
+        places = rows if staging is None else staging.places(rows, groups)
+        for i, each, own in zip(lines, micro, places, strict=True):
+            weights = np.concatenate([b.weights for b in each])
+            self._tape.hold(i, own, weights, self._coefficients(steps[i]), steps[i])
+        self._tape.send(self._session, lines)
+        for group in groups:
+            if staging is not None:
+                staging.stage([rows[i] for i in group])
+            for i in group:
+                sizes = tuple(len(b.rows) for b in micro[i])
+                self._session.recorded(sizes, functools.partial(self._written, sizes))()
+            if staging is not None:
+                staging.used()
 
     def _written(self, micro: tuple[int, ...]) -> list[Node]:
         """The nodes of a step of these micro-batches, with memory for them."""

@@ -38,10 +38,12 @@ class Tape:
         self._coefficients[i, : len(coefficients)] = coefficients
         self._step[i] = step & 0xFFFFFFFF
 
-    def send(self, session: Session, steps: int) -> None:
-        """Copy so many lines to the device, and put its cursor on the first."""
-        session.write("cursor", np.zeros(1, np.int64))
-        session.write("tape.rows", self._rows[:steps])
-        session.write("tape.weights", self._weights[:steps])
-        session.write("tape.coefficients", self._coefficients[:steps])
-        session.write("tape.step", self._step[:steps])
+    def send(self, session: Session, lines: range) -> None:
+        """Copy some lines to the device; with the first of them its cursor goes back to the beginning."""
+        start, stop = lines.start, lines.stop
+        if start == 0:
+            session.write("cursor", np.zeros(1, np.int64))
+        session.write("tape.rows", self._rows[start:stop], start * self._line)
+        session.write("tape.weights", self._weights[start:stop], start * self._line)
+        session.write("tape.coefficients", self._coefficients[start:stop], start * self._numbers)
+        session.write("tape.step", self._step[start:stop], start)

@@ -154,9 +154,10 @@ def test_a_step_is_recorded_once_for_each_number_of_rows(shim):
     assert backend.runtime.replays == 12
 
 
-def test_the_tape_is_shorter_than_a_call(shim, monkeypatch):
+@pytest.mark.parametrize(("name", "steps"), [("tape.MOST", 4), ("program.STRETCH", 3)])
+def test_a_call_is_longer_than_the_tape_or_than_what_is_written_at_once(shim, monkeypatch, name, steps):
     whole = compiled(RELU, on_shim()).run(11)
-    monkeypatch.setattr("deepmath_cupy.tape.MOST", 4)
+    monkeypatch.setattr(f"deepmath_cupy.{name}", steps)
     program = compiled(RELU, on_shim())
     assert program.run(11).tobytes() == whole.tobytes()
 

@@ -37,6 +37,7 @@ def test_the_same_bits_as_on_the_device(shim, monkeypatch, precision, shuffle):
     expected = resident.run(25), resident.run(4), resident.state()
     monkeypatch.setattr(staging, "SHARE", 0.0)
     monkeypatch.setattr(staging, "STAGE_BYTES", 80 * 5 * 8)
+    monkeypatch.setattr("deepmath_cupy.program.STRETCH", 6)
     staged = compiled(case, on_shim(), precision)
     assert isinstance(staged.data.x, Kept)
     found = staged.run(25), staged.run(4), staged.state()
