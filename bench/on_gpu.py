@@ -39,7 +39,7 @@ class Clock(Callback):
     def __init__(self) -> None:
         self.ends: list[float] = []
 
-    def on_epoch_end(self, run: Any, logs: Any) -> None:  # noqa: ARG002 - what callbacks take
+    def on_epoch_end(self, run: Any, logs: Any) -> None:
         self.ends.append(time.perf_counter())
 
 
