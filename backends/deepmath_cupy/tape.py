@@ -19,7 +19,7 @@ def length(line: int, numbers: int) -> int:
     """How many steps a tape has whose lines have so many rows and coefficients.
 
     >>> length(128, 6), length(1 << 20, 6)
-    (1024, 4)
+    (1024, 3)
     """
     return max(1, min(MOST, BYTES // (16 * line + 8 * numbers)))
 
