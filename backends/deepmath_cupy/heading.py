@@ -18,6 +18,9 @@ from deepmath_cupy.writing import Writer
 ADDITIVE = (L1, L2, L1L2)
 """Penalties that are the same taken row by row and added up."""
 
+ALL, COUNTED, WEIGHTED = 0, 1, 2
+"""What the kernel `add_rows` adds up: every number, those of rows that count, or these times their weights."""
+
 
 class Heading:
     """Writes these nodes for a recipe. A step's sums are [penalty, cost, one for each metric]."""
@@ -74,7 +77,7 @@ class Heading:
             plan.call(printed, [w, *strengths, values], rows, math.prod(shape) // rows)
             weights = plan.buffer("weights", 1, "float64")
             grid = geometry.rows(1, min(rows, geometry.THREADS))
-            plan.fixed("add_rows", (values, weights, self.sums, 0, int(i > 0), rows), grid)
+            plan.fixed("add_rows", (values, weights, self.sums, ALL, int(i > 0), rows), grid)
             if slopes:
                 formula = _slope(regularizer)
                 printed = plan.kernels.get("penalty_slope", formula, [ELEMENT, *kinds], ["g"], ["g", *names])
@@ -101,7 +104,7 @@ class Heading:
         plan, sums = self.writer, self.sums
         weights = plan.buffer("weights", plan.rows, "float64").at(place)
         for i, row in enumerate(rows):
-            given = (row, weights, sums.at(1 + i), int(i == 0), int(keep), plan.rows)
+            given = (row, weights, sums.at(1 + i), WEIGHTED if i == 0 else COUNTED, int(keep), plan.rows)
             plan.fixed("add_rows", given, geometry.rows(1, min(plan.rows, geometry.THREADS)))
 
 

@@ -8,7 +8,6 @@ once, for the results. All values live in flat buffers on the device.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -118,9 +117,9 @@ class CupyProgram(Program):
             n = self._ask(data.x, start, data.targets, data.weights)
             session.issue(self._plan.measure(n))
         total = session.read("sums", self._plan.columns)
-        weight = float(data.rows if data.weights is None else math.fsum(data.weights))
+        weight, count = data.counted
         total[1] /= 1.0 if head.loss.summed else weight or 1.0
-        return finished(total, weight, data.rows)
+        return finished(total, weight, count)
 
     def state(self) -> dict[str, Any]:
         named: dict[str, Any] = {}

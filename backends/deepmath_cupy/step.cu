@@ -68,16 +68,16 @@ extern "C" __global__ void add_stretches(const T* parts, T* to, long long stretc
   }
 }
 
-// One block: the sum of numbers [count], in double; of the products with weights where those are given, leaving out
-// rows of weight 0 whatever their number is. `keep` times what stood there is kept.
-extern "C" __global__ void add_rows(const T* numbers, const double* weights, double* sum, long long weighted,
+// One block: the sum of numbers [count], in double. `mode` 0 takes all, 1 those whose weight is not 0, whatever the
+// others are, and 2 these, times their weights. With `keep` it is added to what stands there.
+extern "C" __global__ void add_rows(const T* numbers, const double* weights, double* sum, long long mode,
                                     long long keep, long long count) {
   double part = 0;
   for (long long i = threadIdx.x; i < count; i += blockDim.x) {
-    if (!weighted)
+    if (mode == 0)
       part += double(numbers[i]);
     else if (weights[i] > 0)
-      part += weights[i] * double(numbers[i]);
+      part += mode == 2 ? weights[i] * double(numbers[i]) : double(numbers[i]);
   }
   const double total = block_sum(part);
   if (threadIdx.x == 0) *sum = keep ? *sum + total : total;
