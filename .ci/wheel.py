@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXPECTED = {"deepmath", "deepmath_numpy"}
+EXPECTED = {"deepmath", "deepmath_cupy", "deepmath_numpy"}
 LIMIT = 1_000_000
 
 

@@ -72,9 +72,12 @@ def load_backend(name: str | Backend | None = None, device: Any = None, like: An
     cuda = isinstance(device, str) and device.startswith("cuda")
     if name is None:
         if is_array(like) and not isinstance(like, np.ndarray):
-            xp = namespace_of(like)
-            return ReferenceBackend(_short(xp), xp, device if device is not None else array_api_compat.device(like))
-        name = "cupy" if cuda else "numpy"
+            xp, where = namespace_of(like), device if device is not None else array_api_compat.device(like)
+            if not array_api_compat.is_cupy_array(like):
+                return ReferenceBackend(_short(xp), xp, where)
+            name, device = "cupy", where
+        else:
+            name = "cupy" if cuda else "numpy"
     if name == "reference":
         xp = namespace_of(like)
         return ReferenceBackend("reference", xp, None if device == "cpu" else device)

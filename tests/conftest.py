@@ -29,7 +29,9 @@ def _check_every_formula() -> None:
 
 def _replace(name: str, function: object, checked: object) -> None:
     """Put the checked function wherever a module of the project holds the bare one."""
-    for module in [m for n, m in sys.modules.items() if n.partition(".")[0] in ("deepmath", "deepmath_numpy")]:
+    for module in [
+        m for n, m in sys.modules.items() if n.partition(".")[0] in ("deepmath", "deepmath_cupy", "deepmath_numpy")
+    ]:
         if getattr(module, name, None) is function:
             setattr(module, name, checked)
 

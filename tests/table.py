@@ -121,6 +121,8 @@ TABLE = [
         (wide, scalar(0.01), scalar(0.02)), (0, 1, 2)),
     Row("max_norm", regularizers.max_norm, ("element", "scalar"), (wide, scalar(0.7)), (0, 1)),
     Row("clip_by_norm", regularizers.clip_by_norm, ("element", "scalar"), (wide, scalar(0.7)), (0, 1), 2),
+    Row("length", regularizers.length, ("element",), (wide,), (0,)),
+    Row("shortened", regularizers.shortened, ("element", "row", "scalar"), (wide, positive, scalar(0.7)), (0, 1)),
     Row("clip_by_value", regularizers.clip_by_value, ("element", "scalar"), (wide, scalar(0.7)), (0, 1)),
     Row("dropout", dropout.dropout, ("element", "element:int", "scalar:int", "scalar"),
         (wide, bits, scalar(5_000_000), scalar(1.25)), (0, 3)),

@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import deepmath_cupy
 import deepmath_numpy
 import pytest
 
@@ -11,7 +12,8 @@ import deepmath
 PACKAGE = Path(deepmath.__file__).parent
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-SOURCES = sorted(p for folder in (PACKAGE, Path(deepmath_numpy.__file__).parent) for p in folder.rglob("*.py"))
+FOLDERS = [PACKAGE, *(Path(p.__file__).parent for p in (deepmath_cupy, deepmath_numpy))]
+SOURCES = sorted(p for folder in FOLDERS for p in folder.rglob("*.py"))
 LIMIT = 300
 TOP = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "deepmath", "backends", "tests", "bench", "docs"}
 FORBIDDEN = {"eval", "exec", "compile", "__import__", "breakpoint"}

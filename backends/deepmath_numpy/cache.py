@@ -12,38 +12,17 @@ import ast
 import functools
 import hashlib
 import importlib.util
-import logging
-import os
-import stat
 import sys
-import tempfile
 import threading
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
-logger = logging.getLogger("deepmath")
+from deepmath.cache import announce, folder, is_private, write
+
+__all__ = ["folder", "load", "text"]
 _lock = threading.RLock()
 _PREFIX = "deepmath_kernel_"
-
-
-@functools.cache
-def folder() -> tuple[Path, bool]:
-    """The cache folder, and whether it outlives the process. One that can't be used safely is replaced by a new one."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    wanted = Path(base) / "deepmath"
-    try:
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if _is_private(wanted):
-            probe = tempfile.NamedTemporaryFile(dir=wanted)  # noqa: SIM115 - only to see whether it can be made
-            probe.close()
-            return wanted, True
-        reason = "others can write to it"
-    except OSError as error:
-        reason = str(error.strerror)
-    fresh = Path(tempfile.mkdtemp(prefix="deepmath-"))
-    logger.info("the kernel cache %s can't be used (%s); compiled code is kept for this process only", wanted, reason)
-    return fresh, False
 
 
 @functools.cache
@@ -86,24 +65,9 @@ def _stored(name: str, text: str) -> Path:
     directory, _ = folder()
     path = directory / f"{name}.py"
     try:
-        if path.read_text(encoding="utf-8") == text and _is_private(path):
+        if path.read_text(encoding="utf-8") == text and is_private(path):
             return path
     except (OSError, UnicodeDecodeError):
         announce(directory)
-    handle, temporary = tempfile.mkstemp(dir=directory)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    write(path, text.encode())
     return path
-
-
-@functools.cache
-def announce(directory: Path) -> None:
-    """Say once that kernels are compiled: it takes seconds, and only the first time."""
-    logger.info("compiling kernels for this model; they are kept in %s", directory)
-
-
-def _is_private(path: Path) -> bool:
-    """Whether nobody but the user could have written here."""
-    status = path.stat()
-    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 import deepmath
+from deepmath import cache
 from deepmath.cli import processor
 from deepmath.cli.screen import Rows, count, lines
 
@@ -30,11 +31,12 @@ PACKAGES = {
 
 @click.command()
 def doctor() -> None:
-    """Show versions, processor, BLAS, kernel cache and backends, and name what slows this machine down."""
+    """Show versions, processor, BLAS, kernel cache, CUDA and backends, and name what slows this machine down."""
     for title, rows in (
         ("versions", _versions()),
         ("machine", _machine()),
         ("kernels", _kernels()),
+        ("cuda", _cuda()),
         ("backends", list(deepmath.backends().items())),
     ):
         click.echo(click.style(title, bold=True))
@@ -80,11 +82,16 @@ def _kernels() -> Rows:
     """Where compiled kernels are kept, if the backend is there that compiles them."""
     if importlib.util.find_spec("numba") is None:
         return [("cache", "none: without numba the formulas run uncompiled; pip install 'deepmath[fast]'")]
-    try:
-        # By name: deepmath knows its backends only as installed packages.
-        folder, lasting = importlib.import_module("deepmath_numpy.cache").folder()
-    except (ImportError, AttributeError):
-        return [("cache", "none: the backend 'numpy' is not installed")]
+    folder, lasting = cache.folder()
     if lasting:
         return [("cache", f"{folder} (writable)")]
     return [("cache", f"{folder} (for this process only: the usual folder can't be used; see XDG_CACHE_HOME)")]
+
+
+def _cuda() -> Rows:
+    """What the backend 'cupy' finds, which deepmath knows only as an installed package."""
+    try:
+        rows: Rows = importlib.import_module("deepmath_cupy.report").rows()
+    except ImportError:
+        return [("device", "none: the backend 'cupy' is not installed")]
+    return rows

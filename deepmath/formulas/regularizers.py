@@ -50,20 +50,37 @@ def max_norm(xp: Namespace, w: Flat, limit: Scalar) -> Flat:
     return clip_by_norm(xp, w, limit)[0]
 
 
+def length(xp: Namespace, g: Flat) -> Scalar:
+    """The Euclidean length of g.
+
+    It is taken in units of the largest component, so that it is right where squares would overflow or vanish. The
+    length of a vector cut in pieces is that of the vector of the pieces' lengths.
+
+    >>> import numpy as np
+    >>> length(np, np.asarray([3.0, 4.0])).tolist()
+    [5.0]
+    """
+    largest = xp.max(xp.abs(g), axis=-1, keepdims=True)
+    unit = xp.where(largest > 0.0, largest, 1.0)
+    return unit * xp.sqrt(xp.sum((g / unit) * (g / unit), axis=-1, keepdims=True))
+
+
+def shortened(xp: Namespace, g: Flat, norm: Scalar, limit: Scalar) -> Flat:
+    """g, whose length is `norm`, shortened to length `limit` where it is longer."""
+    return g * (limit / xp.maximum(norm, limit))
+
+
 def clip_by_norm(xp: Namespace, g: Flat, limit: Scalar) -> tuple[Flat, Scalar]:
     """g, shortened to length `limit` where it is longer, and the length it had.
 
-    The length is taken in units of the largest component, so that it is right where squares would
-    overflow or vanish. Source: Pascanu, Mikolov and Bengio (2013), algorithm 1.
+    Source: Pascanu, Mikolov and Bengio (2013), algorithm 1.
 
     >>> import numpy as np
     >>> clip_by_norm(np, np.asarray([3.0, 4.0]), 1.0)
     (array([0.6, 0.8]), array([5.]))
     """
-    largest = xp.max(xp.abs(g), axis=-1, keepdims=True)
-    unit = xp.where(largest > 0.0, largest, 1.0)
-    norm = unit * xp.sqrt(xp.sum((g / unit) * (g / unit), axis=-1, keepdims=True))
-    return g * (limit / xp.maximum(norm, limit)), norm
+    norm = length(xp, g)
+    return shortened(xp, g, norm, limit), norm
 
 
 def clip_by_value(xp: Namespace, g: Flat, limit: Scalar) -> Flat:

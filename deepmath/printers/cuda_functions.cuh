@@ -2,6 +2,9 @@
 // Where no CUDA compiler reads it, one block of one thread runs on the host.
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define DEVICE __device__ __forceinline__
+#ifndef SHARED
+#define SHARED(type, name, size) __shared__ type name[size]
+#endif
 DEVICE double infinity() { return __longlong_as_double(0x7ff0000000000000LL); }
 DEVICE double not_a_number() { return __longlong_as_double(0x7ff8000000000000LL); }
 #else
@@ -22,9 +25,9 @@ using std::sqrt;
 using std::tanh;
 namespace {
 struct Place {
-  unsigned x;
+  unsigned x, y;
 };
-const Place threadIdx{0}, blockIdx{0}, blockDim{1}, gridDim{1};
+const Place threadIdx{0, 0}, blockIdx{0, 0}, blockDim{1, 1}, gridDim{1, 1};
 }  // namespace
 DEVICE double infinity() { return __builtin_huge_val(); }
 DEVICE double not_a_number() { return __builtin_nan(""); }
@@ -78,7 +81,7 @@ DEVICE T floor_divide(T a, T b) {
 // result. The order is fixed: a butterfly in each warp, in which all lanes add the same pairs, then warp by warp.
 template <class V>
 DEVICE V block_sum(V x) {
-  __shared__ V of_warps[32];
+  SHARED(V, of_warps, 32);
   for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
   __syncthreads();  // the last call's values have been read
   if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = x;
@@ -90,7 +93,7 @@ DEVICE V block_sum(V x) {
 
 template <class V>
 DEVICE V block_max(V x) {
-  __shared__ V of_warps[32];
+  SHARED(V, of_warps, 32);
   for (int step = 16; step > 0; step /= 2) x = maximum(x, V(__shfl_xor_sync(0xffffffffu, x, step)));
   __syncthreads();
   if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = x;
@@ -99,9 +102,40 @@ DEVICE V block_max(V x) {
   for (unsigned warp = 1; warp < blockDim.x / 32; ++warp) largest = maximum(largest, of_warps[warp]);
   return largest;
 }
+// The same over the threads of one column of a block of 32 x n threads, n at most 32.
+template <class V, class Join>
+DEVICE V over_lanes(V x, Join join) {
+  SHARED(V, of_threads, 1024);
+  __syncthreads();
+  of_threads[32 * threadIdx.y + threadIdx.x] = x;
+  __syncthreads();
+  V total = of_threads[threadIdx.x];
+  for (unsigned y = 1; y < blockDim.y; ++y) total = join(total, of_threads[32 * y + threadIdx.x]);
+  return total;
+}
+
+template <class V>
+DEVICE V lane_sum(V x) {
+  return over_lanes(x, [](V a, V b) { return a + b; });
+}
+
+template <class V>
+DEVICE V lane_max(V x) {
+  return over_lanes(x, [](V a, V b) { return maximum(a, b); });
+}
 #else
 template <class V>
 DEVICE V block_sum(V x) {
+  return x;
+}
+
+template <class V>
+DEVICE V lane_sum(V x) {
+  return x;
+}
+
+template <class V>
+DEVICE V lane_max(V x) {
   return x;
 }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from deepmath.arrays import namespace_of, to_numpy
+from deepmath.arrays import FLOATS, namespace_of, to_numpy
 from deepmath.program import Data, Recipe
 from deepmath.reference import Gradients, ReferenceProgram
 
@@ -34,6 +35,8 @@ class Witness(ReferenceProgram):
     """The reference program, looking at every number that passes; `found` tells the first that is not finite."""
 
     def __init__(self, recipe: Recipe, data: Data, state: Mapping[str, Any]) -> None:
+        if recipe.precision not in FLOATS:  # what is shorter on a device is looked at in float32
+            recipe = replace(recipe, precision="float32")
         super().__init__(recipe, state, namespace_of(data.x), array_api_compat.device(data.x), data)
         self.found: str | None = None
         head = self._head

@@ -23,7 +23,7 @@ using std::sqrt;
 using std::tanh;
 
 struct Place {
-  unsigned x;
+  unsigned x, y;
 };
 static thread_local Place threadIdx;
 static Place blockIdx, blockDim, gridDim;
@@ -46,7 +46,7 @@ V __shfl_xor_sync(unsigned, V x, int step) {
   return other;
 }
 inline void launch(unsigned blocks, unsigned threads, const std::function<void()>& body) {
-  gridDim.x = blocks, blockDim.x = threads;
+  gridDim = {blocks, 1}, blockDim = {threads, 1};
   pthread_barrier_init(&of_block, nullptr, threads);
   for (unsigned w = 0; w < threads / 32; ++w) pthread_barrier_init(&of_warp[w], nullptr, 32);
   for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {

@@ -1,0 +1,211 @@
+"""The backend as a user meets it: one flag, the same model; memory, notices, and what has no kernels."""
+
+import logging
+from dataclasses import dataclass
+
+import array_api_compat
+import numpy as np
+import pytest
+from deepmath_cupy import CupyBackend, environment
+from deepmath_cupy.environment import Facts
+
+import deepmath
+from deepmath import Dense, Dropout, Sequential
+from deepmath.activations import ActivationFunction
+from deepmath.backend import load_backend
+from deepmath.callbacks import Callback
+from deepmath.descriptions import described
+from deepmath.errors import ConfigError, DeviceError, NonFiniteError, OutOfDeviceMemory
+from deepmath.layers import Layer
+from deepmath.optimizers import SGD
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((50, 4))
+Y = (X[:, 0] + X[:, 1] > 0).astype(int)
+
+
+@pytest.fixture
+def machine(shim, monkeypatch):
+    """A machine with one device, which is the shim."""
+    monkeypatch.setattr(environment, "opened", lambda index: shim)
+    monkeypatch.setattr(environment, "facts", lambda: Facts(("cupy-cuda13x",), 13000, ("Shim",), None, 13))
+    return shim
+
+
+def trained(**flags):
+    model = Sequential([Dense(8, activation="tanh", input_dim=4), Dropout(0.2), Dense(2, activation="softmax")], seed=3)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(X, Y, epochs=3, batch_size=16, validation_split=0.2, verbose=0, **flags)
+    return model, history.history
+
+
+def installed():
+    """All backends that run here, and one that would, had it a device."""
+    return sorted({n for n, state in deepmath.backends().items() if state == "usable"} | {"cupy"})
+
+
+def test_only_the_flag_changes(machine):
+    expected_model, expected = trained(backend="reference")
+    assert {"numpy", "cupy", "reference"} <= set(installed())
+    for name in installed():
+        model, history = trained(backend=name)
+        assert history.keys() == expected.keys()
+        for key, values in expected.items():
+            np.testing.assert_allclose(history[key], values, rtol=2e-3, err_msg=f"{name} {key}")
+        np.testing.assert_allclose(
+            model.predict(X, backend=name), expected_model.predict(X, backend="reference"), rtol=1e-3, atol=1e-4
+        )
+        assert isinstance(model.predict(X, backend=name), np.ndarray)
+
+
+@pytest.mark.parametrize("flags", [{"backend": "cupy"}, {"device": "cuda"}, {"device": "cuda:0", "backend": "cupy"}])
+def test_device_and_backend_say_the_same(machine, flags):
+    trained(**flags)
+    assert machine.launched
+
+
+def test_precisions_of_the_backend(machine):
+    model, _ = trained(backend="cupy", precision="bf16")
+    assert {w.dtype for w in model.get_weights()} == {np.dtype(np.float32)}
+    with pytest.raises(ConfigError, match="has no precision 'float8'; it has float32, float64, tf32, bf16, float16"):
+        trained(backend="cupy", precision="float8")
+    with pytest.raises(ConfigError, match="backend 'numpy' has no precision 'tf32'"):
+        trained(backend="numpy", precision="tf32")
+
+
+def test_the_plan_says_what_runs_how(machine):
+    model, _ = trained(backend="cupy")
+    lines = model.plan(backend="cupy", precision="tf32").splitlines()
+    assert lines[0].split(maxsplit=1) == ["Dense", "fused: matrix product (tf32), bias + tanh"]
+    assert lines[1].split(maxsplit=1) == ["Dropout", "fused: random bits and choice"]
+
+
+@described
+@dataclass(frozen=True)
+class Doubling(Layer):
+    """A layer of a user, without kernels."""
+
+    def init(self, shape, draws):
+        return {}, {}
+
+    def apply(self, xp, params, state, x, bits, training):
+        return 2.0 * x, lambda dy: (2.0 * dy, {}), {}
+
+
+def test_what_has_no_kernels_runs_by_the_reference_and_says_so(machine, caplog):
+    caplog.set_level(logging.INFO, "deepmath")
+    models = []
+    for backend in ("cupy", "reference"):
+        model = Sequential([Dense(3, activation="relu", input_dim=4), Doubling(), Dense(1)], seed=1)
+        model.compile(SGD(0.05), "mse")
+        model.fit(X, Y, epochs=2, batch_size=16, verbose=0, backend=backend)
+        models.append(model)
+    for one, other in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert "reference on cupy: Doubling has no kernels" in models[0].plan(backend="cupy")
+    assert "backend 'cupy' runs by the reference: Doubling has no kernels" in caplog.text
+    with pytest.raises(ConfigError, match="precision 'bf16' needs kernels for every layer, but Doubling has no"):
+        models[0].fit(X, Y, verbose=0, backend="cupy", precision="bf16")
+
+
+def test_a_formula_that_cannot_be_traced_runs_by_the_reference(machine):
+    def branching(xp, z):
+        return z if bool(xp.all(z > 0)) else 0.5 * z
+
+    slope = ActivationFunction("branching", branching, lambda xp, z, y: y * 0.0 + 0.5)
+    model = Sequential([Dense(3, activation=slope, input_dim=4), Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0, backend="cupy")
+    assert "reference on cupy: Dense can't be compiled: xp.all is outside what can be traced" in model.plan(
+        backend="cupy"
+    )
+
+
+def test_inputs_of_more_axes_run_by_the_reference(machine):
+    model = Sequential([Dense(3, activation="relu"), Dense(1)])
+    assert model.predict(np.ones((2, 5, 4)), backend="cupy").shape == (2, 5, 1)
+    assert "inputs of more than one axis" in model.plan(backend="cupy")
+
+
+def test_too_little_memory_names_a_batch_that_fits(machine):
+    machine.total = 3 << 20
+    wide = Sequential([Dense(64, activation="tanh", input_dim=4), Dense(2)])
+    wide.compile("adam", "mse")
+    many = np.zeros((40000, 4)), np.zeros((40000, 2))
+    with pytest.raises(OutOfDeviceMemory) as raised:
+        wide.fit(*many, batch_size=40000, verbose=0, backend="cupy")
+    assert raised.value.exit_code == 71
+    said = str(raised.value)
+    assert said.startswith("backend 'cupy': the model needs ")
+    assert " at batch_size=40000; cuda:0 has 3.0 MiB free of 3.0 MiB. batch_size=" in said
+    assert "\n" not in said
+    fitting = int(said.partition(". batch_size=")[2].partition(" ")[0])
+    machine.used = 0
+    wide.fit(*many, batch_size=fitting, steps_per_epoch=None, epochs=1, verbose=0, backend="cupy", callbacks=[Once()])
+    machine.total, machine.used = 1 << 14, 0
+    with pytest.raises(OutOfDeviceMemory, match=r"Use a smaller model, another device, or backend='numpy'\."):
+        wide.fit(*many, batch_size=1, verbose=0, backend="cupy")
+
+
+class Once(Callback):
+    """Stops after the first call of the program."""
+
+    def on_steps_end(self, run):
+        run.stop = True
+
+
+def test_training_that_diverges_is_located(machine):
+    model = Sequential([Dense(4, activation="relu", input_dim=4), Dense(1)])
+    model.compile(SGD(1e25), "mse")
+    with pytest.raises(NonFiniteError, match="loss became"):
+        model.fit(X, Y, epochs=20, batch_size=50, verbose=0, backend="cupy", precision="tf32")
+
+
+def test_resuming_gives_the_same_bits(machine, tmp_path):
+    from deepmath.callbacks import Checkpoint
+
+    def model():
+        made = Sequential([Dense(5, activation="relu", input_dim=4), Dense(1)], seed=2)
+        made.compile("adam", "mse")
+        return made
+
+    whole, parts = model(), model()
+    whole.fit(X, Y, epochs=4, batch_size=16, verbose=0, backend="cupy")
+    parts.fit(X, Y, epochs=2, batch_size=16, verbose=0, backend="cupy", callbacks=[Checkpoint(tmp_path)])
+    again = model()
+    again.fit(X, Y, epochs=4, batch_size=16, verbose=0, backend="cupy", resume=tmp_path)
+    for one, other in zip(again.get_weights(), whole.get_weights(), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_single_batches(machine):
+    model = Sequential([Dense(5, activation="relu", input_dim=4), Dense(1)])
+    model.compile("sgd", "mse")
+    first = model.train_on_batch(X, Y, backend="cupy")["loss"]
+    for rows in (50, 20, 50):
+        last = model.train_on_batch(X[:rows], Y[:rows], backend="cupy")["loss"]
+    assert last < first
+
+
+def test_arrays_of_cupy_choose_their_backend_and_device(monkeypatch, machine):
+    opened = []
+    monkeypatch.setattr(environment, "opened", lambda index: opened.append(index) or machine)
+    monkeypatch.setattr(array_api_compat, "is_cupy_array", lambda x: True)
+    monkeypatch.setattr("deepmath.backend.is_array", lambda x: True)
+
+    class OnDevice:
+        id = 2
+
+    monkeypatch.setattr(array_api_compat, "device", lambda x: OnDevice())
+    monkeypatch.setattr("deepmath.backend.namespace_of", lambda x: np)
+    backend = load_backend(None, None, object())
+    assert isinstance(backend, CupyBackend)
+    assert opened == [2]
+    with pytest.raises(ConfigError, match="got device 'cpu'"):
+        load_backend(None, "cpu", object())
+
+
+def test_an_error_of_the_device_is_no_silent_run(machine, monkeypatch):
+    monkeypatch.setattr(environment, "opened", lambda index: (_ for _ in ()).throw(DeviceError("backend 'cupy': gone")))
+    with pytest.raises(DeviceError, match="gone"):
+        trained(backend="cupy")
