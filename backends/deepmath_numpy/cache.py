@@ -18,13 +18,35 @@ import stat
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
+R = TypeVar("R")
 logger = logging.getLogger("deepmath")
 _lock = threading.RLock()
 _PREFIX = "deepmath_kernel_"
+
+
+def remembered(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which answers the same question once: tracing a formula takes a millisecond, and a fit asks for many.
+
+    What can't be hashed, such as a loss that holds an array, is answered anew.
+    """
+    memory = functools.lru_cache(maxsize=512)(function)
+
+    @functools.wraps(function)
+    def answer(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            hash((args, tuple(kwargs.values())))
+        except TypeError:
+            return function(*args, **kwargs)
+        return memory(*args, **kwargs)  # type: ignore[arg-type]
+
+    return answer
 
 
 @functools.cache
