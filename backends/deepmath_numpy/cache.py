@@ -14,15 +14,38 @@ import hashlib
 import importlib.util
 import sys
 import threading
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 from deepmath.cache import announce, folder, is_private, write
 
-__all__ = ["folder", "load", "text"]
+__all__ = ["folder", "load", "remembered", "text"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 _lock = threading.RLock()
 _PREFIX = "deepmath_kernel_"
+
+
+def remembered(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, which answers the same question once: tracing a formula takes a millisecond, and a fit asks for many.
+
+    What can't be hashed, such as a loss that holds an array, is answered anew.
+    """
+    memory = functools.lru_cache(maxsize=512)(function)
+
+    @functools.wraps(function)
+    def answer(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            hash((args, tuple(kwargs.values())))
+        except TypeError:
+            return function(*args, **kwargs)
+        return memory(*args, **kwargs)  # type: ignore[arg-type]
+
+    return answer
 
 
 @functools.cache

@@ -7,18 +7,19 @@ its role has here and in `text/steps.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from deepmath.activations import ActivationFunction
-from deepmath.errors import TraceError
 from deepmath.formulas import dropout, normalization, rectifiers, regularizers
 from deepmath.formulas.random import philox
-from deepmath.graph import needed
 from deepmath.optimizers import Optimizer
 from deepmath.program import Head, head_formula, head_kinds, results_formula
 from deepmath.regularizers import Constraint, Regularizer
-from deepmath.trace import Formula, trace
+from deepmath.trace import Formula
 from deepmath_numpy import loop
+from deepmath_numpy.cache import remembered
+from deepmath_numpy.traces import is_identity, needs
 
 MATRIX, ROW, COLUMN, ONE = "matrix(a[{0}], R, C)", "vector(a[{0}], R)", "vector(a[{0}], C)", "vector(a[{0}], 1)"
 LABELS = "whole(a[{0}], R)"
@@ -26,14 +27,15 @@ WORDS = "integers(a[0], R, 4 * C)[{1}]"
 """How a kernel's arrays are made from addresses; R and C are its numbers of rows and columns."""
 
 
+@dataclass(frozen=True)
 class Kernels:
     """Addresses of compiled loops of one precision. `narrow`: matrices of a batch are stored [columns, rows].
 
     Every method raises TraceError for a formula that can't be traced, and gives 0 where nothing is to do.
     """
 
-    def __init__(self, precision: str, narrow: bool = False) -> None:
-        self.precision, self.narrow = precision, narrow
+    precision: str
+    narrow: bool = False
 
     def compiled(
         self,
@@ -51,6 +53,7 @@ class Kernels:
         stored = self.narrow if transposed is None else transposed
         return loop.address(formula, kinds, outputs, names, places, self.precision, stored)
 
+    @remembered
     def activation(self, function: ActivationFunction | None, bias: bool) -> tuple[int, int]:
         """y = f(z + b), either part of which may be absent: a = (z, y, b); and a = (dy, z, y, db). c: its constants.
 
@@ -75,7 +78,7 @@ class Kernels:
 
     def _backward(self, backward: Formula, bias: bool, constants: int) -> int:
         saved = [name for name, needed in zip("zy", needs(backward, constants), strict=True) if needed]
-        identity = not saved and _is_identity(backward)
+        identity = not saved and is_identity(backward)
         if identity and not bias:
             return 0
 
@@ -94,6 +97,7 @@ class Kernels:
             formula, kinds, outputs, ["dy", *saved, *_scalars(constants)], places | _numbers(constants)
         )
 
+    @remembered
     def head(self, head: Head) -> tuple[int, int]:
         """Loss, its gradient and metrics; loss and metrics. a = (z, targets or labels, weight, dz, loss, *metrics)."""
         metrics = [f"m{i}" for i in range(len(head.metrics))]
@@ -107,6 +111,7 @@ class Kernels:
         judged = self.compiled(results_formula(head), [*kinds[:-1], *constants], ["loss", *metrics], names, places)
         return both, judged
 
+    @remembered
     def predictions(self, function: ActivationFunction | None) -> int:
         """Scores become predictions, in place: a = (z), c: the activation's constants."""
         if function is None:
@@ -115,6 +120,7 @@ class Kernels:
         kinds, names = ["element", *["scalar"] * count], ["z", *_scalars(count)]
         return self.compiled(function.value, kinds, ["z"], names, {"z": MATRIX.format(0)} | _numbers(count))
 
+    @remembered
     def optimizer(self, optimizer: Optimizer) -> int:
         """The update, in place: a = (w, g, *slots) with one row, c: the coefficients."""
         arrays = ["w", "g", *(f"slot{i}" for i in range(len(optimizer.slots)))]
@@ -124,6 +130,7 @@ class Kernels:
         outputs = [name for name in arrays if name != "g"]
         return self.compiled(optimizer.update, kinds, outputs, [*arrays, *_scalars(count)], places, transposed=False)
 
+    @remembered
     def regularizer(self, regularizer: Regularizer | None) -> int:
         """Adds the slope to g and writes the penalty: a = (w, g, penalty) with one row, c: the strengths."""
         if regularizer is None:
@@ -137,6 +144,7 @@ class Kernels:
         places = {"w": MATRIX.format(0), "g": MATRIX.format(1), "penalty": ONE.format(2)} | _numbers(count)
         return self.compiled(formula, kinds, ["g", "penalty"], ["w", "g", *_scalars(count)], places, transposed=False)
 
+    @remembered
     def constraint(self, constraint: Constraint | None) -> int:
         """Puts weights back into what is allowed: a = (w), whose rows are units, stored [features, units]."""
         if constraint is None:
@@ -146,6 +154,7 @@ class Kernels:
         places = {"w": MATRIX.format(0)} | _numbers(count)
         return self.compiled(constraint.project, kinds, ["w"], names, places, transposed=True)
 
+    @remembered
     def clips(self) -> tuple[int, int]:
         """By the norm, a = (g, norm), and by value, a = (g), with one row; c: the limit."""
         kinds, names = ["element", "scalar"], ["g", "c0"]
@@ -153,6 +162,7 @@ class Kernels:
         by_norm = self.compiled(regularizers.clip_by_norm, kinds, ["g", "norm"], names, places, transposed=False)
         return by_norm, self.compiled(regularizers.clip_by_value, kinds, ["g"], names, places, transposed=False)
 
+    @remembered
     def noise(self) -> int:
         """24 random bits for each row and unit: a = (bits), with groups of four units as columns.
 
@@ -161,6 +171,7 @@ class Kernels:
         words = {name: WORDS.format(0, f"{i}::4" if self.narrow else f":, {i}::4") for i, name in enumerate("pqrs")}
         return self.compiled(_bits, _WORD_KINDS, list("pqrs"), _WORD_NAMES, words | _wholes())
 
+    @remembered
     def dropout(self) -> tuple[int, int]:
         """a = (x, bits, y), and in place a = (dy, bits); c: threshold, growth."""
         kinds, names = ["element", "element:int", "scalar:int", "scalar"], ["x", "bits", "threshold", "growth"]
@@ -170,6 +181,7 @@ class Kernels:
         forward = self.compiled(dropout.dropout, kinds, ["y"], names, places)
         return forward, self.compiled(dropout.dropout, kinds, ["x"], names, places)
 
+    @remembered
     def normalization(self, over_batch: bool) -> tuple[int, int, int]:
         """a = (x, gamma, beta, y, mean, variance); a = (x, mean, variance, gamma, dy, dgamma, dbeta); c: epsilon.
 
@@ -197,12 +209,14 @@ class Kernels:
         kinds = ["element", *["row"] * 4, "scalar"]
         return forward, backward, self.compiled(normalization.scale, kinds, ["y"], None, places, stored)
 
+    @remembered
     def average(self) -> int:
         """A running average follows: a = (average, value) with one row, c: momentum and its rest."""
         kinds, names = ["element", "element", "scalar", "scalar"], ["average", "value", *_scalars(2)]
         places = {"average": MATRIX.format(0), "value": MATRIX.format(1)} | _numbers(2)
         return self.compiled(normalization.running_average, kinds, ["average"], names, places, transposed=False)
 
+    @remembered
     def prelu(self) -> tuple[int, int]:
         """a = (x, alpha, y), and a = (x, alpha, dy, dalpha)."""
         places = {"z": MATRIX.format(0), "alpha": COLUMN.format(1), "y": MATRIX.format(2)}
@@ -211,6 +225,7 @@ class Kernels:
         kinds = ["element", "column", "element"]
         return forward, self.compiled(_prelu_back, kinds, ["dy", "dalpha"], ["z", "alpha", "dy"], places)
 
+    @remembered
     def words(self) -> int:
         """Whole 32-bit random words, int64, by which an epoch's rows are sorted; as `noise` otherwise."""
         words = {name: f"wholes(a[0], R, 4 * C)[:, {i}::4]" for i, name in enumerate("pqrs")}
@@ -246,26 +261,6 @@ def _rows_back(xp: Any, x: Any, mean: Any, variance: Any, gamma: Any, dy: Any, e
 def _prelu_back(xp: Any, z: Any, alpha: Any, dy: Any) -> tuple[Any, Any]:
     dz, share = rectifiers.prelu_pullback(xp, z, alpha, dy)
     return dz, xp.batch_sum(share)
-
-
-def needs(backward: Formula, constants: int) -> tuple[bool, bool]:
-    """Whether the derivative (xp, z, y, dy, *constants) needs the activation's input z, and its output y."""
-    traced = trace(backward, [*["element"] * 3, *["scalar"] * constants])
-    used = {n.number for n in needed(traced.outputs)}
-    return traced.arguments[0].number in used, traced.arguments[1].number in used
-
-
-def _is_identity(backward: Formula) -> bool:
-    return trace(lambda xp, dy: backward(xp, None, None, dy), ["element"]).outputs[0].op == "argument"
-
-
-def untraceable(formula: Formula, kinds: Sequence[str]) -> str | None:
-    """Why a formula can't be compiled, or None if it can."""
-    try:
-        trace(formula, kinds)
-    except TraceError as error:
-        return str(error)
-    return None
 
 
 def _scalars(count: int) -> list[str]:

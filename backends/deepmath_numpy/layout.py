@@ -10,7 +10,7 @@ from deepmath.activations import ActivationFunction
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, PReLU
 from deepmath.parameters import ALIGNMENT, Layout
 from deepmath.program import Part, Recipe
-from deepmath_numpy.kernels import needs, untraceable
+from deepmath_numpy.traces import keeps_input, untraceable
 
 KINDS = ("dense", "activation", "dropout", "batch", "layer", "prelu", "reference")
 """The kinds of stages, in the order of their numbers in `text/steps.py`."""
@@ -71,7 +71,7 @@ def stages_of(parts: Sequence[Part], params: Layout, states: Layout) -> list[Sta
         layer = part.layer
         why = "inputs of more than one axis" if len(part.shape) != 1 else ""
         if type(layer) is Activation and not why:
-            why = _untraceable(layer.activation)
+            why = untraceable(layer.activation)
             before = stages[-1] if stages else None
             if not why and before is not None and before.kind == "dense" and before.function is None:
                 before.function = layer.activation
@@ -85,13 +85,6 @@ def stages_of(parts: Sequence[Part], params: Layout, states: Layout) -> list[Sta
         stage.row |= {"w": -1, "b": -1} | _own(stage, params, states)
         stages.append(stage)
     return stages
-
-
-def _untraceable(function: ActivationFunction) -> str:
-    constants = ["scalar"] * len(function.constants)
-    return untraceable(function.value, ["element", *constants]) or (
-        untraceable(function.backward(), [*["element"] * 3, *constants]) or ""
-    )
 
 
 def _own(stage: Stage, params: Layout, states: Layout) -> dict[str, int]:
@@ -145,7 +138,7 @@ def batch_places(
         row, units = dict(stage.row), stage.row["units"]
         row["x"] = place
         row["y"] = row["z"] = place = matrix(units)
-        if stage.function is not None and needs(stage.function.backward(), len(stage.function.constants))[0]:
+        if stage.function is not None and keeps_input(stage.function):
             row["z"] = matrix(units)
         if stage.kind == "dropout":
             row["bits"] = matrix(-(-units // 4) * 4)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from deepmath.parameters import Layout, segments
-from deepmath.printers.loops import traced_kind
-from deepmath.program import Recipe, head_formula, head_kinds
+from deepmath.program import Recipe
 from deepmath_numpy import blas
-from deepmath_numpy.kernels import Kernels, untraceable
+from deepmath_numpy.kernels import Kernels
 from deepmath_numpy.layout import KINDS, Stage
+from deepmath_numpy.traces import untraceable
 
 STAGE = (
     "kind", "number", "features", "units", "x", "y", "z", "dy", "dx", "w", "b", "dw", "db", "mean", "variance",
@@ -48,17 +48,11 @@ def kernels_of(kernels: Kernels, stage: Stage) -> dict[str, int]:
 
 def untraced(recipe: Recipe) -> dict[str, str]:
     """What can't be compiled besides layers, "head", "conclude" or "update", and why."""
-    head, optimizer = recipe.head, recipe.optimizer
-    found = {}
+    head = recipe.head
+    found = {"update": untraceable(recipe.optimizer)}
     if head is not None:
-        constants = ["scalar"] * len(head.loss.constants)
-        found["head"] = untraceable(head_formula(head), [*map(traced_kind, head_kinds(head)), *constants])
-        if head.activation is not None:
-            found["conclude"] = untraceable(
-                head.activation.value, ["element", *["scalar"] * len(head.activation.constants)]
-            )
-    kinds = ["element"] * (2 + len(optimizer.slots)) + ["scalar"] * len(optimizer.coefficients(0))
-    found["update"] = untraceable(optimizer.update, kinds)
+        found["head"] = untraceable(head)
+        found["conclude"] = untraceable(head.activation) if head.activation is not None else ""
     return {name: why for name, why in found.items() if why}
 
 
