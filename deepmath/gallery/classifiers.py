@@ -60,7 +60,7 @@ def truth_tables() -> Any:
     """A perceptron on AND, OR and XOR, and a hidden layer of four on XOR."""
     corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     tables = (("AND", (0, 0, 0, 1), (2, 1)), ("OR", (0, 1, 1, 1), (2, 1)), ("XOR", (0, 1, 1, 0), (2, 1)),
-              ("XOR, hidden layer of 4", (0, 1, 1, 0), (2, 4, 1)))  # fmt: skip
+              ("XOR, 4 hidden", (0, 1, 1, 0), (2, 4, 1)))  # fmt: skip
     axes = style.new_axes(12.4, 3.4, len(tables))
     for ax, (name, labels, widths) in zip(axes, tables, strict=True):
         y = np.array(labels)

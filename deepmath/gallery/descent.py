@@ -59,8 +59,8 @@ def rates() -> Any:
     axes = style.new_axes(12.0, 3.3, 4)
     cases = ((0.01, "too small"), (0.4, "good"), (1.0, "oscillates"), (1.1, "diverges"))
     for ax, (rate, what) in zip(axes, cases, strict=True):
-        path = plots.descent_path(_bowl, [-2.0], SGD(rate), 14)
-        plots.line_descent(lambda x: x * x, path, ax, low=-6, high=6, title=f"rate {rate:g}: {what}")
+        path = plots.descent_path(_bowl, [-1.5], SGD(rate), 14)
+        plots.line_descent(lambda x: x * x, path, ax, low=-4, high=4, title=f"rate {rate:g}: {what}")
     axes[0].set_ylabel("x²")
     return axes[0].figure
 

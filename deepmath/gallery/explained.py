@@ -66,7 +66,7 @@ def whitening() -> Any:
         plots.scatter(points, None, ax, title=name)
         (a, b), (_, c) = np.cov(points.T, ddof=0)
         # The covariance below its picture is what the eye should check.
-        ax.set_xlabel(f"variances {a:.2f} and {c:.2f}, covariance {b + 0.0:.2f}")
+        ax.set_xlabel(f"variances {a:.2f} and {c:.2f}\ncovariance {abs(b):.2f}")
         ax.set_ylabel("")
         ax.axhline(0.0, color=style.faint(ax), zorder=0)
         ax.axvline(0.0, color=style.faint(ax), zorder=0)

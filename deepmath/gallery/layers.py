@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import datasets, initializers, plots
+from deepmath import activations, datasets, initializers, plots
+from deepmath.activations import ActivationFunction
+from deepmath.formulas.affine import affine
 from deepmath.gallery.training import SETTINGS, Watch, chain, outputs
 from deepmath.model import Sequential
 from deepmath.optimizers import Adam
@@ -40,8 +42,8 @@ def over_time() -> Any:
 
 
 def initialization() -> Any:
-    """Outputs of twenty layers of tanh and of relu, as each initialiser leaves them."""
-    X = np.random.default_rng(0).normal(size=(256, 100))
+    """Outputs of fifteen layers of tanh and of relu, as each initialiser leaves them."""
+    X = np.random.default_rng(0).normal(size=(256, 64))
     cases: dict[str, Any] = {
         "zeros": "zeros", "normal, 0.01": initializers.RandomNormal(0.0, 0.01), "normal, 1": initializers.RandomNormal(0.0, 1.0),
         "Xavier, 1 / n": "xavier", "Glorot, 2 / (n + m)": "glorot_normal", "He, 2 / n": "he_normal",
@@ -51,11 +53,22 @@ def initialization() -> Any:
     for ax, activation in zip(axes, ("tanh", "relu"), strict=True):
         found = {}
         for name, way in cases.items():
-            found[name] = outputs(chain([100] * 21, activation, activation, kernel_initializer=way), X)
+            found[name] = _through(X, initializers.get(way), activations.get(activation), 15)
         plots.depth(found, ax)
-        ax.set_title(f"{activation}, 100 units in each layer")
+        ax.set_title(f"{activation}, 64 units in each layer")
     axes[0].get_legend().remove()
     return axes[0].figure
+
+
+def _through(x: Any, way: initializers.Initializer, activation: ActivationFunction, depth: int) -> list[Any]:
+    """The outputs of layers as wide as their inputs, with weights as they are drawn first."""
+    found = []
+    for i in range(depth):
+        kernel = way.draw(initializers.Draws(seed=0, layer=i, parameter=0), (x.shape[1], x.shape[1]))
+        z, _ = affine(np, x, kernel, None)
+        x = activation.value(np, z, *activation.constants)
+        found.append(x)
+    return found
 
 
 def exploding() -> Any:

@@ -101,7 +101,7 @@ def chain() -> Any:
     found = computation_graph(model, x, y)
     weight = "w1[1,1]"
     after, below = _reached(found, weight, forward=True), _reached(found, found.result, forward=False)
-    ax = _of_graph(found, lambda name: name in after & below, {}, across=4.6, up=3.0)
+    ax = _of_graph(found, lambda name: name in after & below, {}, across=3.7, up=2.8)
     total = found[weight].derivative
     ax.set_title(f"d{found.result}/d{weight}: both ways together give {total:.9f}")
     return ax.figure
@@ -160,13 +160,13 @@ def forward_backward() -> Any:
         forward.append((name, stage.y))
         own = tuple(f"|d{k[0].upper().replace('K', 'W')}{stage.part.number + 1}| = {_norm(g)}" for k, g in stage.gradients.items())
         backward.append((f"d{name}", (f"{_shape(stage.dy)}  |·| = {_norm(stage.dy)}", *own)))
-    boxes = [Box(n, 4.6 * i, 0.0, (_shape(a), f"norm {_norm(a)}")) for i, (n, a) in enumerate(forward)]
-    boxes.append(Box("loss", 4.6 * len(forward), 0.0, (f"{float(taken.values['loss']):.6f}",)))
+    boxes = [Box(n, 3.7 * i, 0.0, (_shape(a), f"norm {_norm(a)}")) for i, (n, a) in enumerate(forward)]
+    boxes.append(Box("loss", 3.7 * len(forward), 0.0, (f"{float(taken.values['loss']):.6f}",)))
     top, arrows = len(boxes), [Arrow(i, i + 1) for i in range(len(forward))]
-    boxes += [Box(n, 4.6 * (i + 1), -3.2, tuple(lines), True) for i, (n, lines) in enumerate(backward[1:])]
+    boxes += [Box(n, 3.7 * (i + 1), -3.2, tuple(lines), True) for i, (n, lines) in enumerate(backward[1:])]
     arrows += [Arrow(top - 1, len(boxes) - 1, backward=True)]
     arrows += [Arrow(i + 1, i, backward=True) for i in range(top, len(boxes) - 1)]
-    return plots.flow(boxes, arrows, unit=0.5).figure
+    return plots.flow(boxes, arrows, unit=0.56).figure
 
 
 def _shape(array: Any) -> str:

@@ -59,7 +59,7 @@ def rate_laws(laws: Mapping[str, Schedule], steps: int, ax: Axes | None = None) 
     if not laws or steps < 2:
         raise ConfigError(f"rate_laws: needs one law and 2 steps at least; got {len(laws)} and {steps}")
     ax = style.new_axes(6.6, 4.0)[0] if ax is None else ax
-    colours, dashes = style.palette(style.is_dark(ax)), ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 2, 1, 2)))
+    colours, dashes = style.lines(ax), ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 2, 1, 2)))
     for i, (name, law) in enumerate(laws.items()):
         rates = [law(t) for t in range(steps)]
         ax.plot(range(steps), rates, label=name, color=colours[i % 7], linestyle=dashes[i % 4], drawstyle="steps-post")
@@ -95,7 +95,7 @@ def line_descent(
     ax.plot(seen, height(seen), color=second, linewidth=1.0, zorder=2)
     ax.scatter(seen, height(seen), c=tints, s=26, zorder=3)
     if len(seen):
-        ax.annotate("start", (seen[0], height(seen[0])), xytext=(0, 9), textcoords="offset points", ha="center")
+        ax.annotate("start", (seen[0], height(seen[0])), xytext=(-7, -2), textcoords="offset points", ha="right")
     if last < len(points):
         side, where = ("left", 0.02) if points[last] < low else ("right", 0.98)
         ax.annotate(f"leaves to the {side}", (where, 0.04), xycoords="axes fraction", ha=side, color=style.ink(ax))

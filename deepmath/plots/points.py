@@ -35,7 +35,7 @@ def fits(x: Any, y: Any, found: Mapping[str, Any], ax: Axes | None = None) -> Ax
     """A function y over x, both [points], and what models make of it, [points] by name."""
     x = np.asarray(x, np.float64).ravel()
     ax = style.new_axes(6.4, 3.8)[0] if ax is None else ax
-    colours, dashes = style.palette(style.is_dark(ax)), ((0, (1, 1)), (0, (4, 1.5)), (0, (4, 1.5, 1, 1.5)), "-")
+    colours, dashes = style.lines(ax), ((0, (1, 1)), (0, (4, 1.5)), (0, (4, 1.5, 1, 1.5)), "-")
     ax.plot(x, np.ravel(y), color=style.mix(style.ink(ax), ax.get_facecolor(), 0.3), linewidth=5, label="function")
     for i, (name, line) in enumerate(found.items()):
         ax.plot(x, np.ravel(line), color=colours[i % 7], linestyle=dashes[i % 4], label=name)

@@ -62,14 +62,17 @@ def depth(outputs: Mapping[str, Sequence[Any]], ax: Axes | None = None, what: st
     """
     if not outputs:
         raise ConfigError("depth: outputs must map names to the arrays of their layers; got none")
+    from matplotlib.ticker import MaxNLocator
+
     ax = style.new_axes(6.2, 4.0)[0] if ax is None else ax
-    colours = style.palette(style.is_dark(ax))
+    colours = style.lines(ax)
     for i, (name, layers) in enumerate(outputs.items()):
         sizes = np.array([np.sqrt(np.mean(np.square(np.asarray(a, np.float64)))) for a in layers])
         shown = np.where(sizes > 0.0, sizes, np.nan)
         label = f"{name} (all zero)" if np.isnan(shown).all() else name
         ax.plot(np.arange(1, len(sizes) + 1), shown, color=colours[i % 7], label=label, marker="osD^vPX"[i % 7], ms=4)
     ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     ax.set_xlabel("layer")
     ax.set_ylabel(f"root mean square of the {what}")
     ax.grid(axis="y")

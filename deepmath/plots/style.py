@@ -125,6 +125,12 @@ def ink(ax: Axes) -> str:
     return _INK[is_dark(ax)]
 
 
+def lines(ax: Axes) -> list[str]:
+    """Colours of lines, in the order of use: the palette without the one that is weak on this paper, and ink."""
+    colours = palette(is_dark(ax))
+    return [*colours[:5], ink(ax), colours[5]]
+
+
 def faint(ax: Axes) -> str:
     """The colour of lines that should stay in the background."""
     return _FAINT[is_dark(ax)]

@@ -64,8 +64,8 @@ def contours(
         raise ConfigError("contours: height must be finite in the range; choose a smaller one")
     low, high = float(z.min()), float(z.max())
     spaced = low + (high - low) * np.linspace(0.0, 1.0, levels + 1)[1:] ** 2
-    base = style.palette(style.is_dark(ax))[0]
-    tints = [style.mix(base, ax.get_facecolor(), 0.85 - 0.7 * i / len(spaced)) for i in range(len(spaced))]
+    # Grey, so that every colour is left for paths.
+    tints = [style.mix(style.ink(ax), ax.get_facecolor(), 0.55 - 0.4 * i / len(spaced)) for i in range(len(spaced))]
     if high > low:
         ax.contour(across, up, z, levels=spaced, colors=tints, linewidths=1.0, zorder=0)
     ax.set_xlim(*x)
@@ -76,13 +76,12 @@ def contours(
 def paths(found: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     """Paths [points, 2] by name over what the axes show, each with its own colour, marker and line; dots end them."""
     ax = style.new_axes(5.4, 4.6)[0] if ax is None else ax
-    colours, dashes = style.palette(style.is_dark(ax)), ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5)))
-    # The first colour draws contours. Wide lines lie below narrow ones, so that paths on one line all show.
+    colours, dashes = style.lines(ax), ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5)))
     for i, (name, path) in enumerate(found.items()):
         points = np.asarray(path, np.float64)
         if points.ndim != 2 or points.shape[1] != 2:
             raise ConfigError(f"paths: '{name}' must be [points, 2]; got shape {points.shape}")
-        colour = colours[1 + i % 6]
+        colour = colours[i % 7]
         ax.plot(points[:, 0], points[:, 1], color=colour, linestyle=dashes[i % 4], linewidth=1.8, label=name, zorder=2)
         ax.plot(*points[-1], marker="osD^vP"[i % 6], color=colour, markersize=6, zorder=3)
     starts = {tuple(np.asarray(path)[0]) for path in found.values()}
@@ -117,6 +116,7 @@ def hill(
         axis.pane.set_facecolor(ax.get_facecolor())
         axis.pane.set_edgecolor(style.faint(ax))
         axis._axinfo["grid"]["color"] = style.faint(ax)
+    ax.view_init(elev=42, azim=-60)
     if found:
         ax.legend(loc="upper left")
     return ax
