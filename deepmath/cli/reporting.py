@@ -15,6 +15,7 @@ from deepmath.callbacks import Callback
 from deepmath.cli import processor, tables
 from deepmath.cli.network import network_line, plan_line
 from deepmath.cli.screen import count
+from deepmath.cli.settings import FITTED
 from deepmath.report import ClassView, NumberView, PlaneView, Recorder, Report, View, page
 from deepmath.storage import write_whole
 
@@ -37,7 +38,8 @@ def recorder(job: Job) -> Callback:
 def write(job: Job, watched: Callback, history: History, results: list[tuple[str, str]], path: Path) -> Path:
     """Write the page of a run that `recorder` has watched; OSError where the folder can't be written."""
     assert isinstance(watched, Recorder)
-    config = job.folder.config.read_text(encoding="utf-8")
+    # What was found in the data is no part of the recipe, and long.
+    config = job.folder.config.read_text(encoding="utf-8").partition(f"\n[{FITTED}]")[0]
     rows = "the training rows" if not len(job.parts.test) else "the test rows"
     notes = [f"Pictures by epoch show {count(len(watched.view.X), 'row')} of {rows}."]
     report = Report(
@@ -68,6 +70,7 @@ def _settings(job: Job) -> list[tuple[str, str]]:
     kind = f"{len(job.task.classes)} classes" if job.task.classes else "a number to predict"
     told = [
         ("data", f"{job.source.name}: {count(len(job.source.X), 'row')}, {count(features, 'feature')}, {kind}"),
+        ("digest of the data", job.fitted.digest),
         ("network", network_line(job.settings, job.task, features, parameters)),
     ]
     chosen = {n: v for n, v in asdict(job.settings).items() if v is not None and n not in ("data", "hidden")}

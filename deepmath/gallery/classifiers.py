@@ -19,7 +19,7 @@ EPOCHS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 
 
 def data() -> Any:
     """Article 1's circles."""
-    ax = plots.scatter(*datasets.circles(), title="circles: 1,000 points, noise 0.1, factor 0.2")
+    ax = plots.scatter(*datasets.circles(), title="circles: noise 0.1, factor 0.2")
     return ax.figure
 
 

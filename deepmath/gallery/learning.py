@@ -32,8 +32,8 @@ def approximation() -> Any:
         found = {}
         for width in (1, 4, 16):
             model = chain((1, width, 1), "tanh", "linear", kernel_initializer=SPREAD, bias_initializer=SPREAD)
-            model.compile("lbfgs", "mse")
-            model.fit(x[:, None], y, epochs=100, batch_size="full", **SETTINGS)
+            model.compile(Adam(0.03), "mse")
+            model.fit(x[:, None], y, epochs=600, batch_size="full", **SETTINGS)
             line = model.predict(x[:, None], precision="float64")[:, 0]
             found[f"{width} unit{'s' * (width > 1)}: error {np.sqrt(np.mean((line - y) ** 2)):.2g}"] = line
         plots.fits(x, y, found, ax)
@@ -65,8 +65,8 @@ def learning_curve() -> Any:
         for seed in range(3):
             X, y = datasets.moons(n=size, noise=0.25, seed=seed)
             model = chain((2, 12, 1), "tanh", seed=seed)
-            model.compile(Adam(0.02), "binary_crossentropy")
-            model.fit(X, y, epochs=300, batch_size="full", **SETTINGS)
+            model.compile(Adam(0.03), "binary_crossentropy")
+            model.fit(X, y, epochs=150, batch_size="full", **SETTINGS)
             pairs.append([model.evaluate(X, y)["loss"], model.evaluate(X_val, y_val)["loss"]])
         training.append([p[0] for p in pairs])
         validation.append([p[1] for p in pairs])

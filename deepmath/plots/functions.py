@@ -98,7 +98,7 @@ def line_descent(
         ax.annotate("start", (seen[0], height(seen[0])), xytext=(-7, -2), textcoords="offset points", ha="right")
     if last < len(points):
         side, where = ("left", 0.02) if points[last] < low else ("right", 0.98)
-        ax.annotate(f"leaves to the {side}", (where, 0.04), xycoords="axes fraction", ha=side, color=style.ink(ax))
+        ax.annotate(f"leaves to\nthe {side}", (where, 0.04), xycoords="axes fraction", ha=side, color=style.ink(ax))
     ax.set_title(title)
     ax.set_xlim(low, high)
     ax.set_xlabel("x")
