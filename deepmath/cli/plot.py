@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from deepmath import gallery
@@ -26,7 +24,7 @@ def plot(name: str | None, out: str | None, theme: str, listed: bool) -> None:
     if name is None:
         raise ConfigError("plot: NAME is missing; 'deepmath plot --list' names the pictures")
     picture = gallery.get(name)
-    target = Path(out or f"{name}.{'gif' if picture.moving else 'png'}")
+    target = picture.target(out or f"{name}.{'gif' if picture.moving else 'png'}")
     click.echo(f"deepmath: drawing {picture.title.lower()}", err=True)
     click.echo(f"deepmath: wrote {gallery.write(name, target, theme == 'dark')}", err=True)
 

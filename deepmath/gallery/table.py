@@ -35,6 +35,13 @@ class Picture:
         else:
             yield self.draw()
 
+    def target(self, path: str | os.PathLike[str]) -> Path:
+        """The path of a file for this picture; ConfigError where it has another ending."""
+        endings = (".gif", ".mp4") if self.moving else (".png",)
+        if Path(path).suffix.lower() not in endings:
+            raise ConfigError(f"plot: the file of '{self.name}' must end in {' or '.join(endings)}; got '{path}'")
+        return Path(path)
+
 
 _ROWS = (
     Picture("activations", "Activations with their derivatives", "article 1, figure 6", explained.activations),
@@ -95,10 +102,8 @@ def write(name: str, path: str | os.PathLike[str], dark: bool = False) -> Path:
         MissingExtra: matplotlib is not installed, or for .mp4 ffmpeg.
         OSError: the folder is missing or can't be written.
     """
-    picture, target = get(name), Path(path)
-    endings = (".gif", ".mp4") if picture.moving else (".png",)
-    if target.suffix.lower() not in endings:
-        raise ConfigError(f"plot: the file of '{name}' must end in {' or '.join(endings)}; got '{target}'")
+    picture = get(name)
+    target = picture.target(path)
     with style.theme(dark):
         if picture.moving:
             return save_animation(picture.figures(), target)

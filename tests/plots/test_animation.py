@@ -20,14 +20,14 @@ def figures(count, width=2.0):
 
 
 def test_a_gif_has_the_frames_and_holds_the_last(tmp_path):
-    found = image.open(save_animation(figures(4), tmp_path / "a.gif", per_second=10, hold=1.5))
-    assert found.n_frames == 4
     waits = []
-    for i in range(4):
-        found.seek(i)
-        waits.append(found.info["duration"])
+    with image.open(save_animation(figures(4), tmp_path / "a.gif", per_second=10, hold=1.5)) as found:
+        assert found.n_frames == 4
+        assert found.info["loop"] == 0
+        for i in range(4):
+            found.seek(i)
+            waits.append(found.info["duration"])
     assert waits == [100, 100, 100, 1500]
-    assert found.info["loop"] == 0
 
 
 def program(tmp_path, body):

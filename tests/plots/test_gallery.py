@@ -19,9 +19,9 @@ NAMES = [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in
 def test_a_picture_is_drawn_in_the_colours_of_its_theme(tmp_path, name):
     picture = gallery.get(name)
     path = gallery.write(name, tmp_path / f"a.{'gif' if picture.moving else 'png'}", dark=True)
-    found = image.open(path)
-    assert getattr(found, "n_frames", 1) == (26 if picture.moving else 1)
-    pixels = found.convert("RGB")
+    with image.open(path) as found:
+        assert getattr(found, "n_frames", 1) == (26 if picture.moving else 1)
+        pixels = found.convert("RGB")
     assert all(abs(a - b) < 4 for a, b in zip(pixels.getpixel((1, 1)), (20, 24, 31), strict=True))
     assert len(pixels.getcolors(pixels.width * pixels.height)) > 20, "more than paper"
     assert picture.title

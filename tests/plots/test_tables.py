@@ -52,7 +52,7 @@ def test_histograms_hold_all_numbers():
     values = [np.random.default_rng(i).normal(size=500) for i in range(3)]
     ax = plots.histograms(values, labels=[0, 5, 10], bins=20)
     edges = np.linspace(min(v.min() for v in values), max(v.max() for v in values), 21)
-    filled = {p.get_data().baseline: p.get_data().values for p in ax.patches if p.get_fill()}
+    filled = {int(np.ravel(p.get_data().baseline)[0]): p.get_data().values for p in ax.patches if p.get_fill()}
     for i, row in enumerate(values):
         counts = np.histogram(row, edges)[0]
         np.testing.assert_allclose(filled[i], i + 1.7 * counts / counts.max())
