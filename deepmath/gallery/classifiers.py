@@ -110,7 +110,11 @@ def roc() -> Any:
     X, y = datasets.moons(n=1200, noise=0.35)
     X_train, X_test, y_train, y_test = datasets.train_test_split(X, y, test=0.5)
     ax = None
-    for name, widths, epochs in (("2-16-16-1", (2, 16, 16, 1), 40), ("one neuron", (2, 1), 40), ("2-1, 1 epoch", (2, 1), 1)):
+    for name, widths, epochs in (
+        ("2-16-16-1", (2, 16, 16, 1), 40),
+        ("one neuron", (2, 1), 40),
+        ("2-1, 1 epoch", (2, 1), 1),
+    ):
         model = chain(widths, seed=1)
         model.compile(Adam(0.01), "binary_crossentropy")
         model.fit(X_train, y_train, epochs=epochs, **SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -87,11 +88,9 @@ def scaling() -> Any:
     cases = (("before", X, 0.1), ("after", Standardize().fit(X).apply(X), 0.4))
     for ax, (name, inputs, rate) in zip(axes, cases, strict=True):
         best = np.linalg.lstsq(inputs, y)[0]
-        path = _trained(inputs, y, best + [1.6, -2.2], rate, 12)
-        plots.contours(
-            lambda w, inputs=inputs: _mse(inputs, y, w), ax, x=(best[0] - 2.8, best[0] + 2.8),
-            y=(best[1] - 2.8, best[1] + 2.8),
-        )  # fmt: skip
+        path = _trained(inputs, y, best + np.array([1.6, -2.2]), rate, 12)
+        low, high = best - 2.8, best + 2.8
+        plots.contours(functools.partial(_mse, inputs, y), ax, x=(low[0], high[0]), y=(low[1], high[1]))
         plots.paths({f"rate {rate:g}, 12 steps": path}, ax)
         ax.legend(loc="upper left")
         ax.set_title(f"{name} scaling: loss {_mse(inputs, y, path[-1:])[0]:.3g}")

@@ -45,7 +45,8 @@ def initialization() -> Any:
     """Outputs of fifteen layers of tanh and of relu, as each initialiser leaves them."""
     X = np.random.default_rng(0).normal(size=(256, 64))
     cases: dict[str, Any] = {
-        "zeros": "zeros", "normal, 0.01": initializers.RandomNormal(0.0, 0.01), "normal, 1": initializers.RandomNormal(0.0, 1.0),
+        "zeros": "zeros", "normal, 0.01": initializers.RandomNormal(0.0, 0.01),
+        "normal, 1": initializers.RandomNormal(0.0, 1.0),
         "Xavier, 1 / n": "xavier", "Glorot, 2 / (n + m)": "glorot_normal", "He, 2 / n": "he_normal",
         "orthogonal": "orthogonal",
     }  # fmt: skip
@@ -56,7 +57,9 @@ def initialization() -> Any:
             found[name] = _through(X, initializers.get(way), activations.get(activation), 15)
         plots.depth(found, ax)
         ax.set_title(f"{activation}, 64 units in each layer")
-    axes[0].get_legend().remove()
+    legend = axes[0].get_legend()
+    assert legend is not None
+    legend.remove()  # the right one is for both
     return axes[0].figure
 
 

@@ -28,7 +28,9 @@ def approximation() -> Any:
     """One hidden layer of 1, 4 and 16 units on a sine and on a box."""
     x = np.linspace(-1.0, 1.0, 120)
     axes = style.new_axes(12.0, 3.8, 2)
-    for ax, (name, y) in zip(axes, (("sin 2πx", np.sin(2 * np.pi * x)), ("a box", np.where(np.abs(x) < 0.5, 1.0, 0.0))), strict=True):
+    for ax, (name, y) in zip(
+        axes, (("sin 2πx", np.sin(2 * np.pi * x)), ("a box", np.where(np.abs(x) < 0.5, 1.0, 0.0))), strict=True
+    ):
         found = {}
         for width in (1, 4, 16):
             model = chain((1, width, 1), "tanh", "linear", kernel_initializer=SPREAD, bias_initializer=SPREAD)

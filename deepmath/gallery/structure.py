@@ -82,17 +82,32 @@ def layer() -> Any:
     X, W, b = rng.normal(size=(4, 3)), rng.normal(size=(3, 2)), rng.normal(size=2)
     z, _ = affine(np, X, W, b)
     repeated = np.broadcast_to(b, z.shape)
-    terms = [("X", X), "·", ("W", W), "+", ("b, repeated", repeated), "=", ("Z", z), "→", ("A = sigmoid(Z)", sigmoid(np, z))]
+    terms: list[tuple[str, Any] | str] = [
+        ("X", X),
+        "·",
+        ("W", W),
+        "+",
+        ("b, repeated", repeated),
+        "=",
+        ("Z", z),
+        "→",
+        ("A = sigmoid(Z)", sigmoid(np, z)),
+    ]
     return plots.matrices(terms).figure
 
 
 def graph() -> Any:
     """Article 3's graph: values forward, derivatives backward."""
-    found = computation_graph(lambda xp, x, y, z: (x + y) * z, -2.0, 5.0, -4.0)
+    found = computation_graph(_product, -2.0, 5.0, -4.0)
     names = {v.name: v.name for v in found.vertices}
     names |= {v.name: "f = (x + y) z" for v in found.vertices if v.name == found.result}
     names |= {v.name: f"{v.formula}" for v in found.vertices if v.formula == "x + y"}
     return _of_graph(found, lambda _: True, names, across=4.6, up=2.2).figure
+
+
+def _product(_: Any, x: Any, y: Any, z: Any) -> Any:
+    """Article 3's function."""
+    return (x + y) * z
 
 
 def chain() -> Any:
@@ -158,7 +173,10 @@ def forward_backward() -> Any:
     for stage in taken.stages:
         name = f"{stage.letter.upper()}{stage.part.number + 1}"
         forward.append((name, stage.y))
-        own = tuple(f"|d{k[0].upper().replace('K', 'W')}{stage.part.number + 1}| = {_norm(g)}" for k, g in stage.gradients.items())
+        own = tuple(
+            f"|d{k[0].upper().replace('K', 'W')}{stage.part.number + 1}| = {_norm(g)}"
+            for k, g in stage.gradients.items()
+        )
         backward.append((f"d{name}", (f"{_shape(stage.dy)}  |·| = {_norm(stage.dy)}", *own)))
     boxes = [Box(n, 3.7 * i, 0.0, (_shape(a), f"norm {_norm(a)}")) for i, (n, a) in enumerate(forward)]
     boxes.append(Box("loss", 3.7 * len(forward), 0.0, (f"{float(taken.values['loss']):.6f}",)))

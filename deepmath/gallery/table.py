@@ -48,7 +48,9 @@ _ROWS = (
     Picture("all-activations", "Every activation with its derivative", "the table of activations", explained.every),
     Picture("approximation", "One hidden layer approximates a function", "article 3", learning.approximation),
     Picture("bias-variance", "Bias and variance over complexity", "article 3", learning.bias_and_variance),
-    Picture("chain", "The paths of an error back to a weight", "article 5, figure 9; article 2, figure 5", structure.chain),
+    Picture(
+        "chain", "The paths of an error back to a weight", "article 5, figure 9; article 2, figure 5", structure.chain
+    ),
     Picture("circles", "The data of article 1", "article 1, figure 1", classifiers.data),
     Picture("confusion", "Handwritten digits and what they are taken for", "article 3", classifiers.confusion),
     Picture("curves", "Loss and accuracy during training", "article 1, figure 7", learning.curves),

@@ -34,7 +34,9 @@ class Watch(Callback):
             self._look(run.epoch, self._twin)
 
 
-def chain(widths: Sequence[int], activation: str = "relu", last: str = "sigmoid", seed: int = 0, **dense: Any) -> Sequential:
+def chain(
+    widths: Sequence[int], activation: str = "relu", last: str = "sigmoid", seed: int = 0, **dense: Any
+) -> Sequential:
     """Dense layers of these widths, from the inputs to the outputs."""
     model = Sequential(seed=seed)
     for i, units in enumerate(widths[1:]):

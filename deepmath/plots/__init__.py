@@ -20,6 +20,6 @@ from deepmath.plots.tables import confusion_matrix, roc, roc_points, shares
 __all__ = [
     "Arrow", "Box", "activation", "bias_variance", "confusion_matrix", "contours", "dart_board", "decision_regions",
     "depth", "descent_path", "fits", "flow", "hill", "histograms", "history_curves", "learning_curve", "line_descent",
-    "matrices", "network", "palette", "paths", "rate_laws", "roc", "roc_points", "save", "save_animation", "scatter", "shares",
-    "theme",
+    "matrices", "network", "palette", "paths", "rate_laws", "roc", "roc_points", "save", "save_animation", "scatter",
+    "shares", "theme",
 ]  # fmt: skip

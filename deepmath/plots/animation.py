@@ -66,7 +66,9 @@ def _mp4(frames: list[Any], target: Path, per_second: int) -> None:
 
     program = which("ffmpeg")
     if program is None:
-        raise MissingExtra(f"save_animation: {target.name} needs ffmpeg, which is not on the PATH; write a .gif instead")
+        raise MissingExtra(
+            f"save_animation: {target.name} needs ffmpeg, which is not on the PATH; write a .gif instead"
+        )
     height, width, _ = frames[0].shape
     command = [program, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
     command += ["-r", str(per_second), "-i", "-", "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(target)]

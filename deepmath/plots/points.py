@@ -46,7 +46,9 @@ def fits(x: Any, y: Any, found: Mapping[str, Any], ax: Axes | None = None) -> Ax
     return ax
 
 
-def learning_curve(sizes: Sequence[int], training: Any, validation: Any, ax: Axes | None = None, what: str = "loss") -> Axes:
+def learning_curve(
+    sizes: Sequence[int], training: Any, validation: Any, ax: Axes | None = None, what: str = "loss"
+) -> Axes:
     """A loss over the number of training rows, in training and in validation; [sizes, runs] also shows the spread."""
     ax = style.new_axes(5.2, 3.6)[0] if ax is None else ax
     colours = style.palette(style.is_dark(ax))

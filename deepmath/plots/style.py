@@ -95,9 +95,7 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def new_axes(
-    width: float, height: float, panels: int = 1, projection: str | None = None, rows: int = 1
-) -> list[Axes]:
+def new_axes(width: float, height: float, panels: int = 1, projection: str | None = None, rows: int = 1) -> list[Axes]:
     """The axes of a new figure of so many inches, `panels` side by side in each row, on a canvas without a display."""
     _matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg

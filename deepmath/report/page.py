@@ -140,7 +140,16 @@ def _scrubber(report: Report) -> str:
     )
 
 
-HEADS = ("layer", "weights: mean ± deviation", "weights", "outputs: mean ± deviation", "outputs", "zeros", "idle units", "gradient")
+HEADS = (
+    "layer",
+    "weights: mean ± deviation",
+    "weights",
+    "outputs: mean ± deviation",
+    "outputs",
+    "zeros",
+    "idle units",
+    "gradient",
+)
 
 
 def _layers(names: Sequence[str], frame: Frame) -> str:
@@ -153,8 +162,8 @@ def _layers(names: Sequence[str], frame: Frame) -> str:
     return (
         '<h3 id="layers-title">Layers at this epoch</h3><div class="scroll" role="region" tabindex="0" '
         f'aria-labelledby="layers-title"><table id="layers"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-        "</div><p class=\"small\">Outputs are those of the rows shown, at most 256. An idle unit is 0 for every one of them; "
-        "the gradient is the norm of the next step's.</p>"
+        '</div><p class="small">Outputs are those of the rows shown, at most 256. An idle unit is 0 for every one '
+        "of them; the gradient is the norm of the next step's.</p>"
     )
 
 
@@ -184,7 +193,9 @@ def _reproduce(report: Report) -> str:
     commands = "\n".join(html.escape(c) for c in report.commands)
     config = html.escape(report.config)
     kept = (
-        f'<p>with this config.toml:</p><pre tabindex="0" aria-label="config.toml">{config}</pre>' if report.config else ""
+        f'<p>with this config.toml:</p><pre tabindex="0" aria-label="config.toml">{config}</pre>'
+        if report.config
+        else ""
     )
     return f'<pre tabindex="0" aria-label="Commands">{commands}</pre>{kept}'
 

@@ -120,8 +120,8 @@ class Recorder(Callback):
         found = []
         with np.errstate(over="ignore", under="ignore"):
             for i, layer in enumerate(self.model.layers):
-                own = [_own(values, f"{kind}.{i}.") for kind in ("params", "state")]
-                x, _, _ = layer.apply(np, *own, x, _bits, training=False)
+                params, state = (_own(values, f"{kind}.{i}.") for kind in ("params", "state"))
+                x, _, _ = layer.apply(np, params, state, x, _bits, training=False)
                 found.append(x)
         return found
 

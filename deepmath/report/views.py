@@ -102,7 +102,7 @@ class PlaneView(View):
 
 @dataclass(frozen=True)
 class NumberView(View):
-    """Predicted against true numbers for rows X [rows, features], y [rows]; `size` and `origin` give the target's unit."""
+    """Predicted against true numbers for rows X [rows, features], y [rows]; the target is y * size + origin."""
 
     X: Any
     y: Any

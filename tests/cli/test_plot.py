@@ -31,4 +31,6 @@ def test_what_is_wrong_is_told_in_a_line(failing):
     assert code == 2
     assert "'rate'" in line
     assert "rates" in line
-    assert failing("plot", "circles", "--out", "a.gif")[1] == "plot: the file of 'circles' must end in .png; got 'a.gif'"
+    assert (
+        failing("plot", "circles", "--out", "a.gif")[1] == "plot: the file of 'circles' must end in .png; got 'a.gif'"
+    )

@@ -5,7 +5,8 @@ import stat
 import pytest
 
 pytest.importorskip("matplotlib")
-image = pytest.importorskip("PIL.Image")
+
+from PIL import Image as image
 
 from deepmath.errors import ConfigError, MissingExtra
 from deepmath.plots import animation, save_animation

@@ -5,13 +5,22 @@ import itertools
 import pytest
 
 pytest.importorskip("matplotlib")
-image = pytest.importorskip("PIL.Image")
+
+from PIL import Image as image
 
 from deepmath import gallery
 from deepmath.errors import ConfigError
 from deepmath.plots import theme
 
-LONG = {"all-activations", "approximation", "initialization", "learning-curve", "training", "histograms", "loss-surface"}
+LONG = {
+    "all-activations",
+    "approximation",
+    "initialization",
+    "learning-curve",
+    "training",
+    "histograms",
+    "loss-surface",
+}
 NAMES = [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in gallery.names()]
 
 
@@ -32,13 +41,15 @@ def texts(name):
     """What stands in a picture."""
     with theme():
         figure = next(gallery.get(name).figures())
-    return [t.get_text() for ax in figure.axes for t in (*ax.texts, ax.title, *ax.get_xticklabels(), ax.yaxis.label)] + [
-        ax.get_title(loc="left") for ax in figure.axes
-    ]
+    return [
+        t.get_text() for ax in figure.axes for t in (*ax.texts, ax.title, *ax.get_xticklabels(), ax.yaxis.label)
+    ] + [ax.get_title(loc="left") for ax in figure.axes]
 
 
 def test_article_5s_step_shows_its_weights_and_values():
-    assert {"0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.4", "0.595", "0.599", "0.702", "0.715"} <= set(texts("step"))
+    assert {"0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.4", "0.595", "0.599", "0.702", "0.715"} <= set(
+        texts("step")
+    )
 
 
 def test_article_5s_error_comes_back_on_two_ways():

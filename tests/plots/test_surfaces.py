@@ -49,13 +49,17 @@ def test_paths_stand_where_they_were_walked():
 
 
 @pytest.mark.parametrize(("call", "text"), [
-    (lambda: contours(lambda w: w[:, 0], x=(1, 1), y=(0, 1)), "contours: x and y must be ranges (low, high); got (1, 1) and (0, 1)"),
-    (lambda: contours(lambda w: np.log(w[:, 0]), x=(0.0, 1), y=(0, 1)), "contours: height must be finite in the range; choose a smaller one"),
+    (lambda: contours(lambda w: w[:, 0], x=(1, 1), y=(0, 1)),
+     "contours: x and y must be ranges (low, high); got (1, 1) and (0, 1)"),
+    (lambda: contours(lambda w: np.log(w[:, 0]), x=(0.0, 1), y=(0, 1)),
+     "contours: height must be finite in the range; choose a smaller one"),
     (lambda: paths({"a": [1.0, 2.0]}), "paths: 'a' must be [points, 2]; got shape (2,)"),
-    (lambda: activation("softmax"), "activation: 'softmax' works along rows; choose one of a single number, such as tanh"),
+    (lambda: activation("softmax"),
+     "activation: 'softmax' works along rows; choose one of a single number, such as tanh"),
     (lambda: activation("relu", low=1.0, high=1.0), "activation: low must be below high; got 1 and 1"),
     (lambda: rate_laws({}, 10), "rate_laws: needs one law and 2 steps at least; got 0 and 10"),
-    (lambda: line_descent(np.square, [], low=0, high=1), "line_descent: needs a point and low < high; got 0 points, 0 and 1"),
+    (lambda: line_descent(np.square, [], low=0, high=1),
+     "line_descent: needs a point and low < high; got 0 points, 0 and 1"),
 ])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_what_cannot_be_drawn_is_told(call, text):

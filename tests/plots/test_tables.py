@@ -72,9 +72,12 @@ def test_the_size_of_signals_over_depth():
 
 
 @pytest.mark.parametrize(("call", "text"), [
-    (lambda: plots.confusion_matrix([[1, 2]]), "confusion_matrix: matrix must be [classes, classes], each >= 0; got shape (1, 2)"),
-    (lambda: plots.confusion_matrix([[1]], names=["a", "b"]), "confusion_matrix: names must be 1, one for each class; got 2"),
-    (lambda: plots.roc([0.1, 0.2], [1, 1]), "roc: needs scores p [rows] and labels d [rows] with both 0 and 1 among them"),
+    (lambda: plots.confusion_matrix([[1, 2]]),
+     "confusion_matrix: matrix must be [classes, classes], each >= 0; got shape (1, 2)"),
+    (lambda: plots.confusion_matrix([[1]], names=["a", "b"]),
+     "confusion_matrix: names must be 1, one for each class; got 2"),
+    (lambda: plots.roc([0.1, 0.2], [1, 1]),
+     "roc: needs scores p [rows] and labels d [rows] with both 0 and 1 among them"),
     (lambda: plots.shares([0.1], [0, 1]), "shares: p and target must have the same classes; got 1 and 2"),
     (lambda: plots.network([np.ones((2, 3)), np.ones((2, 1))]),
      "network: each kernel's inputs must be the units before; got [(2, 3), (2, 1)]"),

@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from report.conftest import reported
+from reported import reported
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
 PROGRAM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

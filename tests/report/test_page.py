@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from report.conftest import Parsed, recorded, reported
+from reported import Parsed, recorded, reported
 
 from deepmath.report import Finding, Report, page
 from deepmath.report.charts import line_chart
@@ -86,8 +86,7 @@ def test_a_training_that_was_not_recorded_has_a_page():
 
 
 def points(chart):
-    path = re.search(r'<path class="line s0" d="([^"]*)"', chart).group(1)
-    return path
+    return re.search(r'<path class="line s0" d="([^"]*)"', chart).group(1)
 
 
 def test_a_chart_leaves_gaps_where_there_are_no_numbers():

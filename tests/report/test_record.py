@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 import pytest
-from report.conftest import model_for, recorded
+from reported import model_for, recorded
 
 from deepmath import BatchNormalization, Dense, Dropout, Sequential, datasets, metrics
 from deepmath.report import PlaneView, Recorder
@@ -16,7 +16,9 @@ def test_a_training_has_the_same_bits_with_and_without():
     X, y = datasets.circles(n=100)
     found = []
     for watched in (False, True):
-        model = Sequential([Dense(4, "relu", input_dim=2), BatchNormalization(), Dropout(0.2), Dense(1, "sigmoid")], seed=3)
+        model = Sequential(
+            [Dense(4, "relu", input_dim=2), BatchNormalization(), Dropout(0.2), Dense(1, "sigmoid")], seed=3
+        )
         model.compile("adam", "binary_crossentropy")
         callbacks = [Recorder(model, PlaneView(X, y, ["a", "b"]))] if watched else []
         history = model.fit(X, y, epochs=4, batch_size=16, callbacks=callbacks, verbose=0)
