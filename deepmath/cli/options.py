@@ -74,6 +74,15 @@ batch_norm = click.option(
 )
 
 
+INSIDE = "in the folder of the run"
+"""What `--report` holds when it is given without a file."""
+
+report = click.option(
+    "--report", metavar="[FILE]", is_flag=False, flag_value=INSIDE,
+    help="Write a page on the training: curves, pictures by epoch, layers, machine.  [file: OUT/report.html]",
+)  # fmt: skip
+
+
 def settings(command: F) -> F:
     """All options that are settings; flags and lists among them too."""
     for group in reversed(GROUPS.values()):

@@ -14,7 +14,7 @@ import numpy as np
 from deepmath import plots
 from deepmath.backend import load_backend
 from deepmath.callbacks import Callback, Checkpoint
-from deepmath.cli import options, preparation, tables
+from deepmath.cli import options, preparation, reporting, tables
 from deepmath.cli.folder import Folder, new_folder
 from deepmath.cli.network import network, network_line, plan_line
 from deepmath.cli.preparation import Fitted, Parts, Task
@@ -59,8 +59,12 @@ class Job:
 @click.option("--config", metavar="FILE", help="TOML file of settings; options on the command line win over it.")
 @click.option("--out", metavar="DIR", help="Folder for the results.  [default: runs/<data>-<time>]")
 @click.option("--resume", metavar="DIR", help="Go on with the run in this folder, with its settings.")
+@options.report
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
-def train(data: str | None, config: str | None, out: str | None, resume: str | None, quiet: bool, **given: Any) -> None:
+def train(
+    data: str | None, config: str | None, out: str | None, resume: str | None, report: str | None, quiet: bool,
+    **given: Any,
+) -> None:  # fmt: skip
     """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a .csv or .npz path.
 
     The folder of the run gets the model, the history, the settings as config.toml (which repeats the run), and
@@ -76,7 +80,7 @@ def train(data: str | None, config: str | None, out: str | None, resume: str | N
         logger.info("there is no checkpoint in %s; training begins anew", resume)
     if not quiet:
         _introduce(job)
-    _run(job, resume, quiet)
+    _run(job, resume, quiet, report)
 
 
 def _job(settings: Settings, out: str | None, resume: str | None) -> Job:
@@ -126,11 +130,12 @@ def _introduce(job: Job) -> None:
     )
 
 
-def _run(job: Job, resume: str | None, quiet: bool) -> None:
+def _run(job: Job, resume: str | None, quiet: bool, report: str | None) -> None:
     s, watch = job.settings, Watch()
     X, y = job.rows(job.parts.train)
     job.folder.write_config(s, job.fitted)
-    callbacks: list[Callback] = [watch, _checkpoints(job)]
+    seen = [] if report is None else [reporting.recorder(job)]
+    callbacks: list[Callback] = [watch, _checkpoints(job), *seen]
     try:
         # What overflows is reported once, by the loop, with the step at which it happened.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -159,9 +164,14 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
         )
         click.get_current_context().exit(TERMINATED if isinstance(asked, Terminated) else INTERRUPTED)
     pictures = _save(job, watch)
+    measured = results(job)
+    files = [job.folder.model.name, "history.csv", job.folder.config.name, *pictures]
+    lines = [*measured, ("saved", f"{job.folder.path}: {', '.join(files)}")]
+    for recorder in seen:
+        path = job.folder.path / "report.html" if report == options.INSIDE else Path(str(report))
+        lines.append(("report", str(reporting.write(job, recorder, watch.history, measured, path))))
     if not quiet:
-        files = [job.folder.model.name, "history.csv", job.folder.config.name, *pictures]
-        show([*results(job), ("saved", f"{job.folder.path}: {', '.join(files)}")])
+        show(lines)
 
 
 def _checkpoints(job: Job) -> Checkpoint:

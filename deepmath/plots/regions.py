@@ -67,7 +67,7 @@ def decision_regions(
 
     ax = style.new_axes(6.6, 5.0)[0] if ax is None else ax
     _draw_regions(ax, across, up, margins)
-    _draw_points(ax, points, labels, classes)
+    draw_points(ax, points, labels, classes)
     ax.set_xlim(across[0], across[-1])
     ax.set_ylim(up[0], up[-1])
     ax.set_xlabel(ax.get_xlabel() or "$x_1$")
@@ -143,7 +143,8 @@ def _draw_regions(ax: Axes, across: Any, up: Any, margins: Any) -> None:
             ax.contour(across, up, margins[..., k], levels=[0.0], colors=[style.ink(ax)], linewidths=1.4, zorder=1)
 
 
-def _draw_points(ax: Axes, points: Any, labels: Any, classes: int) -> None:
+def draw_points(ax: Axes, points: Any, labels: Any, classes: int) -> None:
+    """Points [rows, 2], with a colour and a marker for each class."""
     size = float(np.clip(9000.0 / len(points), 12.0, 60.0))
     for k in range(classes):
         chosen = points[labels == k]

@@ -95,8 +95,8 @@ def save(fig: Figure, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def new_axes(width: float, height: float, panels: int = 1) -> list[Axes]:
-    """The axes of a new figure of so many inches, side by side, on a canvas that needs no display."""
+def new_axes(width: float, height: float, panels: int = 1, projection: str | None = None, rows: int = 1) -> list[Axes]:
+    """The axes of a new figure of so many inches, `panels` side by side in each row, on a canvas without a display."""
     _matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def new_axes(width: float, height: float, panels: int = 1) -> list[Axes]:
 
     fig = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.04))
     FigureCanvasAgg(fig)
-    return [fig.add_subplot(1, panels, i + 1) for i in range(panels)]
+    return [fig.add_subplot(rows, panels, i + 1, projection=projection) for i in range(rows * panels)]
 
 
 def is_dark(ax: Axes) -> bool:
@@ -121,6 +121,17 @@ def mix(colour: Any, paper: Any, share: float) -> tuple[float, float, float]:
 def ink(ax: Axes) -> str:
     """The colour of lines and text that reads best on the axes' paper."""
     return _INK[is_dark(ax)]
+
+
+def lines(ax: Axes) -> list[str]:
+    """Colours of lines, in the order of use: the palette without the one that is weak on this paper, and ink."""
+    colours = palette(is_dark(ax))
+    return [*colours[:5], ink(ax), colours[5]]
+
+
+def faint(ax: Axes) -> str:
+    """The colour of lines that should stay in the background."""
+    return _FAINT[is_dark(ax)]
 
 
 def _matplotlib() -> Any:

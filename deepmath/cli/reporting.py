@@ -1,0 +1,102 @@
+"""The report of `deepmath train --report`: what the command knows of a run, as the page takes it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import deepmath
+from deepmath.callbacks import Callback
+from deepmath.cli import processor, tables
+from deepmath.cli.network import network_line, plan_line
+from deepmath.cli.screen import count
+from deepmath.cli.settings import FITTED
+from deepmath.report import ClassView, NumberView, PlaneView, Recorder, Report, View, page
+from deepmath.storage import write_whole
+
+if TYPE_CHECKING:
+    from deepmath.cli.train import Job
+    from deepmath.training.history import History
+
+ROWS = 2000
+"""The most rows whose predictions the report follows."""
+
+CLASSES = 16
+"""The most classes that regions in the plane are drawn for."""
+
+
+def recorder(job: Job) -> Callback:
+    """What watches the training for the report."""
+    return Recorder(job.model, _view(job))
+
+
+def write(job: Job, watched: Callback, history: History, results: list[tuple[str, str]], path: Path) -> Path:
+    """Write the page of a run that `recorder` has watched; OSError where the folder can't be written."""
+    assert isinstance(watched, Recorder)
+    # What was found in the data is no part of the recipe, and long.
+    config = job.folder.config.read_text(encoding="utf-8").partition(f"\n[{FITTED}]")[0]
+    rows = "the training rows" if not len(job.parts.test) else "the test rows"
+    notes = [f"Pictures by epoch show {count(len(watched.view.X), 'row')} of {rows}."]
+    report = Report(
+        f"deepmath: {job.source.name}", results, _settings(job), _machine(job), history.epoch, history.history,
+        watched.view, watched.record, ["deepmath train --config config.toml --report"], config, notes=notes,
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, page(report).encode())
+    return path
+
+
+def _view(job: Job) -> View:
+    which = (job.parts.test if len(job.parts.test) else job.parts.train)[:ROWS]
+    X = np.asarray(job.source.X[which], np.float64)
+    if job.task.classes is None:
+        unit = job.fitted.unit
+        return NumberView(X, job.fitted.targets(job.source, job.task.loss)[which], unit.size, unit.origin)
+    y = tables.codes_of(job.source, job.task.classes)[which]
+    if X.shape[1] == 2 and len(job.task.classes) <= CLASSES:
+        axes = job.source.features if job.settings.is_file else ("x1", "x2")
+        return PlaneView(X, y, job.task.classes, axes)
+    return ClassView(X, y, job.task.classes)
+
+
+def _settings(job: Job) -> list[tuple[str, str]]:
+    features = job.source.X.shape[1]
+    parameters = sum(w.size for w in job.model.get_weights())
+    kind = f"{len(job.task.classes)} classes" if job.task.classes else "a number to predict"
+    told = [
+        ("data", f"{job.source.name}: {count(len(job.source.X), 'row')}, {count(features, 'feature')}, {kind}"),
+        ("digest of the data", job.fitted.digest),
+        ("network", network_line(job.settings, job.task, features, parameters)),
+    ]
+    chosen = {n: v for n, v in asdict(job.settings).items() if v is not None and n not in ("data", "hidden")}
+    return told + [(name.replace("_", " "), _text(value)) for name, value in chosen.items() if value != ()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _machine(job: Job) -> list[tuple[str, str]]:
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("numpy", "numba") if _is_there(n))
+    return [
+        ("processor", f"{processor.name()}, {count(processor.usable_cores(), 'core')} usable"),
+        ("system", platform.platform()),
+        ("versions", f"deepmath {deepmath.__version__}, Python {platform.python_version()}, {versions}"),
+        ("backend", f"{job.settings.backend}, {job.settings.device or 'cpu'}, {job.settings.precision}"),
+        ("plan", plan_line(job.model.plan(**job.where))),
+    ]
+
+
+def _is_there(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

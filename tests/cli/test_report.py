@@ -1,0 +1,49 @@
+"""`deepmath train --report`."""
+
+import json
+import re
+
+import pytest
+
+
+def data_of(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text).group(1))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "epochs"), [("circles", "plane", 2), ("xor", "plane", 3), ("houses", "numbers", 2)]
+)
+def test_the_report_lies_in_the_folder_of_the_run(good, tmp_path, data, kind, epochs):
+    said = good("train", data, "--epochs", epochs, "--out", "run", "--report")
+    path = tmp_path / "run" / "report.html"
+    assert said.splitlines()[-1].split() == ["report", "run/report.html"]
+    text = path.read_text(encoding="utf-8")
+    found = data_of(text)
+    assert found["kind"] == kind
+    assert [f["epoch"] for f in found["frames"]] == list(range(epochs + 1))
+    assert "samples/s" in text
+    assert f"data = &quot;{data}&quot;" in text
+    assert "[fitted]" not in text
+
+
+def test_the_report_goes_where_it_is_told(good, tmp_path, flowers):
+    said = good("train", flowers, "--epochs", 1, "--out", "run", "--report", "pages/flowers.html", "--quiet")
+    assert said == ""
+    found = data_of((tmp_path / "pages" / "flowers.html").read_text(encoding="utf-8"))
+    assert found["fixed"]["names"] == ["iris", "lily", "rose"]
+    assert found["fixed"]["axes"] == ["width", "height"]
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_the_report_of_the_second_part_of_a_run(good, tmp_path):
+    good("train", "circles", "--epochs", 2, "--out", "run", "--quiet")
+    good("train", "--resume", "run", "--epochs", 4, "--report", "--quiet")
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert [f["epoch"] for f in data_of(text)["frames"]] == [2, 3, 4]
+
+
+def test_a_run_of_many_classes_shows_what_they_are_taken_for(good, tmp_path):
+    good("train", "digits", "--epochs", 1, "--hidden", "8", "--out", "run", "--report", "--quiet")
+    found = data_of((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert found["kind"] == "confusion"
+    assert sum(map(sum, found["frames"][-1]["view"])) == 359
