@@ -5,7 +5,10 @@
 """
 
 from deepmath.study.check import GradientCheck, gradcheck
+from deepmath.study.diagnosis import diagnose
 from deepmath.study.explain import Explanation, explain_step
+from deepmath.study.findings import Diagnosis
 from deepmath.study.graphs import ComputationGraph, computation_graph
+from deepmath.study.thresholds import THRESHOLDS
 
 __all__ = ["ComputationGraph", "Explanation", "GradientCheck", "computation_graph", "explain_step", "gradcheck"]
