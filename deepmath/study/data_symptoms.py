@@ -18,6 +18,13 @@ NEIGHBOURS = 10
 AGREEING = 1
 """With so many of them or fewer on its side, a label is suspect."""
 
+TORN, PER_TORN = (3, 7), 0.25
+"""Rows with so many neighbours on their side lie where classes overlap, and each of them excuses so many suspects.
+
+Where the share of a class falls evenly from 1 to 0, there are 0.1 suspects to a torn row: 2 (B(2, 11) + 10 B(3, 10))
+to 5/11. Wrong labels lie anywhere, with no torn rows about them.
+"""
+
 NAMED = 20
 """At most so many suspect rows are named."""
 
@@ -77,12 +84,13 @@ def class_imbalance(patient: Patient, limits: Limits) -> Iterator[Finding]:
 
 
 def suspect_labels(patient: Patient, limits: Limits) -> Iterator[Finding]:
-    """Rows whose label hardly any of their nearest neighbours has."""
+    """Rows whose label hardly any of their nearest neighbours has, beyond those of classes that overlap."""
     agreeing = agreement(patient)
     if agreeing is None:
         return
     rows = patient.chosen[agreeing <= AGREEING]
-    share = len(rows) / len(agreeing)
+    torn = float(np.mean((agreeing >= TORN[0]) & (agreeing <= TORN[1])))
+    share = len(rows) / len(agreeing) - PER_TORN * torn
     if share <= limits["suspect_labels"]:
         return
     named = tuple(int(r) for r in rows[:NAMED])
@@ -91,7 +99,7 @@ def suspect_labels(patient: Patient, limits: Limits) -> Iterator[Finding]:
         f"neighbours has; the first are rows {', '.join(map(str, named[:8]))}."
     )
     advice = "look at these rows, and correct or drop what is wrong; label_smoothing and early stopping bear the rest."
-    numbers = {"suspect rows": len(rows), "rows": len(agreeing), "share": share}
+    numbers = {"suspect rows": len(rows), "rows": len(agreeing), "torn rows' share": torn, "beyond overlap": share}
     limit = limits["suspect_labels"]
     yield Finding("suspect_labels", "warning", "labels", share, limit, says, advice, numbers, named)
 

@@ -85,8 +85,8 @@ THRESHOLDS = {
         "He and Garcia, Learning from Imbalanced Data (2009); King and Zeng (2001)",
     ),
     "suspect_labels": Threshold(
-        0.02,
-        "share of rows whose label at most 1 of their 10 nearest neighbours has",
+        0.015,
+        "share of rows whose label at most 1 of their 10 nearest neighbours has, less 0.25 of that with 3 to 7",
         "Wilson (1972), edited nearest neighbours; Northcutt et al. (2021), Confident Learning",
     ),
     "high_bias": Threshold(
