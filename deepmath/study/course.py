@@ -22,9 +22,6 @@ from deepmath.study.trials import FACTORS, STEPS, Trial, trial
 
 Curves = Mapping[str, Sequence[float]]
 
-RISE = 0.05
-"""A rise of the validation loss below this share of chance is no reason to stop."""
-
 BIAS_ADVICE = "a larger network, longer training, or another architecture; less regularisation."
 VARIANCE_ADVICE = "more data; regularisation (L2), dropout, early stopping; or another architecture."
 
@@ -101,7 +98,7 @@ def early_stopping(patient: Patient, limits: Limits, curves: Curves) -> Iterator
     last = float(np.median(values[-max(1, len(values) // 10) :]))
     lowest = float(values[best])
     lost = last / lowest - 1.0 if lowest > 0.0 else 0.0
-    if not (lost > limits["early_stopping"] and last - lowest > RISE * patient.chance):
+    if not (lost > limits["early_stopping"] and last - lowest > limits["rise"] * patient.chance):
         return
     says = (
         f"the validation loss was lowest, {lowest:.4g}, after epoch {best + 1} of {len(values)}, and ended at "

@@ -25,12 +25,12 @@ class Threshold(NamedTuple):
 
 THRESHOLDS = {
     "initial_loss": Threshold(
-        3.0,
+        2.5,
         "loss at the first weights, in units of that of equal chances (ln C for cross-entropy)",
         "A. Karpathy, A Recipe for Training Neural Networks (2019): verify the loss at initialisation",
     ),
     "dead_relu": Threshold(
-        0.6,
+        0.7,
         "share of a ReLU layer's units that give 0 for every row",
         "Stanford CS231n, notes 1: as much as 40 % of a network can be dead; Lu et al. (2019), Dying ReLU",
     ),
@@ -40,12 +40,12 @@ THRESHOLDS = {
         "Glorot and Bengio (2010), section 3; LeCun et al., Efficient BackProp (1998), section 4.4",
     ),
     "vanishing_gradient": Threshold(
-        300.0,
+        100.0,
         "RMS derivative of the loss by the last layer's sums over that by the first layer's",
         "article 3: 0.5^(L-1); Glorot and Bengio (2010), section 4.2; Pascanu et al. (2013), section 2.1",
     ),
     "exploding_gradient": Threshold(
-        300.0,
+        100.0,
         "RMS derivative of the loss by the first layer's sums over that by the last layer's",
         "article 3: 1.5^(L-1); Glorot and Bengio (2010), section 4.2; Pascanu et al. (2013), section 2.1",
     ),
@@ -55,7 +55,7 @@ THRESHOLDS = {
         "chance level, as A. Karpathy (2019): input-independent baseline",
     ),
     "rate": Threshold(
-        0.2,
+        0.3,
         "by how much a short training from the same start at another rate ends below the whole one, in chance losses",
         "Smith (2017), Cyclical Learning Rates, section 3.3; article 5: rates 0.01, 0.4, 1 and 1.1 on x^2",
     ),
@@ -90,7 +90,7 @@ THRESHOLDS = {
         "Wilson (1972), edited nearest neighbours; Northcutt et al. (2021), Confident Learning",
     ),
     "high_bias": Threshold(
-        0.07,
+        0.08,
         "training error above the wanted one: `target_error`, or that of 10 nearest neighbours",
         "article 3; A. Ng, Machine Learning Yearning, chapters 20 to 25; Cover and Hart (1967) for the neighbours",
     ),
@@ -101,8 +101,13 @@ THRESHOLDS = {
     ),
     "early_stopping": Threshold(
         0.1,
-        "last validation loss over the lowest, less 1, where the rise is also 5 % of chance at least",
-        "article 3: where J_train and J_dev part; Prechelt (1998), generalisation loss GL",
+        "last validation loss over the lowest, less 1",
+        "article 3: where J_train and J_dev part; Prechelt (1998), Early Stopping - But When?: generalisation loss GL",
+    ),
+    "rise": Threshold(
+        0.15,
+        "last validation loss less the lowest, in units of the best constant's; what early stopping asks besides",
+        "article 3: where J_train and J_dev part; below that a ratio of tiny losses says nothing",
     ),
 }
 
