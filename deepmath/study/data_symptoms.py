@@ -84,11 +84,17 @@ def class_imbalance(patient: Patient, limits: Limits) -> Iterator[Finding]:
 
 
 def suspect_labels(patient: Patient, limits: Limits) -> Iterator[Finding]:
-    """Rows whose label hardly any of their nearest neighbours has, beyond those of classes that overlap."""
+    """Rows whose label hardly any of their nearest neighbours has, beyond those of classes that overlap.
+
+    Rows of a class that is called rare are left alone: they have few of their own about them.
+    """
     agreeing = agreement(patient)
     if agreeing is None:
         return
-    rows = patient.chosen[agreeing <= AGREEING]
+    classes = patient.classes[patient.chosen]
+    counts = np.bincount(classes, minlength=max(patient.head.outputs, 2))
+    common = counts * len(counts) * limits["class_imbalance"] >= len(classes)
+    rows = patient.chosen[(agreeing <= AGREEING) & common[classes]]
     torn = float(np.mean((agreeing >= TORN[0]) & (agreeing <= TORN[1])))
     share = len(rows) / len(agreeing) - PER_TORN * torn
     if share <= limits["suspect_labels"]:

@@ -73,14 +73,16 @@ def saturated_units(patient: Patient, limits: Limits) -> Iterator[Finding]:
 
 
 def gradients_by_layer(patient: Patient, limits: Limits) -> Iterator[Finding]:
-    """Derivatives by each dense layer's sums, from the last layer to the first."""
+    """Derivatives by each dense layer's sums, from the last layer to the first.
+
+    One that is exactly 0 has not vanished by and by: dead units or weights of 0 cut it off, which is said as such.
+    """
     for sight, when in _sights(patient):
         sizes = deltas(sight)
-        if len(sizes) < 2:
+        if len(sizes) < 2 or 0.0 in sizes.values():
             continue
         (first, at_first), *_, (last, at_last) = sizes.items()
-        shrunk = _over(at_last, at_first)
-        grown = _over(at_first, at_last)
+        shrunk, grown = at_last / at_first, at_first / at_last
         shown = {"RMS by layer": list(sizes.values())}
         for name, found, how in (("vanishing_gradient", shrunk, "smaller"), ("exploding_gradient", grown, "larger")):
             if not found > limits[name]:
@@ -149,13 +151,6 @@ def _layer(stage: Any) -> str:
 def _rms(x: Any) -> float:
     with np.errstate(all="ignore"):
         return float(np.sqrt(np.mean(np.square(x))))
-
-
-def _over(a: float, b: float) -> float:
-    """a / b; infinite where only b is 0, and 0 where both are."""
-    if b == 0.0:
-        return float("inf") if a > 0.0 else 0.0
-    return a / b
 
 
 def _twins(columns: Any, slopes: Any) -> float:
