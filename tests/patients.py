@@ -127,7 +127,7 @@ WELL = [
 
 EQUAL = {"kernel_initializer": Constant(0.3)}
 ILL = [
-    Case("loud last layer", several, [relu(32)], "initial_loss", last={"kernel_initializer": RandomNormal(0.0, 4.0)}),
+    Case("loud last layer", several, [relu(32)], "initial_loss", last={"kernel_initializer": RandomNormal(0.0, 8.0)}),
     Case("dead relu", two, [relu(16, bias_initializer=Constant(-5.0)), relu(16)], "dead_relu"),
     Case("saturated tanh", two, [Dense(16, "tanh", kernel_initializer=RandomNormal(0.0, 8.0))] * 2, "saturated"),
     Case("deep sigmoid", two, [Dense(16, "sigmoid") for _ in range(8)], "vanishing_gradient", epochs=10),
@@ -140,7 +140,9 @@ ILL = [
     ),
     Case("slow", two, [relu(16), relu(16)], "rate_too_small", optimizer=Adam(2e-5)),
     Case("fast", several, [Dense(16, "tanh"), Dense(16, "tanh")], "rate_too_large", optimizer=Adam(1.5)),
-    Case("all weights equal", two, [Dense(16, "tanh", kernel_initializer=Constant(0.3))], "symmetric_weights", last=EQUAL),
+    Case(
+        "all weights equal", two, [Dense(16, "tanh", kernel_initializer=Constant(0.3))], "symmetric_weights", last=EQUAL
+    ),
     Case("inputs out of scale", out_of_scale, [relu(16)], "unscaled_inputs"),
     Case("a rare class", rare, [relu(16)], "class_imbalance"),
     Case("wrong labels", mislabelled, [relu(8)], "suspect_labels"),

@@ -14,7 +14,7 @@ import numpy as np
 from deepmath import plots
 from deepmath.backend import load_backend
 from deepmath.callbacks import Callback, Checkpoint
-from deepmath.cli import options, preparation, tables
+from deepmath.cli import diagnosis, options, preparation, tables
 from deepmath.cli.folder import Folder, new_folder
 from deepmath.cli.network import network, network_line, plan_line
 from deepmath.cli.preparation import Fitted, Parts, Task
@@ -22,7 +22,7 @@ from deepmath.cli.saving import Watch
 from deepmath.cli.screen import count, percent, show
 from deepmath.cli.settings import Settings, optimizer_of, resolve
 from deepmath.cli.tables import Source
-from deepmath.errors import ConfigError, Terminated
+from deepmath.errors import ConfigError, NonFiniteError, Terminated
 from deepmath.model import Sequential
 
 logger = logging.getLogger("deepmath")
@@ -59,8 +59,11 @@ class Job:
 @click.option("--config", metavar="FILE", help="TOML file of settings; options on the command line win over it.")
 @click.option("--out", metavar="DIR", help="Folder for the results.  [default: runs/<data>-<time>]")
 @click.option("--resume", metavar="DIR", help="Go on with the run in this folder, with its settings.")
+@click.option("--diagnose", is_flag=True, help="Say what is wrong with the training, and write DIR/diagnosis.txt.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
-def train(data: str | None, config: str | None, out: str | None, resume: str | None, quiet: bool, **given: Any) -> None:
+def train(
+    data: str | None, config: str | None, out: str | None, resume: str | None, diagnose: bool, quiet: bool, **given: Any
+) -> None:
     """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a .csv or .npz path.
 
     The folder of the run gets the model, the history, the settings as config.toml (which repeats the run), and
@@ -76,7 +79,7 @@ def train(data: str | None, config: str | None, out: str | None, resume: str | N
         logger.info("there is no checkpoint in %s; training begins anew", resume)
     if not quiet:
         _introduce(job)
-    _run(job, resume, quiet)
+    _run(job, resume, diagnose, quiet)
 
 
 def _job(settings: Settings, out: str | None, resume: str | None) -> Job:
@@ -126,7 +129,7 @@ def _introduce(job: Job) -> None:
     )
 
 
-def _run(job: Job, resume: str | None, quiet: bool) -> None:
+def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool) -> None:
     s, watch = job.settings, Watch()
     X, y = job.rows(job.parts.train)
     job.folder.write_config(s, job.fitted)
@@ -158,10 +161,22 @@ def _run(job: Job, resume: str | None, quiet: bool) -> None:
             err=True,
         )
         click.get_current_context().exit(TERMINATED if isinstance(asked, Terminated) else INTERRUPTED)
-    pictures = _save(job, watch)
+    except NonFiniteError:
+        if diagnose:  # what is wrong is asked most where training broke off
+            _diagnose(job, watch, quiet)
+        raise
+    written = _save(job, watch)
+    if diagnose:
+        written.append(_diagnose(job, watch, quiet))
     if not quiet:
-        files = [job.folder.model.name, "history.csv", job.folder.config.name, *pictures]
+        files = [job.folder.model.name, "history.csv", job.folder.config.name, *written]
         show([*results(job), ("saved", f"{job.folder.path}: {', '.join(files)}")])
+
+
+def _diagnose(job: Job, watch: Watch, quiet: bool) -> str:
+    """The training doctor's verdict, judged by the rows that didn't train; the name of its file."""
+    parts = job.rows(job.parts.train), job.rows(job.parts.test)
+    return diagnosis.write(job.folder.path, job.model, job.settings, *parts, watch.history, quiet)
 
 
 def _checkpoints(job: Job) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from deepmath.typing import Array, Namespace
 
@@ -43,7 +44,7 @@ def bias_and_variance(xp: Namespace, predictions: Array, truth: Array) -> tuple[
     return (mean - truth) ** 2, xp.mean((predictions - mean) ** 2, axis=0)
 
 
-def standard_error(xp: Namespace, values: Array) -> Array:
+def standard_error(xp: Namespace, values: Any) -> Any:
     """The standard error of the mean of values [n, ...] along the first axis; needs n >= 2.
 
     >>> import numpy as np

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from deepmath.study.findings import Finding
 from deepmath.study.patient import Patient, row_errors, squared_errors
 from deepmath.study.subject import Subject
 from deepmath.study.thresholds import Limits
-from deepmath.study.trials import FACTORS, STEPS, Trial, trial
+from deepmath.study.trials import STEPS, trials
 
 Curves = Mapping[str, Sequence[float]]
 
@@ -32,10 +31,8 @@ def learning_rate(patient: Patient, limits: Limits, batch_size: int, used: Backe
     if not patient.trained or not patient.is_stuck or isinstance(optimizer, LBFGS):
         return
     steps, rate = min(patient.trained, STEPS), optimizer.rate(0)
-    tried: list[Trial] = []
-    for factor in FACTORS:
-        tried.append(trial(patient.whole, patient.first, patient.present, factor, steps, batch_size, used))
-    best = min(tried, key=lambda t: t.cost)
+    tried = trials(patient.whole, patient.first, patient.present, steps, batch_size, used)
+    best = tried[0]
     cost = patient.now.cost
     gain = (cost - best.cost) / patient.chance if math.isfinite(cost) else math.inf
     if not gain > limits["rate"]:
@@ -46,7 +43,7 @@ def learning_rate(patient: Patient, limits: Limits, batch_size: int, used: Backe
         f"{steps} steps at {rate * best.factor:.3g} reach {best.cost:.4g}: the rate is {which}."
     )
     advice = f"a rate near {rate * best.factor:.2g}; study.lr_find shows the whole range."
-    numbers = {"loss": cost, "chance": patient.chance} | {f"at {rate * t.factor:.3g}": t.cost for t in tried}
+    numbers = {"loss": cost, "chance": patient.chance} | {f"at {rate * t.factor:.3g}": t.cost for t in sorted(tried)}
     yield Finding(name, "critical", "optimizer", gain, limits["rate"], says, advice, numbers, threshold="rate")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def suspect_labels(patient: Patient, limits: Limits) -> Iterator[Finding]:
     yield Finding("suspect_labels", "warning", "labels", share, limit, says, advice, numbers, named)
 
 
-def agreement(patient: Patient) -> np.ndarray | None:  # type: ignore[type-arg]
+def agreement(patient: Patient) -> Any:
     """How many of a row's nearest neighbours have its class: [rows]; None without classes, or with too few rows."""
     if patient.classes is None or len(patient.chosen) <= 5 * NEIGHBOURS:
         return None

@@ -78,9 +78,7 @@ def risk(
             judged = copy_of(model)
             judged.fit(X, y, epochs=epochs, verbose=0, **settings)
         empirical.append(judged.evaluate(X, y, **where)["cost"])
-        parts = [
-            judged.evaluate(*draw(fresh // 10, FRESH * (1 + part) + seed), **where)["cost"] for part in range(10)
-        ]
+        parts = [judged.evaluate(*draw(fresh // 10, FRESH * (1 + part) + seed), **where)["cost"] for part in range(10)]
         expected.append(float(np.mean(parts)))
         errors.append(float(standard_error(np, np.asarray(parts))))
     return Risk(tuple(map(int, sizes)), tuple(empirical), tuple(expected), tuple(errors), bool(epochs))

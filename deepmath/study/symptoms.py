@@ -18,8 +18,8 @@ BOUNDED = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 FLAT = 0.05
 """A slope below this share of the steepest counts as saturated."""
 
-ALIKE = 1e-6
-"""Weights that differ by less than this share of the layer's largest are the same."""
+BITS = 18
+"""Weights that are the same in so many binary digits are the same."""
 
 RESTART = "draw the first weights from he_normal (relu) or glorot_uniform (tanh, sigmoid)"
 
@@ -50,7 +50,9 @@ def dead_units(patient: Patient, limits: Limits) -> Iterator[Finding]:
             continue
         where, dead = _layer(stage), round(share * units.shape[1])
         says = f"{dead} of {units.shape[1]} units give 0 for all {len(units)} rows {when}; they get no gradient."
-        advice = "lower the learning rate, begin with zero biases and he_normal, or take leaky_relu; another seed may do."
+        advice = (
+            "lower the learning rate, begin with zero biases and he_normal, or take leaky_relu; another seed may do."
+        )
         numbers = {"dead": dead, "units": units.shape[1], "share": share}
         severity = "critical" if share == 1.0 else "warning"
         yield Finding("dead_relu", severity, where, share, limits["dead_relu"], says, advice, numbers)
@@ -59,7 +61,7 @@ def dead_units(patient: Patient, limits: Limits) -> Iterator[Finding]:
 def saturated_units(patient: Patient, limits: Limits) -> Iterator[Finding]:
     """Sigmoid and tanh layers most of whose values lie where the function is flat."""
     for stage, when in _moments(patient, *BOUNDED):
-        function = stage.part.layer.activation  # type: ignore[attr-defined]
+        function = stage.part.layer.activation
         zero = np.zeros((1, 1))
         steepest = function.backward()(np, zero, function.value(np, zero), np.ones((1, 1)))
         slopes = function.backward()(np, stage.x, stage.y, np.ones_like(stage.x))
@@ -161,5 +163,6 @@ def _twins(columns: Any, slopes: Any) -> float:
 
 
 def _rounded(x: Any) -> Any:
-    largest = float(np.max(np.abs(x), initial=0.0))
-    return np.round(x / (ALIKE * largest)) if largest > 0.0 else np.zeros_like(x)
+    """x with `BITS` binary digits."""
+    mantissa, exponent = np.frexp(x)
+    return np.ldexp(np.round(mantissa * 2.0**BITS), exponent)

@@ -17,7 +17,10 @@ STEPS = 300
 """A trial has at most so many steps."""
 
 FACTORS = (0.1, 10.0, 0.01, 100.0, 0.001, 1000.0)
-"""What the rate is multiplied by, from near to far."""
+"""What the rate is multiplied by, from near to far; beyond, as long as it helps."""
+
+FARTHEST = 1e9
+"""No rate that is tried lies farther off than this factor."""
 
 
 class Trial(NamedTuple):
@@ -26,6 +29,27 @@ class Trial(NamedTuple):
     factor: float
     steps: int
     cost: float
+
+
+def trials(
+    whole: Subject, first: Mapping[str, Any], judged: Subject, steps: int, batch_size: int, used: Backend
+) -> list[Trial]:
+    """Trials at all `FACTORS`, and at farther ones while the farthest is the best; the best comes first."""
+
+    def tried(factor: float) -> Trial:
+        return trial(whole, first, judged, factor, steps, batch_size, used)
+
+    found = sorted((tried(factor) for factor in FACTORS), key=_cost)
+    while found[0].factor in (min(t.factor for t in found), max(t.factor for t in found)):
+        stride = 10.0 if found[0].factor > 1.0 else 0.1
+        if not 1.0 / FARTHEST < found[0].factor * stride < FARTHEST:
+            break
+        found = sorted([*found, tried(found[0].factor * stride)], key=_cost)
+    return found
+
+
+def _cost(tried: Trial) -> float:
+    return tried.cost
 
 
 def trial(
@@ -40,9 +64,7 @@ def trial(
     return Trial(factor, steps, cost)
 
 
-def fresh(
-    whole: Subject, first: Mapping[str, Any], batch_size: int, used: Backend, factor: float = 1.0
-) -> Program:
+def fresh(whole: Subject, first: Mapping[str, Any], batch_size: int, used: Backend, factor: float = 1.0) -> Program:
     """A program at its first step, whose optimiser has `factor` times its rate."""
     recipe = whole.recipe
     optimizer = recipe.optimizer
