@@ -21,6 +21,10 @@ FRESH = 1_000_003
 """The seed of the rows that expected risk is measured on, times which trial it is; no training draws it."""
 
 
+VALUES = 32
+"""How many noisy values each prediction is held against."""
+
+
 @dataclass(frozen=True)
 class Risk:
     """Empirical risk at each of `sizes`, and expected risk with its standard error, [sizes] each."""
@@ -124,8 +128,8 @@ def bias_variance(
 
     `inputs(rows, seed)` draws X [rows, features]; `function(X)` gives [rows]; `noise` is the standard deviation of
     what is added. Each copy has first weights of its own (`redraw`; else all have the model's). The measured error
-    is that of one fresh noisy value of y at each point of x0 [points, features] for each copy. `settings` go to
-    `fit`. Source: Geman, Bienenstock and Doursat (1992); article 3, "bias and variance".
+    is that of 32 fresh noisy values of y at each point of x0 [points, features] for each copy, its standard error
+    that over the copies. `settings` go to `fit`. Source: Geman, Bienenstock and Doursat (1992); article 3, "bias and variance".
 
     Raises ConfigError for settings out of range, and where the model doesn't give one number for each row.
 
@@ -161,6 +165,7 @@ def bias_variance(
         predictions.append(p[:, 0])
     darts, truth = np.stack(predictions), np.asarray(function(points), np.float64)
     bias, variance = parts_of(np, darts, truth)
-    squares = (truth + noise * rng.standard_normal(darts.shape) - darts) ** 2
+    seen = truth + noise * rng.standard_normal((VALUES, *darts.shape))
+    squares = np.mean((seen - darts) ** 2, axis=0)
     measured, error = np.mean(squares, axis=0), standard_error(np, squares)
     return BiasVariance(bias, variance, noise**2, measured, error, darts, truth)
