@@ -6,6 +6,7 @@ tuned on: moons against circles, spirals against handwritten digits, a made func
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,10 +40,16 @@ def several(which: str, seed: int) -> Rows:
     """Three spirals, or four digits."""
     if which == TUNED:
         return datasets.spirals(TRAIN + HELD, noise=0.05, turns=0.3, classes=3, seed=seed)
-    X, y = datasets.digits()
-    X, y = X[y < DIGITS], y[y < DIGITS]
+    X, y = _digits()
     rows = np.random.default_rng(seed).permutation(len(y))[: TRAIN + HELD]
     return X[rows], y[rows]
+
+
+@functools.cache
+def _digits() -> Rows:
+    """Handwritten digits from 0 to 3, their inks from 0 to 1."""
+    X, y = datasets.digits()
+    return X[y < DIGITS] / 16.0, y[y < DIGITS]
 
 
 def numbers(which: str, seed: int, noise: float = 0.1) -> Rows:

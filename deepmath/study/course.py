@@ -17,7 +17,7 @@ from deepmath.study.findings import Finding
 from deepmath.study.patient import Patient, row_errors, squared_errors
 from deepmath.study.subject import Subject
 from deepmath.study.thresholds import Limits
-from deepmath.study.trials import STEPS, trials
+from deepmath.study.trials import steps_of, trials
 
 Curves = Mapping[str, Sequence[float]]
 
@@ -30,7 +30,7 @@ def learning_rate(patient: Patient, limits: Limits, batch_size: int, used: Backe
     optimizer = patient.whole.recipe.optimizer
     if not patient.trained or not patient.is_stuck or isinstance(optimizer, LBFGS):
         return
-    steps, rate = min(patient.trained, STEPS), optimizer.rate(0)
+    steps, rate = min(patient.trained, steps_of(patient.whole, batch_size)), optimizer.rate(0)
     tried = trials(patient.whole, patient.first, patient.present, steps, batch_size, used)
     best = tried[0]
     cost = patient.now.cost

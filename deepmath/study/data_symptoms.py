@@ -95,7 +95,7 @@ def suspect_labels(patient: Patient, limits: Limits) -> Iterator[Finding]:
     classes = patient.classes[patient.chosen]
     counts = np.bincount(classes, minlength=max(patient.head.outputs, 2))
     common = counts * len(counts) * limits["class_imbalance"] >= len(classes)
-    rows = patient.chosen[(agreeing <= AGREEING) & common[classes]]
+    rows = patient.numbers[patient.chosen[(agreeing <= AGREEING) & common[classes]]]
     torn = float(np.mean((agreeing >= TORN[0]) & (agreeing <= TORN[1])))
     share = len(rows) / len(agreeing) - PER_TORN * torn
     if share <= limits["suspect_labels"]:

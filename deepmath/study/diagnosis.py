@@ -37,9 +37,10 @@ def diagnose(
     `validation_data` (X, y) shows variance, `history` (what `fit` returned) whether it trained for too long.
     The first weights are drawn again from the model's seed, unless `initial_weights` are what `get_weights` gave
     before training. Bias is measured against `target_error` (a share of the rows; for numbers, of the targets'
-    variance), or against nearest neighbours. Where training hasn't come far, `trials` train up to six times for at
-    most 300 steps of `batch_size` rows at other rates, on `backend`. `thresholds` change the lines of
-    `study.THRESHOLDS`. At most 1000 rows, drawn by `seed`, are looked at. The model is not changed.
+    variance), or against nearest neighbours. Where training hasn't come far, `trials` train some times for at
+    most 300 steps of `batch_size` rows (of large networks, fewer) at other rates, on `backend`. `thresholds` change
+    the lines of `study.THRESHOLDS`. At most 1000 rows, drawn by `seed`, are looked at, and 5000 train in trials.
+    The model is not changed.
 
     Raises ConfigError, LabelError and NumericError as `fit` does.
 

@@ -25,6 +25,9 @@ from deepmath.training.weights import taken_over
 ROWS = 1000
 """At most so many rows are looked at; of more, a choice by chance."""
 
+WHOLE = 5_000
+"""At most so many rows count for classes and train in trials; of more, a choice by chance."""
+
 FLOOR = 1e-12
 """The smallest chance that a constant prediction gives a class."""
 
@@ -50,8 +53,9 @@ class Patient:
     def __init__(
         self, model: Sequential, X: Any, y: Any, weights: Any, start: Sequence[Any] | None, seed: int, stuck: float
     ) -> None:  # fmt: skip
+        self.numbers, X, y, weights = _fewer(X, y, weights, seed)
         self.whole = subject("diagnose", model, X, y, weights)
-        self.chosen = _choice(self.whole.data.rows, seed)
+        self.chosen = _choice(self.whole.data.rows, ROWS, seed)
         self.present = _at_rows(self.whole, self.chosen)
         self.trained = int(self.whole.values.get("step", 0))
         self._model, self._start, self._stuck = model, start, stuck
@@ -197,12 +201,22 @@ def _targets(chosen: Subject) -> Any:
     return one_hot(np, np.reshape(raw, (-1, 1)), index, np.zeros((len(raw), head.outputs)))
 
 
-def _choice(rows: int, seed: int) -> Any:
+def _fewer(X: Any, y: Any, weights: Any, seed: int) -> tuple[Any, Any, Any, Any]:
+    """The numbers of at most `WHOLE` rows, and these rows; data of two lengths are left for the door to refuse."""
+    rows = len(X)
     if rows < 2:
         raise ConfigError(f"diagnose: X must have two rows at least, to see what differs between them; got {rows}")
-    if rows <= ROWS:
+    numbers = _choice(rows, WHOLE, seed)
+    if len(numbers) == rows or len(y) != rows:
+        return numbers, X, y, weights
+    X, y = (to_numpy(a) if hasattr(a, "shape") else np.asarray(a) for a in (X, y))
+    return numbers, X[numbers], y[numbers], None if weights is None else np.asarray(weights)[numbers]
+
+
+def _choice(rows: int, most: int, seed: int) -> Any:
+    if rows <= most:
         return np.arange(rows, dtype=np.int64)
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS])
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
 
 
 def _at_rows(whole: Subject, rows: Any) -> Subject:

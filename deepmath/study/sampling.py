@@ -129,7 +129,9 @@ def bias_variance(
     `inputs(rows, seed)` draws X [rows, features]; `function(X)` gives [rows]; `noise` is the standard deviation of
     what is added. Each copy has first weights of its own (`redraw`; else all have the model's). The measured error
     is that of 32 fresh noisy values of y at each point of x0 [points, features] for each copy, its standard error
-    that over the copies. `settings` go to `fit`. Source: Geman, Bienenstock and Doursat (1992); article 3, "bias and variance".
+    that over the copies. `settings` go to `fit`.
+
+    Source: Geman, Bienenstock and Doursat (1992); article 3, "bias and variance".
 
     Raises ConfigError for settings out of range, and where the model doesn't give one number for each row.
 

@@ -13,14 +13,23 @@ from deepmath.pace import ScaledRate
 from deepmath.program import Data, Program
 from deepmath.study.subject import Subject
 
-STEPS = 300
-"""A trial has at most so many steps."""
+STEPS, FEWEST = 300, 30
+"""A trial has at most so many steps; one of a large network fewer, but no less than these."""
+
+WORK = 3e8
+"""How many products of a weight and a row a trial may cost, forward."""
 
 FACTORS = (0.1, 10.0, 0.01, 100.0, 0.001, 1000.0)
 """What the rate is multiplied by, from near to far; beyond, as long as it helps."""
 
 FARTHEST = 1e9
 """No rate that is tried lies farther off than this factor."""
+
+
+def steps_of(whole: Subject, batch_size: int) -> int:
+    """How many steps a trial of this network may have."""
+    rows = min(batch_size, whole.data.rows)
+    return max(FEWEST, min(STEPS, round(WORK / (rows * max(whole.size, 1)))))
 
 
 class Trial(NamedTuple):

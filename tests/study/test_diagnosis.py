@@ -104,8 +104,8 @@ def test_dead_units_are_counted():
 
 def test_wrong_labels_are_named_by_their_rows_in_the_whole_data():
     rng = np.random.default_rng(3)
-    X, y = datasets.moons(3000, noise=0.05, seed=3)
-    wrong = rng.choice(3000, 150, replace=False)
+    X, y = datasets.moons(6000, noise=0.05, seed=3)
+    wrong = rng.choice(6000, 300, replace=False)
     y = y.copy()
     y[wrong] = 1 - y[wrong]
     model = Sequential([Dense(8, "relu"), Dense(1, "sigmoid")])

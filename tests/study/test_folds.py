@@ -56,12 +56,12 @@ def test_rows_held_out_have_no_say_in_preprocessing():
     X, y = datasets.moons(40)
     trained = model(Standardize())
     trained.fit(X, y, epochs=1, verbose=0)
-    with pytest.raises(ConfigError, match="^k_fold: the model's preprocessing is fitted already, on rows that would"):
+    with pytest.raises(ConfigError, match=r"^k_fold: the model's preprocessing is fitted already, on rows that would"):
         k_fold(trained, X, y)
 
 
 @pytest.mark.parametrize("folds", [1, 41, 2.5])
 def test_folds_must_fit_the_rows(folds):
     X, y = datasets.moons(40)
-    with pytest.raises(ConfigError, match="^k_fold: folds must be a whole number >= 2 and <= 40; got"):
+    with pytest.raises(ConfigError, match=r"^k_fold: folds must be a whole number >= 2 and <= 40; got"):
         k_fold(model(), X, y, folds)

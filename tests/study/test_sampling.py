@@ -130,5 +130,5 @@ def test_aic_of_classes_takes_the_chances_of_the_labels(units, activation, loss)
 def test_aic_needs_a_likelihood():
     model = still()
     model.compile("sgd", "mae")
-    with pytest.raises(ConfigError, match="^aic: loss 'mae' is no likelihood; use mse, sse or one of binary_cross"):
+    with pytest.raises(ConfigError, match=r"^aic: loss 'mae' is no likelihood; use mse, sse or one of binary_cross"):
         aic(model, [[1.0]], [1.0])
