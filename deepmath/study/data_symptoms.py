@@ -68,9 +68,8 @@ def class_imbalance(patient: Patient, limits: Limits) -> Iterator[Finding]:
     weights = patient.whole.data.weights
     shares = np.bincount(patient.classes, weights=weights, minlength=max(patient.head.outputs, 2)).astype(float)
     shares /= np.sum(shares)
-    present = np.flatnonzero(shares > 0.0)
-    rare = int(present[np.argmin(shares[present])])
-    found = float(1.0 / (len(shares) * shares[rare]))
+    rare = int(np.argmin(shares))
+    found = float(1.0 / (len(shares) * shares[rare])) if shares[rare] > 0.0 else float("inf")  # no row at all
     if found <= limits["class_imbalance"]:
         return
     says = (

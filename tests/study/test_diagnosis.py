@@ -204,6 +204,8 @@ def test_weights_can_make_up_for_a_rare_class():
     model = Sequential([Dense(8), Activation("relu"), Dense(1, "sigmoid")])
     model.compile("adam", "binary_crossentropy")
     assert "class_imbalance" in diagnose(model, X[rows], y[rows]).names
+    (finding,) = (f for f in diagnose(model, X[y == 0], y[y == 0]) if f.name == "class_imbalance")
+    assert (finding.where, finding.measured) == ("class 1", np.inf)
     balanced = np.where(y[rows] == 1, np.sum(y[rows] == 0) / 12, 1.0)
     assert "class_imbalance" not in diagnose(model, X[rows], y[rows], sample_weight=balanced).names
 
