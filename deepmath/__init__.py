@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     """Load the modules that hang beside the model when they are first asked for."""
-    if name in ("computation_graph", "explain_step", "gradcheck"):
+    if name in ("computation_graph", "diagnose", "explain_step", "gradcheck"):
         return getattr(importlib.import_module("deepmath.study"), name)
     if name in ("callbacks", "datasets", "estimators", "plots", "preprocessing", "study"):
         return importlib.import_module(f"deepmath.{name}")
@@ -43,6 +43,7 @@ __all__ = [
     "backends",
     "callbacks",
     "computation_graph",
+    "diagnose",
     "explain_step",
     "gradcheck",
     "initializers",

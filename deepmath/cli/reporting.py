@@ -16,11 +16,12 @@ from deepmath.cli import processor, tables
 from deepmath.cli.network import network_line, plan_line
 from deepmath.cli.screen import count
 from deepmath.cli.settings import FITTED
-from deepmath.report import ClassView, NumberView, PlaneView, Recorder, Report, View, page
+from deepmath.report import ClassView, Finding, NumberView, PlaneView, Recorder, Report, View, page
 from deepmath.storage import write_whole
 
 if TYPE_CHECKING:
     from deepmath.cli.train import Job
+    from deepmath.study.findings import Diagnosis
     from deepmath.training.history import History
 
 ROWS = 2000
@@ -35,16 +36,26 @@ def recorder(job: Job) -> Callback:
     return Recorder(job.model, _view(job))
 
 
-def write(job: Job, watched: Callback, history: History, results: list[tuple[str, str]], path: Path) -> Path:
-    """Write the page of a run that `recorder` has watched; OSError where the folder can't be written."""
+KINDS = {"critical": "fault", "warning": "warning", "advice": "warning"}
+"""How the page shows findings of each severity."""
+
+
+def write(
+    job: Job, watched: Callback, history: History, results: list[tuple[str, str]], verdict: Diagnosis | None, path: Path
+) -> Path:
+    """Write the page of a run that `watched` has seen; OSError where the folder can't be written."""
     assert isinstance(watched, Recorder)
     # What was found in the data is no part of the recipe, and long.
     config = job.folder.config.read_text(encoding="utf-8").partition(f"\n[{FITTED}]")[0]
     rows = "the training rows" if not len(job.parts.test) else "the test rows"
     notes = [f"Pictures by epoch show {count(len(watched.view.X), 'row')} of {rows}."]
+    findings = None
+    if verdict is not None:
+        findings = [Finding(KINDS[f.severity], f"{f.name.replace('_', ' ')}, {f.where}", f"{f.says} {f.advice}") for f in verdict]
     report = Report(
         f"deepmath: {job.source.name}", results, _settings(job), _machine(job), history.epoch, history.history,
-        watched.view, watched.record, ["deepmath train --config config.toml --report"], config, notes=notes,
+        watched.view, watched.record, ["deepmath train --config config.toml --report"], config, findings=findings,
+        notes=notes,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page(report).encode())

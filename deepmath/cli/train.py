@@ -14,7 +14,7 @@ import numpy as np
 from deepmath import plots
 from deepmath.backend import load_backend
 from deepmath.callbacks import Callback, Checkpoint
-from deepmath.cli import options, preparation, reporting, tables
+from deepmath.cli import diagnosis, options, preparation, reporting, tables
 from deepmath.cli.folder import Folder, new_folder
 from deepmath.cli.network import network, network_line, plan_line
 from deepmath.cli.preparation import Fitted, Parts, Task
@@ -22,7 +22,8 @@ from deepmath.cli.saving import Watch
 from deepmath.cli.screen import count, percent, show
 from deepmath.cli.settings import Settings, optimizer_of, resolve
 from deepmath.cli.tables import Source
-from deepmath.errors import ConfigError, Terminated
+from deepmath.study.findings import Diagnosis
+from deepmath.errors import ConfigError, NonFiniteError, Terminated
 from deepmath.model import Sequential
 
 logger = logging.getLogger("deepmath")
@@ -60,10 +61,11 @@ class Job:
 @click.option("--out", metavar="DIR", help="Folder for the results.  [default: runs/<data>-<time>]")
 @click.option("--resume", metavar="DIR", help="Go on with the run in this folder, with its settings.")
 @options.report
+@click.option("--diagnose", is_flag=True, help="Say what is wrong with the training, and write DIR/diagnosis.txt.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def train(
-    data: str | None, config: str | None, out: str | None, resume: str | None, report: str | None, quiet: bool,
-    **given: Any,
+    data: str | None, config: str | None, out: str | None, resume: str | None, report: str | None, diagnose: bool,
+    quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a .csv or .npz path.
 
@@ -80,7 +82,7 @@ def train(
         logger.info("there is no checkpoint in %s; training begins anew", resume)
     if not quiet:
         _introduce(job)
-    _run(job, resume, quiet, report)
+    _run(job, resume, diagnose, quiet, report)
 
 
 def _job(settings: Settings, out: str | None, resume: str | None) -> Job:
@@ -130,7 +132,7 @@ def _introduce(job: Job) -> None:
     )
 
 
-def _run(job: Job, resume: str | None, quiet: bool, report: str | None) -> None:
+def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str | None) -> None:
     s, watch = job.settings, Watch()
     X, y = job.rows(job.parts.train)
     job.folder.write_config(s, job.fitted)
@@ -163,15 +165,26 @@ def _run(job: Job, resume: str | None, quiet: bool, report: str | None) -> None:
             err=True,
         )
         click.get_current_context().exit(TERMINATED if isinstance(asked, Terminated) else INTERRUPTED)
-    pictures = _save(job, watch)
-    measured = results(job)
-    files = [job.folder.model.name, "history.csv", job.folder.config.name, *pictures]
+    except NonFiniteError:
+        if diagnose:  # what is wrong is asked most where training broke off
+            _diagnose(job, watch, quiet)
+        raise
+    written, measured = _save(job, watch), results(job)
+    verdict = _diagnose(job, watch, quiet) if diagnose else None
+    written += [diagnosis.FILE] if diagnose else []
+    files = [job.folder.model.name, "history.csv", job.folder.config.name, *written]
     lines = [*measured, ("saved", f"{job.folder.path}: {', '.join(files)}")]
     for recorder in seen:
         path = job.folder.path / "report.html" if report == options.INSIDE else Path(str(report))
-        lines.append(("report", str(reporting.write(job, recorder, watch.history, measured, path))))
+        lines.append(("report", str(reporting.write(job, recorder, watch.history, measured, verdict, path))))
     if not quiet:
         show(lines)
+
+
+def _diagnose(job: Job, watch: Watch, quiet: bool) -> Diagnosis:
+    """The training doctor's verdict, judged by the rows that didn't train."""
+    parts = job.rows(job.parts.train), job.rows(job.parts.test)
+    return diagnosis.write(job.folder.path, job.model, job.settings, *parts, watch.history, quiet)
 
 
 def _checkpoints(job: Job) -> Checkpoint:

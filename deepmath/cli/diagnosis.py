@@ -1,0 +1,46 @@
+"""`deepmath train --diagnose`: what the training doctor says of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepmath.cli.settings import Settings
+from deepmath.model import Sequential
+from deepmath.storage import write_whole
+from deepmath.study import diagnose
+from deepmath.study.findings import Diagnosis
+from deepmath.training.history import History
+from deepmath.training.opening import held_out
+from deepmath.training.sources import Rows, Whole
+
+FILE = "diagnosis.txt"
+"""What the verdict is called in the run's folder."""
+
+
+def write(
+    folder: Path, model: Sequential, settings: Settings, training: tuple[Any, Any], test: tuple[Any, Any],
+    history: History, quiet: bool,
+) -> Diagnosis:  # fmt: skip
+    """Diagnose a trained model, write the verdict to the folder and, unless told otherwise, to the screen.
+
+    `training` are the rows that `fit` got: the last of them measured each epoch where the settings say so, and
+    judge variance then. Else the test part does, where there is one.
+    """
+    rows, measured = held_out(Rows(*training), None, settings.validation_split)
+    held = measured.rows[:2] if isinstance(measured, Whole) else test
+    verdict = diagnose(
+        model,
+        rows.X,
+        rows.y,
+        validation_data=held if len(held[0]) else None,
+        history=history,
+        batch_size=len(rows.X) if settings.batch_size == "full" else int(settings.batch_size),
+        seed=settings.seed,
+    )
+    write_whole(folder / FILE, verdict.text().encode())
+    if not quiet:
+        click.echo(f"\n{verdict.text()}")
+    return verdict

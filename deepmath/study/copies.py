@@ -1,0 +1,35 @@
+"""Models like a given one, for studies that train many times and leave the given one as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from deepmath.errors import ConfigError
+from deepmath.model import Sequential
+
+
+def check_model(caller: str, model: Any) -> Sequential:
+    """The model, if it is one that can be trained. Raises ConfigError otherwise."""
+    if not isinstance(model, Sequential):
+        raise ConfigError(f"{caller}: model must be a Sequential; got {type(model).__name__}")
+    if model._loss is None:
+        raise ConfigError(f"{caller}: the model has no loss; call model.compile(loss=...) first")
+    if not model.layers:
+        raise ConfigError(f"{caller}: the model has no layers; add some, for example model.add(Dense(1))")
+    return model
+
+
+def copy_of(
+    model: Sequential, *, seed: int | None = None, optimizer: Any = None, weights: Sequence[Any] | None = None,
+    metrics: bool = False,
+) -> Sequential:  # fmt: skip
+    """An untrained model with the same layers, loss and preprocessing, its weights drawn from `seed` or as given."""
+    made = Sequential(model.layers, seed=model.seed if seed is None else seed, preprocessing=model.preprocessing)
+    chosen = model._optimizer if optimizer is None else optimizer
+    made.compile(chosen, model._loss, model._metrics if metrics else (), rates=model._rates)
+    if model._shape is not None:
+        made._build(model._shape)
+    if weights is not None:
+        made.set_weights(weights)
+    return made
