@@ -79,9 +79,7 @@ class _Header:
             size = f"{width}, {stage.outputs}"
             self.calls.append(f"{self.prefix}{TYPES[dtype]}_product({source}, {matrix}, {target}, {size});")
             return target
-        columns = [
-            self._array(f"{self.prefix}column_{number}_{i}", c, dtype) for i, c in enumerate(stage.columns)
-        ]
+        columns = [self._array(f"{self.prefix}column_{number}_{i}", c, dtype) for i, c in enumerate(stage.columns)]
         passed = ", ".join([source, *columns, target, "1", str(stage.outputs)])
         self.calls.append(f"{self._map(stage, dtype)}({passed});")
         return target
@@ -105,7 +103,7 @@ class _Header:
 
     def _array(self, name: str, value: Any, dtype: str) -> str:
         end = "f" if dtype == "float32" else ""
-        numbers = [f"{v}{end}" for v in np.asarray(value, dtype).reshape(-1)]
+        numbers = [f"{v!s}{end}" for v in np.asarray(value, dtype).reshape(-1)]
         rows = [", ".join(numbers[i : i + 8]) for i in range(0, len(numbers), 8)]
         body = ",\n  ".join(rows)
         self.arrays.append(f"static const {TYPES[dtype]} {name}[{len(numbers)}] = {{\n  {body}\n}};")

@@ -6,14 +6,16 @@ elements and begins the next. Whatever a layer computes from traceable formulas 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from deepmath.errors import ConfigError, TraceError
+from deepmath.arrays import is_finite
+from deepmath.errors import ConfigError, NumericError, TraceError
 from deepmath.export.cutting import Map, Product, cut
 from deepmath.formulas import normalization
+from deepmath.formulas.preprocessing import unstandardize
 from deepmath.layers import BatchNormalization, Layer
 from deepmath.model import Sequential
 from deepmath.preprocessing import Fitted
@@ -23,6 +25,8 @@ from deepmath.recipes import shapes_of
 
 Stage: TypeAlias = Product | Map
 PRECISIONS = ("float32", "float64")
+PLAIN = (0.0, 1.0)
+"""The unit of outputs that mean what they say."""
 
 
 class Chain(NamedTuple):
@@ -44,11 +48,12 @@ class Chain(NamedTuple):
         return [*(("float64", s) for s in self.before), *((self.precision, s) for s in self.stages)]
 
 
-def chain_of(model: Sequential, precision: str = "float32") -> Chain:
+def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, float] = PLAIN) -> Chain:
     """The stages of a model, with its fitted preprocessing first and its last activation last.
 
-    Raises ConfigError for a model without weights or whose inputs aren't rows of numbers, and TraceError that names
-    the layer which can't be traced.
+    `unit` is (origin, size) where outputs stand for output * size + origin. Raises ConfigError for a model without
+    weights or whose inputs aren't rows of numbers, NumericError for weights that aren't finite, and TraceError that
+    names the layer which can't be traced.
 
     >>> from deepmath import Dense
     >>> [type(s).__name__ for s in chain_of(Sequential([Dense(3, "relu", input_dim=2)])).stages]
@@ -70,10 +75,23 @@ def chain_of(model: Sequential, precision: str = "float32") -> Chain:
             stages += _layer(what, layer, shapes[number][0], params, state)
         except TraceError as error:
             raise TraceError(f"export: {what} can't be written as formulas and matrix products: {error}") from error
-    features, before = model._shape[0], ()
+    outputs = shapes[-1][0]
+    if unit != PLAIN:
+        origin, size = (np.full(outputs, v) for v in unit)
+        stages += cut("the outputs' unit", unstandardize, outputs, [origin, np.zeros(outputs), size])
+    features: int = model._shape[0]
+    before: tuple[Stage, ...] = ()
     if model.preprocessing is not None:
         features, before = _preprocessing(model.preprocessing)
-    return Chain(int(features), int(shapes[-1][0]), precision, before, tuple(stages))
+    _check_finite([*before, *stages])
+    return Chain(int(features), int(outputs), precision, before, tuple(stages))
+
+
+def _check_finite(stages: Iterable[Stage]) -> None:
+    for stage in stages:
+        arrays = (stage.matrix,) if isinstance(stage, Product) else stage.columns
+        if not all(map(is_finite, arrays)):
+            raise NumericError(f"export: {stage.what} holds NaN or infinity; train it again, or load a good checkpoint")
 
 
 def _own(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -88,8 +106,8 @@ def _layer(
 
     def apply(xp: Any, x: Any, *values: Any) -> Any:
         held = dict(zip(given, values, strict=True))
-        own = ({n: held[n] for n in names} for names in (params, state))
-        return layer.apply(xp, *own, x, _no_bits, False)[0]
+        own, states = ({n: held[n] for n in names} for names in (params, state))
+        return layer.apply(xp, own, states, x, _no_bits, False)[0]
 
     def scaled(xp: Any, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any) -> Any:
         assert isinstance(layer, BatchNormalization)
@@ -100,7 +118,7 @@ def _layer(
     return cut(what, formula, features, list(given.values()))
 
 
-def _no_bits(rows: int, units: int) -> Any:
+def _no_bits(*shape: int) -> Any:
     raise TraceError("it draws random numbers in prediction")
 
 
@@ -116,11 +134,19 @@ def _preprocessing(fitted: Any) -> tuple[int, tuple[Stage, ...]]:
     """The number of columns that it takes, and its stages."""
     if not isinstance(fitted, Fitted):
         raise ConfigError(f"export: {fitted!r} is not fitted yet; call fit first, or set preprocessing=None")
+    return fitted.features, tuple(s for step in steps_of(fitted) for s in stages_of(step))
+
+
+def steps_of(fitted: Fitted) -> tuple[Fitted, ...]:
+    """The steps of a fitted chain; anything else is one step."""
+    return fitted.fitted if isinstance(fitted, Chained) else (fitted,)
+
+
+def stages_of(step: Fitted) -> list[Stage]:
+    """The stages of one fitted preprocessing, traced through its own formula."""
+    what, width = f"preprocessing, {type(step.transform).__name__}", step.features
     stages: list[Stage] = []
-    for step in fitted.fitted if isinstance(fitted, Chained) else (fitted,):
-        what = f"preprocessing, {type(step.transform).__name__}"
-        width = step.features
-        for formula, constants in step.mapped(_Recorder([])):
-            stages += cut(what, formula, width, constants)
-            width = stages[-1].outputs
-    return fitted.features, tuple(stages)
+    for formula, constants in step.mapped(_Recorder([])):
+        stages += cut(what, formula, width, constants)
+        width = stages[-1].outputs if stages else width
+    return stages

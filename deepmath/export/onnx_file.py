@@ -48,5 +48,7 @@ def _stage(printer: Printer, number: int, stage: Stage, x: str, dtype: str) -> s
     """The name of a stage's result."""
     if isinstance(stage, Product):
         return printer.emit("MatMul", x, printer.array(f"stage{number}.matrix", stage.matrix.astype(dtype)))
-    columns = [printer.array(f"stage{number}.{n}", c.astype(dtype)) for n, c in zip(stage.names[1:], stage.columns)]
+    columns = [
+        printer.array(f"stage{number}.column{i}", column.astype(dtype)) for i, column in enumerate(stage.columns)
+    ]
     return printer.formula(stage.formula, stage.kinds, [x, *columns], dtype)[0]

@@ -40,6 +40,7 @@ def _array(shape, dtype, text):
     """Numbers written as base64 of their bytes, the lowest first."""
     return np.frombuffer(base64.b64decode(text), dtype).astype(dtype[1:]).reshape(shape)
 
+
 '''
 
 

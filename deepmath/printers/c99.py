@@ -102,7 +102,8 @@ def module(kernels: Sequence[Kernel], dtype: str, prefix: str = "deepmath_") -> 
 def helpers(texts: Sequence[str], dtype: str, prefix: str) -> str:
     """The functions that kernels of this dtype call, each only where a text needs it; those of integers come along."""
     used = "\n".join(texts)
-    end, wanted = "f" if dtype == "float32" else "", []
+    end = "f" if dtype == "float32" else ""
+    wanted: list[str] = []
     for name, text in reversed(_FUNCTIONS.items()):
         whole = name.startswith("whole_")
         own = prefix if whole else f"{prefix}{TYPES[dtype]}_"
