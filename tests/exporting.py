@@ -27,7 +27,7 @@ def random_model(seed: int) -> tuple[dm.Sequential, Any]:
     rng = np.random.default_rng([seed, 7])
     features = case.X.shape[1]
     fitted = PREPARED[seed % len(PREPARED)]
-    mixed = rng.standard_normal((features, features)) + np.eye(features)
+    mixed = np.eye(features) + 0.3 * rng.standard_normal((features, features)) / features**0.5
     X = rng.standard_normal((60, features)) @ mixed * rng.uniform(0.5, 2.0, features) + rng.normal(0, 2, features)
     if isinstance(fitted, PCAWhitening) and features < 2:
         fitted = PCAWhitening()

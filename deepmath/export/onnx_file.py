@@ -47,7 +47,8 @@ def onnx_model(chain: Chain, name: str) -> Any:
 def _stage(printer: Printer, number: int, stage: Stage, x: str, dtype: str) -> str:
     """The name of a stage's result."""
     if isinstance(stage, Product):
-        return printer.emit("MatMul", x, printer.array(f"stage{number}.matrix", stage.matrix.astype(dtype)))
+        # Not MatMul: onnxruntime moves a factor beside one into the product, as a float32, whatever the dtype.
+        return printer.emit("Gemm", x, printer.array(f"stage{number}.matrix", stage.matrix.astype(dtype)))
     columns = [
         printer.array(f"stage{number}.column{i}", column.astype(dtype)) for i, column in enumerate(stage.columns)
     ]

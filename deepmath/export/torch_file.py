@@ -126,18 +126,27 @@ def _batch_norm(features: int, settings: str, mean: Any, variance: Any, weight: 
 
 
 def _preprocessing(step: Any) -> Iterator[Module]:
-    """Preprocessing as batch normalisation with fixed averages, which centres before it divides."""
+    """Preprocessing as batch normalisations with fixed averages: one that centres, and one that divides.
+
+    PyTorch's batch normalisation multiplies before it adds, so a single one would lose the digits of the mean.
+    """
     if isinstance(step, Standardized):
-        yield _batch_norm(step.features, "eps=0.0", step.moments.mean + step.moments.rest, step.scale**2)
+        yield _centred(step.moments.mean + step.moments.rest)
+        yield _batch_norm(step.features, "eps=0.0", np.zeros(step.features), step.scale**2)
     elif isinstance(step, MinMaxed):
         low, high = float(step.transform.low), float(step.transform.high)
         span = step.most - step.least
         weight = np.where(span > 0.0, high - low, 0.0)
         variance = np.where(span > 0.0, span, 1.0) ** 2
-        yield _batch_norm(step.features, "eps=0.0", step.least, variance, weight, np.full(step.features, low))
+        zeros, lows = np.zeros(step.features), np.full(step.features, low)
+        yield _centred(step.least)
+        yield _batch_norm(step.features, "eps=0.0", zeros, variance, weight, lows)
     elif isinstance(step, (PCAWhitened, ZCAWhitened)):
-        mean = step.scatter.mean + step.scatter.rest
-        yield _batch_norm(step.features, "eps=0.0", mean, np.ones(step.features))
+        yield _centred(step.scatter.mean + step.scatter.rest)
         yield from (_linear(stage.matrix) for stage in stages_of(step) if isinstance(stage, Product))
     else:
         raise ConfigError(f"export: PyTorch has no module for {step.transform!r}; export to onnx, python or c instead")
+
+
+def _centred(mean: Any) -> Module:
+    return _batch_norm(len(mean), "eps=0.0", mean, np.ones(len(mean)))

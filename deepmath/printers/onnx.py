@@ -105,11 +105,7 @@ class Printer:
         """The name of a number, of which there is one for each value and dtype."""
         key = (repr(value), dtype)
         if key not in self._constants:
-            # onnxruntime moves a scalar factor into the matrix product beside it, as a float32 (MatMulScaleFusion):
-            # of a double only a matrix keeps its digits.
-            shape = (1, 1) if dtype == "float64" else ()
-            name = f"constant_{len(self._constants)}"
-            self._constants[key] = self.array(name, np.full(shape, value, dtype))
+            self._constants[key] = self.array(f"constant_{len(self._constants)}", np.asarray(value, dtype))
         return self._constants[key]
 
     def cast(self, name: str, dtype: str) -> str:
