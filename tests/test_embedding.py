@@ -7,7 +7,7 @@ from installing import installed, our_wheel, run_with
 
 LIMIT = 1_000_000
 
-APPLICATION = '''
+APPLICATION = """
 import logging
 import sys
 import threading
@@ -63,7 +63,7 @@ assert root.handlers == handlers and not logging.getLogger("deepmath").handlers
 assert (np.random.get_state()[1] == state).all() and np.geterr() == errors
 assert not {"click", "rich", "matplotlib", "sklearn", "torch", "onnx"} & set(sys.modules)
 print(len(records), file=sys.stderr)
-'''
+"""
 
 
 @pytest.fixture(scope="module")

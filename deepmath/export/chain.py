@@ -118,7 +118,7 @@ def _layer(
     return cut(what, formula, features, list(given.values()))
 
 
-def _no_bits(*shape: int) -> Any:
+def _no_bits(*_: int) -> Any:
     raise TraceError("it draws random numbers in prediction")
 
 
