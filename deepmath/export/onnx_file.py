@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-import deepmath
 from deepmath.errors import require
 from deepmath.export.chain import Chain, Stage
 from deepmath.export.cutting import Product
@@ -38,7 +37,7 @@ def onnx_model(chain: Chain, name: str) -> Any:
     opset = onnx.helper.make_opsetid("", OPSET)
     model = onnx.helper.make_model(
         graph, opset_imports=[opset], ir_version=onnx.helper.find_min_ir_version_for([opset]),
-        producer_name="deepmath", producer_version=deepmath.__version__,
+        producer_name="deepmath",
     )  # fmt: skip
     onnx.checker.check_model(model, full_check=True)
     return model

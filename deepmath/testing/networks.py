@@ -44,7 +44,7 @@ class Turned(Layer):
         state: Any,
         x: Any,
         bits: Any,
-        training: bool,  # noqa: ARG002 - every layer's
+        training: bool,
     ) -> tuple[Any, Any, dict[str, Any]]:
         return xp.flip(x, axis=-1), lambda dy: (xp.flip(dy, axis=-1), {}), {}
 
@@ -107,7 +107,9 @@ NETWORKS = {
         (Dense(16, "tanh"), Dense(9, "gelu"), Dense(3, "softmax")), "sparse_categorical_crossentropy", Adam(0.01),
         "labels",
     ),
-    "truth": Network((Dense(12, "sigmoid"), Dense(1, "sigmoid")), "binary_crossentropy", SGD(0.1, momentum=0.9), "truth"),
+    "truth": Network(
+        (Dense(12, "sigmoid"), Dense(1, "sigmoid")), "binary_crossentropy", SGD(0.1, momentum=0.9), "truth",
+    ),
     "normalised": Network(
         (
             Dense(17, "tanh", kernel_regularizer=L2(0.01)), Dropout(0.25), Dense(8, use_bias=False),

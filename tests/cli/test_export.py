@@ -16,7 +16,7 @@ def test_a_run_with_scaled_data_and_a_scaled_target_gives_the_numbers_of_predict
     assert good("export", "run", "--out", "net.py") == ""
     names = {}
     exec(Path("net.py").read_text(), names)
-    rows = list(csv.DictReader(Path("prices.csv").open()))
+    rows = list(csv.DictReader(io.StringIO(Path("prices.csv").read_text())))
     X = np.asarray([[float(r["size"]), float(r["age"])] for r in rows])
     wanted = np.asarray([[float(row["prediction"])] for row in table])
     np.testing.assert_allclose(names["predict"](X), wanted, rtol=1e-5)
