@@ -31,7 +31,7 @@ def test_an_installed_backend_is_listed_and_trains(target, tmp_path):
 
 
 def test_an_installed_backend_passes_the_contract(target, tmp_path):
-    shutil.copy(PACKAGE / "test_plain.py", tmp_path)
+    shutil.copy(PACKAGE / "contract.py", tmp_path / "test_contract.py")
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--import-mode=importlib", "-c", "/dev/null"]
     # The long runs are the contract's own business; here it is that the suite runs for others.
     chosen = "not 200_steps or truth"

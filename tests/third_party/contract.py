@@ -1,4 +1,4 @@
-"""The whole test file of a third party's backend."""
+"""The whole test file of a third party's backend, but for its name: pytest finds it as test_contract.py."""
 
 from deepmath.testing.contract import BackendContract
 
