@@ -24,7 +24,7 @@ def __getattr__(name: str) -> object:
     """Load the modules that hang beside the model when they are first asked for."""
     if name in ("computation_graph", "diagnose", "explain_step", "gradcheck"):
         return getattr(importlib.import_module("deepmath.study"), name)
-    if name in ("callbacks", "datasets", "estimators", "plots", "preprocessing", "study"):
+    if name in ("callbacks", "datasets", "estimators", "export", "plots", "preprocessing", "study"):
         return importlib.import_module(f"deepmath.{name}")
     raise AttributeError(f"module 'deepmath' has no attribute '{name}'")
 
@@ -45,6 +45,7 @@ __all__ = [
     "computation_graph",
     "diagnose",
     "explain_step",
+    "export",
     "gradcheck",
     "initializers",
     "load_backend",

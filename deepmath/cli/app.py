@@ -16,6 +16,7 @@ from deepmath.cli.check import check
 from deepmath.cli.doctor import doctor
 from deepmath.cli.evaluate import evaluate
 from deepmath.cli.explain import explain
+from deepmath.cli.export import export
 from deepmath.cli.plot import plot
 from deepmath.cli.predict import predict
 from deepmath.cli.train import train
@@ -116,5 +117,5 @@ def commands(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - Command
     _listen(ctx)
 
 
-for command in (train, evaluate, predict, bench, explain, check, plot, doctor):
+for command in (train, evaluate, predict, export, bench, explain, check, plot, doctor):
     commands.add_command(command)

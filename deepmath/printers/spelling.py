@@ -1,8 +1,8 @@
 """How a language of loops spells the nodes of a graph.
 
-Numba text and CUDA C differ in their loops and in few words. What they share stands here once: one
-variable for each node, operands promoted to one dtype, literals in the kernel's dtype, arguments read at
-the place that their kind says. In both languages `T` is the kernel's float and `T(x)` casts to it.
+Numba text, CUDA C, C99 and NumPy text differ in their loops and in few words. What they share stands here once:
+one variable for each node, operands promoted to one dtype, literals in the kernel's dtype, arguments read at
+the place that their kind says.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Spelling(NamedTuple):
     `patterns` gives the expression of an operation from its operands {0}, {1}, ...; without a pattern an operation
     is an infix operator or a function of its own name. `places` says where an argument is read or a result
     written, by `Node.axes`. `integer`, `truth` and `choice` are the patterns of a cast to 64 bits, of a cast to
-    bool, and of "{1} where {0}, else {2}".
+    bool, and of "{1} where {0}, else {2}"; `real` is that of a cast to the kernel's float, which Numba and CUDA
+    text call T.
     """
 
     patterns: Mapping[str, str]
@@ -35,21 +36,23 @@ class Spelling(NamedTuple):
     integer: str
     truth: str
     choice: str
+    real: str = "T({0})"
 
     def literal(self, value: float, dtype: str) -> str:
         """A constant in an expression of this dtype."""
         if dtype != "float":
             return self.whole.format(value)
         if math.isnan(value):
-            return f"T({self.nan})"
-        return f"T({'-' if value < 0 else ''}{self.infinity})" if math.isinf(value) else f"T({float(value)!r})"
+            return self.real.format(self.nan)
+        text = f"{'-' if value < 0 else ''}{self.infinity}" if math.isinf(value) else repr(float(value))
+        return self.real.format(text)
 
     def operand(self, node: Node, dtype: str) -> str:
         """A node as an operand in an expression of this dtype."""
         if node.op == "constant":
             return self.literal(node.value, dtype)
         if dtype == "float" and node.dtype == "int":
-            return f"T({variable(node)})"
+            return self.real.format(variable(node))
         return variable(node)
 
     def expression(self, node: Node, kernel: Kernel) -> str:
@@ -57,7 +60,7 @@ class Spelling(NamedTuple):
         if node.op == "constant":
             return self.literal(node.value, node.dtype)
         if node.op == "size":
-            return f"T({self.sizes[node.value]})"
+            return self.real.format(self.sizes[node.value])
         if node.op == "argument":
             return self.argument(node, kernel)
         if node.op == "astype":
@@ -77,7 +80,7 @@ class Spelling(NamedTuple):
             return "r" if node.axes[0] else "j"
         read = f"{parameter(node)}{self.places[node.axes]}"
         if node.dtype == "float":
-            return read if any(node.axes) else f"T({read})"
+            return read if any(node.axes) else self.real.format(read)
         return (self.integer if node.dtype == "int" else self.truth).format(read)
 
     def cast(self, node: Node) -> str:
@@ -88,7 +91,7 @@ class Spelling(NamedTuple):
         if source.dtype == "bool":
             return self.choice.format(variable(source), self.literal(1, node.dtype), self.literal(0, node.dtype))
         operand = self.operand(source, source.dtype)
-        return f"T({operand})" if node.dtype == "float" else self.integer.format(operand)
+        return self.real.format(operand) if node.dtype == "float" else self.integer.format(operand)
 
 
 def variable(node: Node) -> str:

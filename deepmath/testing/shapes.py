@@ -1,4 +1,4 @@
-"""Checks for tests, of deepmath and of what is built on it."""
+"""The shapes that annotations promise, checked in every call."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
-
-__all__ = ["checks_shapes"]
 
 
 def checks_shapes(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,152 @@
+"""A model as what every format can hold: matrices, and formulas between them.
+
+Layers and preprocessing are traced through their own code, in prediction mode: a matrix product ends one map of
+elements and begins the next. Whatever a layer computes from traceable formulas and products can be exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from deepmath.arrays import is_finite
+from deepmath.errors import ConfigError, NumericError, TraceError
+from deepmath.export.cutting import Map, Product, cut
+from deepmath.formulas import normalization
+from deepmath.formulas.preprocessing import unstandardize
+from deepmath.layers import BatchNormalization, Layer
+from deepmath.model import Sequential
+from deepmath.preprocessing import Fitted
+from deepmath.preprocessing.chain import Chained
+from deepmath.preprocessing.inputs import Input
+from deepmath.recipes import shapes_of
+
+Stage: TypeAlias = Product | Map
+PRECISIONS = ("float32", "float64")
+PLAIN = (0.0, 1.0)
+"""The unit of outputs that mean what they say."""
+
+
+class Chain(NamedTuple):
+    """A model in prediction mode: stages for rows of `features` numbers.
+
+    `before` is the fitted preprocessing, which computes in float64 whatever the precision, as it does in `fit`;
+    `stages` are the layers.
+    """
+
+    features: int
+    outputs: int
+    precision: str
+    before: tuple[Stage, ...]
+    stages: tuple[Stage, ...]
+
+    @property
+    def runs(self) -> list[tuple[str, Stage]]:
+        """Every stage in order, with the precision that it computes in."""
+        return [*(("float64", s) for s in self.before), *((self.precision, s) for s in self.stages)]
+
+
+def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, float] = PLAIN) -> Chain:
+    """The stages of a model, with its fitted preprocessing first and its last activation last.
+
+    `unit` is (origin, size) where outputs stand for output * size + origin. Raises ConfigError for a model without
+    weights or whose inputs aren't rows of numbers, NumericError for weights that aren't finite, and TraceError that
+    names the layer which can't be traced.
+
+    >>> from deepmath import Dense
+    >>> [type(s).__name__ for s in chain_of(Sequential([Dense(3, "relu", input_dim=2)])).stages]
+    ['Product', 'Map']
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"export: precision must be {' or '.join(PRECISIONS)}; got {precision!r}")
+    model._need_weights()
+    assert model._shape is not None
+    if len(model._shape) != 1:
+        raise ConfigError(f"export: inputs must be rows of numbers; this model's rows have shape {model._shape}")
+    values = model._values
+    shapes = shapes_of(model.layers, model._shape)
+    stages: list[Stage] = []
+    for number, layer in enumerate(model.layers):
+        params, state = (_own(values, f"{kind}.{number}.") for kind in ("params", "state"))
+        what = f"layer {number}, {type(layer).__name__}"
+        try:
+            stages += _layer(what, layer, shapes[number][0], params, state)
+        except TraceError as error:
+            raise TraceError(f"export: {what} can't be written as formulas and matrix products: {error}") from error
+    outputs = shapes[-1][0]
+    if unit != PLAIN:
+        origin, size = (np.full(outputs, v) for v in unit)
+        stages += cut("the outputs' unit", unstandardize, outputs, [origin, np.zeros(outputs), size])
+    features: int = model._shape[0]
+    before: tuple[Stage, ...] = ()
+    if model.preprocessing is not None:
+        features, before = _preprocessing(model.preprocessing)
+    _check_finite([*before, *stages])
+    return Chain(int(features), int(outputs), precision, before, tuple(stages))
+
+
+def _check_finite(stages: Iterable[Stage]) -> None:
+    for stage in stages:
+        arrays = (stage.matrix,) if isinstance(stage, Product) else stage.columns
+        if not all(map(is_finite, arrays)):
+            raise NumericError(f"export: {stage.what} holds NaN or infinity; train it again, or load a good checkpoint")
+
+
+def _own(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {n.removeprefix(prefix): np.asarray(v) for n, v in values.items() if n.startswith(prefix)}
+
+
+def _layer(
+    what: str, layer: Layer, features: int, params: Mapping[str, Any], state: Mapping[str, Any]
+) -> Sequence[Stage]:
+    """The stages of one layer, traced through its own `apply`."""
+    given = {**params, **state}
+
+    def apply(xp: Any, x: Any, *values: Any) -> Any:
+        held = dict(zip(given, values, strict=True))
+        own, states = ({n: held[n] for n in names} for names in (params, state))
+        return layer.apply(xp, own, states, x, _no_bits, False)[0]
+
+    def scaled(xp: Any, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any) -> Any:
+        assert isinstance(layer, BatchNormalization)
+        return normalization.scale(xp, x, mean, variance, gamma, beta, layer.epsilon)
+
+    # Batch normalisation turns its batch round, which a trace can't; in prediction it is its formula on columns.
+    formula = scaled if isinstance(layer, BatchNormalization) else apply
+    return cut(what, formula, features, list(given.values()))
+
+
+def _no_bits(*_: int) -> Any:
+    raise TraceError("it draws random numbers in prediction")
+
+
+class _Recorder(Input):
+    """Stands in for data: `x` collects the formulas that a fitted preprocessing would run on them."""
+
+    def mapped(self, formula: Any, *constants: Any) -> Any:
+        flat = [v for c in constants for v in (c if isinstance(c, tuple) else (c,))]
+        return [*self.x, (formula, flat)]
+
+
+def _preprocessing(fitted: Any) -> tuple[int, tuple[Stage, ...]]:
+    """The number of columns that it takes, and its stages."""
+    if not isinstance(fitted, Fitted):
+        raise ConfigError(f"export: {fitted!r} is not fitted yet; call fit first, or set preprocessing=None")
+    return fitted.features, tuple(s for step in steps_of(fitted) for s in stages_of(step))
+
+
+def steps_of(fitted: Fitted) -> tuple[Fitted, ...]:
+    """The steps of a fitted chain; anything else is one step."""
+    return fitted.fitted if isinstance(fitted, Chained) else (fitted,)
+
+
+def stages_of(step: Fitted) -> list[Stage]:
+    """The stages of one fitted preprocessing, traced through its own formula."""
+    what, width = f"preprocessing, {type(step.transform).__name__}", step.features
+    stages: list[Stage] = []
+    for formula, constants in step.mapped(_Recorder([])):
+        stages += cut(what, formula, width, constants)
+        width = stages[-1].outputs if stages else width
+    return stages
