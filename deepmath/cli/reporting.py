@@ -51,7 +51,10 @@ def write(
     notes = [f"Pictures by epoch show {count(len(watched.view.X), 'row')} of {rows}."]
     findings = None
     if verdict is not None:
-        findings = [Finding(KINDS[f.severity], f"{f.name.replace('_', ' ')}, {f.where}", f"{f.says} {f.advice}") for f in verdict]
+        findings = [
+            Finding(KINDS[f.severity], f"{f.name.replace('_', ' ')}, {f.where}", f"{f.says} {f.advice}")
+            for f in verdict
+        ]
     report = Report(
         f"deepmath: {job.source.name}", results, _settings(job), _machine(job), history.epoch, history.history,
         watched.view, watched.record, ["deepmath train --config config.toml --report"], config, findings=findings,

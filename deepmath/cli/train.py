@@ -22,9 +22,9 @@ from deepmath.cli.saving import Watch
 from deepmath.cli.screen import count, percent, show
 from deepmath.cli.settings import Settings, optimizer_of, resolve
 from deepmath.cli.tables import Source
-from deepmath.study.findings import Diagnosis
 from deepmath.errors import ConfigError, NonFiniteError, Terminated
 from deepmath.model import Sequential
+from deepmath.study.findings import Diagnosis
 
 logger = logging.getLogger("deepmath")
 INTERRUPTED, TERMINATED = 130, 143
