@@ -22,7 +22,8 @@ ENTRY = """
 
 from numba import cfunc
 
-@cfunc(types.void(types.CPointer(types.int64), types.CPointer(types.float64), types.int64, types.int64), {options})
+@cfunc(types.void(types.CPointer(types.int64), types.CPointer(types.float64), types.int64, types.int64),
+       error_model="numpy", fastmath=FAST, cache=True)
 def entry(a, c, R, C):
     {call}
 """
@@ -46,7 +47,7 @@ def address(
     given = [places[argument.value] for argument in loops.arguments]
     given += [places[name.removeprefix("out_")] for name, _ in new_arrays(loops)]
     texts = numba.functions(precision), views(transposed), numba.function(loops, transposed)
-    entry = ENTRY.format(call=f"loop({', '.join(given)})", options=numba.OPTIONS.replace("nogil=True, ", ""))
+    entry = ENTRY.format(call=f"loop({', '.join(given)})")
     return int(cache.load("\n\n\n".join(texts) + entry).entry.address)
 
 

@@ -14,6 +14,8 @@ from deepmath_numpy.layout import Stage
 
 WAYS = ("interpreted", "wide", "narrow")
 """By Python with NumPy's BLAS; compiled with SciPy's BLAS; compiled with loops of our own, matrices turned round."""
+ENTRIES = ("run", "gradients", "settle", "predict", "measure")
+"""What Python calls. Each is kept on disk with all that it calls, and nothing else is."""
 NARROW = 16
 """Up to this width, loops with the batch innermost are faster than BLAS."""
 LARGE = 100_000_000
@@ -47,5 +49,9 @@ def steps(precision: str, way: str) -> ModuleType:
     plain = "\n\n\n".join(cache.text(name) for name in ("names", "compiled", way, "stages", "steps"))
     names = re.findall(r"^(?:@intrinsic\n)?def (\w+)", plain, re.MULTILINE)
     names = [name for name in names if f"@intrinsic\ndef {name}(" not in plain]
-    compiled = [f"compiled = njit({numba.OPTIONS}, _nrt=False)", *(f"{name} = compiled({name})" for name in names)]
+    compiled = [
+        f"compiled = njit({numba.OPTIONS}, forceinline=True, _nrt=False)",
+        f"kept = njit({numba.OPTIONS}, cache=True, _nrt=False)",
+    ]
+    compiled += [f"{name} = {'kept' if name in ENTRIES else 'compiled'}({name})" for name in names]
     return cache.load("\n\n\n".join([numba.functions(precision), views, plain, "\n".join(compiled)]) + "\n")

@@ -67,7 +67,7 @@ def less(typingctx, a, b):
     return types.int32(types.int32, types.int32), code
 
 
-@njit(error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def reduced(x):
     """(e^r - 1, n) with x = n ln 2 + r and |r| <= ln 2 / 2; relative error of e^r - 1: 3e-10."""
     shifted = x * T(1.4426950408889634) + T(12582912.0)  # 1.5 * 2^23: the sum is rounded to a whole number
@@ -82,7 +82,7 @@ def reduced(x):
     return q * (r * r) + r, less(to_bits(shifted), to_bits(T(12582912.0)))
 
 
-@njit(error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def exp(x):
     x = T(89.0) if x > T(89.0) else x
     x = T(-104.0) if x < T(-104.0) else x
@@ -91,7 +91,7 @@ def exp(x):
     return ((p + T(1.0)) * power_of_two(first)) * power_of_two(less(n, first))
 
 
-@njit(error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def expm1(x):
     x = T(89.0) if x > T(89.0) else x
     low = T(-18.0) if x < T(-18.0) else x
@@ -105,7 +105,7 @@ def expm1(x):
     return x if abs(x) < T(1e-10) else y
 
 
-@njit(error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def log(x):
     """Relative error 7e-9 + rounding. -inf at 0, NaN below."""
     tiny = x < T(1.17549435e-38)
@@ -134,7 +134,7 @@ def log(x):
     return x if x != x else y
 
 
-@njit(error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def log1p(x):
     u = T(1.0) + x
     lost = (x - (u - T(1.0))) / u  # what the sum 1 + x rounded away
@@ -142,7 +142,7 @@ def log1p(x):
     return log(u) + lost
 
 
-@njit(error_model="numpy", fastmath=FAST)
+@njit(forceinline=True, error_model="numpy", fastmath=FAST)
 def tanh(x):
     a = abs(x)
     e = expm1(T(20.0) if a > T(10.0) else T(2.0) * a)
@@ -151,11 +151,11 @@ def tanh(x):
     return -y if x < T(0.0) else y
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def cos(x):
     return T(math.cos(x))
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def sin(x):
     return T(math.sin(x))

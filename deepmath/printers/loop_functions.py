@@ -10,9 +10,8 @@ from numba.extending import intrinsic
 
 FAST = {"contract", "nsz"}
 """The only freedoms of the compiler: `reassoc` would cost exp three digits, `nnan` and `ninf` would lose NaN."""
-CACHED = __name__.startswith("deepmath_kernel_")
 
-__all__ = ["CACHED", "FAST", "add", "borrow", "give_back", "math", "maximum", "minimum", "njit", "np"]
+__all__ = ["FAST", "add", "borrow", "give_back", "math", "maximum", "minimum", "njit", "np"]
 
 
 @intrinsic

@@ -31,7 +31,9 @@ NUMBA = Spelling(
     truth="({0} != 0)",
     choice="({1} if {0} else {2})",
 )  # fmt: skip
-OPTIONS = 'nogil=True, error_model="numpy", fastmath=FAST, cache=CACHED'
+OPTIONS = 'nogil=True, error_model="numpy", fastmath=FAST'
+"""Nothing is kept on disk by itself, and kernels go wholly into what is: a part that is compiled beside it may be
+optimised otherwise, and the same program would have other bits in its first process than in the next."""
 
 
 @cache
@@ -47,7 +49,7 @@ def module(kernel: Kernel, dtype: str, transposed: bool = False) -> str:
 
     The function takes the formula's arguments, then the arrays to write: element arrays [rows, columns], row
     arrays [rows], column arrays [columns]. Column arrays are overwritten by sums over the rows; totals are
-    returned. Compiled code is kept on disk where the module's name begins with "deepmath_kernel_".
+    returned.
     """
     return f"{functions(dtype)}\n\n{function(kernel, transposed)}\n"
 
@@ -56,7 +58,7 @@ def function(kernel: Kernel, transposed: bool = False) -> str:
     """The text of the function alone; `transposed`: for element arrays that are stored [columns, rows]."""
     rows, columns = _sizes(kernel, transposed)
     body = TransposedLoops(kernel, NUMBA).lines() if transposed else _body(kernel)
-    lines = [f"@njit({OPTIONS})", f"def {kernel.name}({', '.join(_parameters(kernel))}):"]
+    lines = [f"@njit({OPTIONS}, forceinline=True)", f"def {kernel.name}({', '.join(_parameters(kernel))}):"]
     lines += [f"    {line}" for line in (f"R = {rows}", f"C = {columns}", *body)]
     return "\n".join(lines)
 

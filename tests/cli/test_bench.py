@@ -32,7 +32,7 @@ def test_a_run_writes_json_and_tables(deepmath, monkeypatch):
         "deepmath reference", "deepmath reference again", "products alone",
     ]  # fmt: skip
     assert written["sweeps"] == {"batch": [], "width": []}
-    assert written["command"].startswith("deepmath ")
+    assert written["command"].startswith("deepmath")
     assert {"processor", "vectors", "cores", "system"} <= set(written["machine"])
     with open("new/r.md", encoding="utf-8") as file:
         assert "## 4-8-3, batch 16" in file.read()

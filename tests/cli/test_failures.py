@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+CLOSE = "(Did you mean one of: '--epochs', '--report'?)."
 TRAIN_HELP = "See 'deepmath train --help'"
 
 
@@ -39,7 +40,7 @@ TRAIN_HELP = "See 'deepmath train --help'"
         (("train", "xor", "--scale", "-2"), 2, "--scale must be none, standard, or a number > 0; got '-2'"),
         (("train", "xor", "--target", "a"), 2, "train: --target is for CSV files, and 'xor' is not one; leave it out"),
         (("train", "xor", "--no-header"), 2, "train: --no-header is for CSV files, and 'xor' is not one; leave it out"),
-        (("train", "xor", "--epoch", "3"), 2, f"No such option '--epoch'. Did you mean '--epochs'? {TRAIN_HELP}"),
+        (("train", "xor", "--epoch", "3"), 2, f"No such option '--epoch'. {CLOSE} {TRAIN_HELP}"),
         (("train", "xor", "moons"), 2, f"Got unexpected extra argument (moons). {TRAIN_HELP}"),
         (
             ("train", "digits", "--loss", "binary_crossentropy"),

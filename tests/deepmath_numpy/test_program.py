@@ -159,7 +159,7 @@ def child(way: str, queue: object) -> None:
     queue.put(compiled(case_of(way, batch_size=8), "numpy").run(5))  # type: ignore[attr-defined]
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+@pytest.mark.filterwarnings("ignore:.*fork", "ignore::pytest.PytestUnraisableExceptionWarning")  # JAX may be loaded
 def test_a_forked_child_trains(way):
     want = compiled(case_of(way, batch_size=8), "numpy").run(5)
     context = multiprocessing.get_context("fork")
