@@ -14,8 +14,15 @@ import numpy as np
 from deepmath.formulas.random import epoch_order
 from deepmath.program import Batch, Data, Program, Recipe, finished, tally
 
-Order = Callable[[int, int, int], Any]
-"""(seed, epoch, rows) -> the order in which an epoch visits its rows, int64."""
+Orders = Callable[[int, int, int, int], Any]
+"""(seed, first epoch, how many, rows) -> the orders in which epochs visit their rows, int64 [epochs, rows]."""
+ORDERED = 1 << 15
+"""About how many rows are told at once, where epochs are short."""
+
+
+def epoch_orders(seed: int, first: int, epochs: int, rows: int) -> Any:
+    """`epoch_order` of so many epochs from number `first` on: int64 [epochs, rows]."""
+    return np.stack([epoch_order(seed, epoch, rows) for epoch in range(first, first + epochs)])
 
 
 @dataclass(frozen=True)
@@ -71,17 +78,19 @@ class Batches(abc.ABC):
 class InMemory(Batches):
     """Data that are whole: a rule of (seed, step) alone, run on the host."""
 
-    def __init__(self, recipe: Recipe, data: Data, order: Order = epoch_order) -> None:
+    def __init__(self, recipe: Recipe, data: Data, orders: Orders = epoch_orders) -> None:
         self.rows, self.seed, self.shuffle = data.rows, recipe.seed, recipe.shuffle
-        self._shuffled = order
+        self._shuffled = orders
         self._origin, self._first_epoch = recipe.origin, recipe.first_epoch
         super().__init__(recipe, data, min(recipe.batch_size, self.rows))
         self.logical = min(recipe.batch_size * recipe.accumulate, self.rows)
         self.per_epoch = steps_per_epoch(self.rows, self.logical, recipe.drop_last)
-        self._order = functools.lru_cache(maxsize=2)(self._epoch)
+        self._orders = functools.lru_cache(maxsize=2)(self._epochs)
 
-    def _epoch(self, epoch: int) -> Any:
-        return self._shuffled(self.seed, epoch, self.rows) if self.shuffle else np.arange(self.rows, dtype=np.int64)
+    def _epochs(self, first: int, epochs: int) -> Any:
+        if self.shuffle:
+            return self._shuffled(self.seed, first, epochs, self.rows)
+        return np.tile(np.arange(self.rows, dtype=np.int64), (epochs, 1))
 
     def position(self, step: int) -> tuple[int, int]:
         """(epoch, place within the epoch) of update number `step`."""
@@ -90,13 +99,17 @@ class InMemory(Batches):
 
     def rows_of(self, step: int) -> Any:
         epoch, place = self.position(step)
-        return self._order(epoch)[place * self.logical : (place + 1) * self.logical]
+        return self._orders(epoch, 1)[0, place * self.logical : (place + 1) * self.logical]
 
     def stretch(self, step: int, most: int) -> tuple[Any, Any]:
         epoch, place = self.position(step)
+        epochs = 1 if place else max(1, min(most // self.per_epoch, ORDERED // self.rows))
         steps = min(most, self.per_epoch - place)
-        rows = self._order(epoch)[place * self.logical : (place + steps) * self.logical]
-        return rows, np.minimum(np.arange(steps + 1, dtype=np.int64) * self.logical, len(rows))
+        rows = self._orders(epoch, epochs)[:, place * self.logical : (place + steps) * self.logical]
+        visited = rows.shape[1]
+        stops = np.minimum(np.arange(1, steps + 1, dtype=np.int64) * self.logical, visited)
+        starts = visited * np.arange(epochs, dtype=np.int64)[:, None]
+        return rows.ravel(), np.concatenate([[0], (starts + stops).ravel()])
 
 
 class InStretch(Batches):
@@ -120,9 +133,9 @@ class InStretch(Batches):
         return np.ascontiguousarray(rows, np.int64), bounds - bounds[0]
 
 
-def batches_of(recipe: Recipe, data: Data, order: Order = epoch_order) -> Batches:
-    """The rule for data of this kind; `order` computes what `epoch_order` says."""
-    return InStretch(recipe, data) if isinstance(data, Stretch) else InMemory(recipe, data, order)
+def batches_of(recipe: Recipe, data: Data, orders: Orders = epoch_orders) -> Batches:
+    """The rule for data of this kind; `orders` computes what `epoch_orders` says."""
+    return InStretch(recipe, data) if isinstance(data, Stretch) else InMemory(recipe, data, orders)
 
 
 def steps_per_epoch(rows: int, logical: int, drop_last: bool) -> int:

@@ -96,7 +96,7 @@ class FusedProgram(Program):
         return own
 
     def attach(self, data: Data) -> None:
-        self.data, self._batches = data, batches_of(self.recipe, data, _epoch_order)
+        self.data, self._batches = data, batches_of(self.recipe, data, _epoch_orders)
         self._data = self._data_of(data)
 
     def run(self, k: int) -> Any:
@@ -184,12 +184,17 @@ class FusedProgram(Program):
         return _rows(data.x), targets, labels, weights
 
 
-def _epoch_order(seed: int, epoch: int, rows: int) -> Any:
-    """`epoch_order`, its random words from a compiled loop."""
+def _epoch_orders(seed: int, first: int, epochs: int, rows: int) -> Any:
+    """`epoch_orders`, the random words from a compiled loop."""
     groups = -(-rows // 4)
-    words = np.empty(4 * groups, np.int64)
-    loop.call(_words(), [words], [0, epoch & MASK, 0, seed & MASK, SHUFFLE], 1, groups)
-    return sorted_order(words[:rows])
+    words = np.empty((epochs, 4 * groups), np.int64)
+    draw = loop.function(_words())
+    a, c = np.asarray([words.ctypes.data]), np.asarray([0.0, 0.0, 0.0, seed & MASK, SHUFFLE])
+    for epoch in range(first, first + epochs):
+        c[1] = epoch & MASK
+        draw(a.ctypes.data, c.ctypes.data, 1, groups)
+        a += words.strides[0]
+    return sorted_order(words[:, :rows])
 
 
 @functools.cache

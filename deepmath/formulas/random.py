@@ -28,8 +28,8 @@ def philox(
 ) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     """Philox4x32-10 of counter (c0, c1, c2, c3) and key (k0, k1): four words in [0, 2^32).
 
-    All are signed 64-bit integers, and every product is taken in 16-bit halves, so that it runs wherever
-    there is int64 (torch, for one, has no unsigned 32-bit addition).
+    All are signed 64-bit integers, so that it runs wherever there is int64 (torch, for one, has no unsigned 32-bit
+    addition). A product of two words wraps round, as int64 does in every library, and keeps all its bits.
 
     >>> zeros = np.zeros(1, np.int64)
     >>> [format(int(w[0]), "08x") for w in philox(np, zeros, zeros, zeros, zeros, 0, 0)]
@@ -44,10 +44,9 @@ def philox(
 
 
 def _product(a: Scalar, multiplier: int) -> tuple[Scalar, Scalar]:
-    """High and low 32 bits of a 32-bit product, without a 64-bit overflow."""
-    low = (a & 0xFFFF) * multiplier
-    high = (a >> 16) * multiplier + (low >> 16)
-    return high >> 16, ((high & 0xFFFF) << 16) | (low & 0xFFFF)
+    """High and low 32 bits of a 32-bit product, which in an int64 may wrap round."""
+    product = a * multiplier
+    return (product >> 32) & _MASK, product & _MASK
 
 
 def words(xp: Namespace, seed: int, stream: int, rows: Array, units: Array, step: int, layer: int) -> Array:
@@ -84,8 +83,8 @@ def epoch_order(seed: int, epoch: int, size: int, *, part: int = 0, purpose: int
 
 
 def sorted_order(keys: Any) -> Any:
-    """The places of random words [size] in the order of their values, int64; of equal ones the first comes first."""
-    return np.sort((keys << 31) | np.arange(len(keys), dtype=np.int64)) & 0x7FFFFFFF
+    """The places of random words [..., size] by their values, int64; of equal ones the first comes first."""
+    return np.sort((keys << 31) | np.arange(keys.shape[-1], dtype=np.int64)) & 0x7FFFFFFF
 
 
 def uniforms(seed: int, count: int, *, layer: int, parameter: int) -> Any:

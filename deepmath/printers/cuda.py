@@ -24,7 +24,7 @@ STORAGE = {"bf16": "BFloat", "float16": "Half"}
 
 CUDA = Spelling(
     patterns={
-        "neg": "-{0}", "//": "floor_divide({0}, {1})", "%": "modulo({0}, {1})",
+        "neg": "-{0}", "//": "floor_divide({0}, {1})", "%": "modulo({0}, {1})", "int *": "wrapped_product({0}, {1})",
         "isnan": "is_nan({0})", "isinf": "is_infinite({0})", "isfinite": "(!is_nan({0}) && !is_infinite({0}))",
         "logical_and": "({0} && {1})", "logical_or": "({0} || {1})", "logical_not": "!{0}",
     },

@@ -65,6 +65,9 @@ DEVICE long long modulo(long long a, long long b) {
   long long rest = a % b;
   return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
+DEVICE long long wrapped_product(long long a, long long b) {
+  return (long long)((unsigned long long)a * (unsigned long long)b);
+}
 DEVICE long long floor_divide(long long a, long long b) { return b == 0 ? 0 : b == -1 ? -a : (a - modulo(a, b)) / b; }
 DEVICE T modulo(T a, T b) {
   T rest = fmod(a, b);

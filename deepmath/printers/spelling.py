@@ -20,8 +20,8 @@ INFIX = COMPARISONS | {"+", "-", "*", "/", "//", "%", "&", "|", "^", "<<", ">>"}
 class Spelling(NamedTuple):
     """The words of one language.
 
-    `patterns` gives the expression of an operation from its operands {0}, {1}, ...; without a pattern an operation
-    is an infix operator or a function of its own name. `places` says where an argument is read or a result
+    `patterns` gives the expression of an operation from its operands {0}, {1}, ..., "int *" that of an operation on
+    integers alone; without a pattern an operation is an infix operator or a function of its own name. `places` says where an argument is read or a result
     written, by `Node.axes`. `integer`, `truth` and `choice` are the patterns of a cast to 64 bits, of a cast to
     bool, and of "{1} where {0}, else {2}"; `real` is that of a cast to the kernel's float, which Numba and CUDA
     text call T.
@@ -69,10 +69,9 @@ class Spelling(NamedTuple):
         operands = [self.operand(a, "bool" if a.dtype == "bool" else common) for a in node.args]
         if node.op == "where":
             return self.choice.format(*operands)
-        if node.op in INFIX and node.op not in self.patterns:
-            return f"{operands[0]} {node.op} {operands[1]}"
-        call = f"{node.op}({', '.join(operands)})"
-        return self.patterns.get(node.op, call).format(*operands)
+        default = f"{{0}} {node.op} {{1}}" if node.op in INFIX else f"{node.op}({', '.join(operands)})"
+        pattern = self.patterns.get(node.op, default)
+        return self.patterns.get(f"{common} {node.op}", pattern).format(*operands)
 
     def argument(self, node: Node, kernel: Kernel) -> str:
         """An argument, read at its place; scalars come in the widest type and are cast."""

@@ -29,16 +29,18 @@ class History:
 
 def summarize(columns: Sequence[str], results: Any) -> dict[str, float]:
     """One epoch from its steps' results [steps, columns]: losses weighted by weight, metrics by rows."""
-    steps = np.asarray(results, np.float64)
-    by_weight, by_rows = (_means(steps, steps[:, columns.index(name)]) for name in ("weight", "rows"))
-    return {
-        name: (by_weight if name in ("loss", "cost") else by_rows)[i]
-        for i, name in enumerate(columns)
-        if name not in ("weight", "rows")
-    }
+    return summaries(columns, np.asarray(results, np.float64)[None])[0]
 
 
-def _means(steps: Any, weights: Any) -> list[float]:
-    total = float(weights.sum())
-    means: list[float] = ((weights @ steps) / total if total else steps.mean(axis=0)).tolist()
-    return means
+def summaries(columns: Sequence[str], results: Any) -> list[dict[str, float]]:
+    """What `summarize` says of each epoch, from float64 [epochs, steps, columns]."""
+    places = {name: i for i, name in enumerate(columns) if name not in ("weight", "rows")}
+    weights = results[:, :, [columns.index("weight"), columns.index("rows")]]
+    totals = weights.sum(axis=1)
+    means = weights.transpose(0, 2, 1) @ results / np.where(totals == 0.0, 1.0, totals)[:, :, None]
+    if not totals.all():
+        means = np.where(totals[:, :, None] == 0.0, results.mean(axis=1)[:, None], means)
+    return [
+        {name: (by_weight if name in ("loss", "cost") else by_rows)[i] for name, i in places.items()}
+        for by_weight, by_rows in means.tolist()
+    ]

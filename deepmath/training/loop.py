@@ -12,7 +12,7 @@ import numpy as np
 
 from deepmath.errors import NonFiniteError
 from deepmath.training.callbacks import Callback, Run
-from deepmath.training.history import summarize
+from deepmath.training.history import summaries, summarize
 from deepmath.training.nonfinite import Guard
 from deepmath.training.signals import Signals, interruptions
 
@@ -80,10 +80,12 @@ def _epoch(
     if run.step_in_epoch == 0:
         _each(callbacks, "on_epoch_begin", run)
     guard.begin_epoch()
+    watched = bool(callbacks) or validate is not None or guard.careful  # else many epochs can run in one call
     while run.step_in_epoch < run.steps_per_epoch or not guard.closes_epoch():
         if run.step_in_epoch == run.steps_per_epoch:  # the last step was left out
             continue
-        k = min(pace.steps, run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
+        epochs = 1 if watched else run.epochs - run.epoch
+        k = min(pace.steps, epochs * run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
         with signals.at_once():  # where data can't be read, or don't come, the run stands between two steps
             k = run.program.ready(k)
         try:
@@ -92,9 +94,10 @@ def _epoch(
         except BaseException:
             guard.put_back()
             raise
+        results = _last_epoch_of(run, np.asarray(results))
         if guard.admits(results):
-            run.results.extend(np.asarray(results))
-            run.step_in_epoch += k
+            run.results.extend(results)
+            run.step_in_epoch += len(results)
         _each(callbacks, "on_steps_end", run)
         signals.check()
         if run.stop:
@@ -103,6 +106,24 @@ def _epoch(
         measured = _measured(run, callbacks, validate)
     _end_epoch(run, callbacks, measured)
     signals.check()
+
+
+def _last_epoch_of(run: Run, results: Any) -> Any:
+    """End the epochs behind which results go on; gives those of the last one, or of the first with a bad loss."""
+    size, rest = run.steps_per_epoch, run.steps_per_epoch - run.step_in_epoch
+    if len(results) <= rest:
+        return results
+    bad = np.flatnonzero(~np.isfinite(results[:, 0]))
+    good = int(bad[0]) if len(bad) else len(results) - 1
+    if good < rest:
+        return results
+    run.results.extend(results[:rest])
+    _end_epoch(run, (), {})
+    stop = good - (good - rest) % size
+    for logs in summaries(run.columns, results[rest:stop].reshape(-1, size, results.shape[1])):
+        run.history.add(run.epoch, logs)
+        run.epoch += 1
+    return results[stop:]
 
 
 def _whole_epoch(

@@ -58,7 +58,7 @@ class Guard:
                 "of batches, a source or arrays, or on_nan='stop'"
             )
         self._run, self._recipe, self._data_at, self._on_nan = run, recipe, data_at, on_nan
-        self._careful = on_nan != "stop"
+        self.careful = on_nan != "stop"
         self._rollbacks, self._skips, self._in_a_row = 0, 0, 0
         self._last_skip = -2
         self._good: Snapshot = dict
@@ -82,7 +82,7 @@ class Guard:
         self._first_step = self._run.step - self._run.step_in_epoch
         self._left_out = self._run.step_in_epoch - len(self._run.results)
         self._skipped: list[int] = []
-        if self._careful:
+        if self.careful:
             state = self._run.program.snapshot()
             self._position = self._run.step, self._run.step_in_epoch, len(self._run.results)
             self._candidate: Snapshot | None = state
@@ -94,7 +94,7 @@ class Guard:
         results = np.asarray(results)
         run, losses = self._run, results[:, 0]
         self._note_rate(run.step - len(losses))
-        if self._careful and self._candidate is not None:
+        if self.careful and self._candidate is not None:
             self._consider(float(losses[0]))
         finite = np.isfinite(losses)
         if finite.all():
@@ -106,7 +106,7 @@ class Guard:
 
     def closes_epoch(self) -> bool:
         """Whether the epoch can end here: with "rollback" and "skip" only with finite values."""
-        if not self._careful:
+        if not self.careful:
             return True
         if not self._run.results:
             self._fail(f"every step of epoch {self._run.epoch + 1} was left out", None, self._good())
@@ -114,7 +114,7 @@ class Guard:
 
     def finish(self) -> None:
         """At the end: raise NonFiniteError if the last step broke the values."""
-        self._careful, self._on_nan = False, "stop"
+        self.careful, self._on_nan = False, "stop"
         self._is_finite([])
 
     def put_back(self) -> None:
