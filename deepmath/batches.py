@@ -16,7 +16,7 @@ from deepmath.program import Batch, Data, Program, Recipe, finished, tally
 
 Orders = Callable[[int, int, int, int], Any]
 """(seed, first epoch, how many, rows) -> the orders in which epochs visit their rows, int64 [epochs, rows]."""
-ORDERED = 1 << 15
+ORDERED = 1 << 14
 """About how many rows are told at once, where epochs are short."""
 
 

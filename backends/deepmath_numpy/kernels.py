@@ -14,10 +14,11 @@ from deepmath.activations import ActivationFunction
 from deepmath.formulas import dropout, normalization, rectifiers, regularizers
 from deepmath.formulas.random import philox
 from deepmath.optimizers import Optimizer
+from deepmath.printers import numba
 from deepmath.program import Head, head_formula, head_kinds, results_formula
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula
-from deepmath_numpy import loop
+from deepmath_numpy import blas, cache, loop
 from deepmath_numpy.cache import remembered
 from deepmath_numpy.traces import is_identity, needs
 
@@ -52,6 +53,13 @@ class Kernels:
         """
         stored = self.narrow if transposed is None else transposed
         return loop.address(formula, kinds, outputs, names, places, self.precision, stored)
+
+    @remembered
+    def products(self) -> dict[str, int]:
+        """Products of matrices by their places in `info`: BLAS, and our own of small ones (`text/products.py`)."""
+        module = cache.load(f"{numba.functions(self.precision)}\n\n\n{cache.text('products')}")
+        own = {name: int(getattr(module, name).address) for name in ("times", "times_turned")}
+        return {"gemm": blas.gemm(self.precision), **own}
 
     @remembered
     def activation(self, function: ActivationFunction | None, bias: bool) -> tuple[int, int]:

@@ -72,6 +72,7 @@ class FusedProgram(Program):
         way, self._why = ways.chosen(stages, rows, recipe.precision, by_reference or "; ".join(missing.values()))
         kernels = Kernels(recipe.precision, narrow=way == "narrow")
         common = tables.common_kernels(kernels, recipe, stages, missing)
+        common |= kernels.products() if way != "interpreted" else {}
         self._steps = ways.steps(recipe.precision, way)
         own = layout.own_places(recipe, self._params, self._states, memory)
         results = 1 + (len(recipe.head.metrics) if recipe.head is not None else 0)

@@ -10,7 +10,6 @@ import numpy as np
 
 from deepmath.parameters import Layout, segments
 from deepmath.program import Recipe
-from deepmath_numpy import blas
 from deepmath_numpy.kernels import Kernels
 from deepmath_numpy.layout import KINDS, Stage
 from deepmath_numpy.traces import untraceable
@@ -23,13 +22,13 @@ STAGE = (
 INFO = (
     "capacity", "outputs", "labelled", "summed", "scores", "scores_back", "targets", "labels", "weight", "results",
     "state", "next_state", "grads", "total", "states", "parameters", "head", "judge", "conclude", "update", "clip_norm",
-    "clip_value", "noise", "average", "gemm", "slots",
+    "clip_value", "noise", "average", "gemm", "times", "times_turned", "slots",
 )  # fmt: skip
 """The places of `info`."""
 PLAIN = {
     "kind", "number", "features", "units", "forward", "backward", "special", "capacity", "outputs", "labelled",
     "summed", "states", "parameters", "head", "judge", "conclude", "update", "clip_norm", "clip_value", "noise",
-    "average", "gemm",
+    "average", "gemm", "times", "times_turned",
 }  # fmt: skip
 """What is no place in the buffer."""
 
@@ -97,7 +96,6 @@ def net_of(
 
     info = {**own, **head_places, **common, "states": states, "parameters": params.size, "slots": 0}
     info |= {"labelled": head.labelled, "summed": head.loss.summed} if head is not None else {}
-    info["gemm"] = blas.gemm(recipe.precision)
     of_info = addresses(INFO, info)
     of_info[INFO.index("slots")] = len(optimizer.slots)
     table = [

@@ -21,10 +21,10 @@ class Spelling(NamedTuple):
     """The words of one language.
 
     `patterns` gives the expression of an operation from its operands {0}, {1}, ..., "int *" that of an operation on
-    integers alone; without a pattern an operation is an infix operator or a function of its own name. `places` says where an argument is read or a result
-    written, by `Node.axes`. `integer`, `truth` and `choice` are the patterns of a cast to 64 bits, of a cast to
-    bool, and of "{1} where {0}, else {2}"; `real` is that of a cast to the kernel's float, which Numba and CUDA
-    text call T.
+    integers alone; without a pattern an operation is an infix operator or a function of its own name. `places` says
+    where an argument is read or a result written, by `Node.axes`. `integer`, `truth` and `choice` are the patterns of
+    a cast to 64 bits, of a cast to bool, and of "{1} where {0}, else {2}"; `real` is that of a cast to the kernel's
+    float, which Numba and CUDA text call T.
     """
 
     patterns: Mapping[str, str]

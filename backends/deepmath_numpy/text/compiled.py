@@ -19,6 +19,12 @@ def call(typingctx, address, a, c, rows, columns):
     return types.none(types.int64, a, c, rows, columns), code
 
 
+def multiply(at, a, left, right, out, rows, columns, inner, left_row, left_inner, right_row, out_row):
+    """Call one of our own products at this address; what it takes stands in `products.py`."""
+    a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7] = left, right, out, inner, left_row, left_inner, right_row, out_row
+    call(at, a, a, rows, columns)
+
+
 def call_flat(address, a, c, size, arrays):
     """Call a kernel over flat arrays of this size."""
     call(address, a, c, 1, size)

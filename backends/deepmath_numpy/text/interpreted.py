@@ -61,19 +61,19 @@ def call_flat(address, a, c, size, arrays):
     other.join()
 
 
-def product(x, w, y, gemm):
+def product(info, a, n, features, units, x, w, y):
     """y = x w."""
-    np.matmul(x, w, out=y)
+    np.matmul(matrix(x, n, features), table(w, features, units), out=matrix(y, n, units))
 
 
-def product_back(dy, w, dx, gemm):
+def product_back(info, a, n, features, units, dy, w, dx, spare):
     """dx = dy w^T."""
-    np.matmul(dy, w.T, out=dx)
+    np.matmul(matrix(dy, n, units), table(w, features, units).T, out=matrix(dx, n, features))
 
 
-def product_kernel(x, dy, dw, gemm):
+def product_kernel(info, a, n, features, units, x, dy, dw):
     """dw = x^T dy."""
-    np.matmul(x.T, dy, out=dw)
+    np.matmul(matrix(x, n, features).T, matrix(dy, n, units), out=table(dw, features, units))
 
 
 def copy(source, out):

@@ -1,40 +1,22 @@
 """Matrices stored [columns, rows] for steps that are compiled: few columns, and loops over the rows innermost."""
 
-from deepmath.printers.float32_functions import T
-from deepmath.printers.loop_functions import add
+from deepmath_numpy.text.compiled import multiply
+from deepmath_numpy.text.names import TIMES, TIMES_TURNED
 
 
-def product(x, w, y, gemm):
+def product(info, a, n, features, units, x, w, y):
     """y[j, r] = sum over p of w[p, j] x[p, r]."""
-    features, units, rows = w.shape[0], w.shape[1], x.shape[1]
-    for j in range(units):
-        for r in range(rows):
-            y[j, r] = w[0, j] * x[0, r]
-        for p in range(1, features):
-            for r in range(rows):
-                y[j, r] += w[p, j] * x[p, r]
+    multiply(info[TIMES], a, w, x, y, units, n, features, 1, units, n, n)
 
 
-def product_back(dy, w, dx, gemm):
+def product_back(info, a, n, features, units, dy, w, dx, spare):
     """dx[p, r] = sum over j of w[p, j] dy[j, r]."""
-    features, units, rows = w.shape[0], w.shape[1], dy.shape[1]
-    for p in range(features):
-        for r in range(rows):
-            dx[p, r] = w[p, 0] * dy[0, r]
-        for j in range(1, units):
-            for r in range(rows):
-                dx[p, r] += w[p, j] * dy[j, r]
+    multiply(info[TIMES], a, w, dy, dx, features, n, units, units, 1, n, n)
 
 
-def product_kernel(x, dy, dw, gemm):
+def product_kernel(info, a, n, features, units, x, dy, dw):
     """dw[p, j] = sum over r of x[p, r] dy[j, r]."""
-    features, units, rows = dw.shape[0], dw.shape[1], x.shape[1]
-    for p in range(features):
-        for j in range(units):
-            total = T(0)
-            for r in range(rows):
-                total = add(total, x[p, r] * dy[j, r])
-            dw[p, j] = total
+    multiply(info[TIMES_TURNED], a, x, dy, dw, features, units, n, n, 1, n, units)
 
 
 def gather(source, rows, out):

@@ -2,7 +2,7 @@
 
 from deepmath_numpy.text.compiled import call, copy, reference_backward, reference_forward
 from deepmath_numpy.text.names import *
-from deepmath_numpy.text.views import matrix, table, vector
+from deepmath_numpy.text.views import vector
 from deepmath_numpy.text.wide import product, product_back, product_kernel
 
 
@@ -11,7 +11,7 @@ def forward(net, scratch, i, n, seed, step, first, training, hooks):
     at, c, a = net.stages[i], net.numbers[i], scratch.a
     kind, features, units = at[KIND], at[FEATURES], at[UNITS]
     if kind == DENSE:
-        product(matrix(at[X], n, features), table(at[W], features, units), matrix(at[Z], n, units), net.info[GEMM])
+        product(net.info, a, n, features, units, at[X], at[W], at[Z])
         a[0], a[1], a[2] = at[Z], at[Y], at[B]
         if at[FORWARD] != 0:
             call(at[FORWARD], a, c, n, units)
@@ -59,10 +59,9 @@ def backward(net, scratch, i, n, hooks):
         a[0], a[1], a[2], a[3] = at[DY], at[Z], at[Y], at[DB]
         if at[BACKWARD] != 0:
             call(at[BACKWARD], a, c, n, units)
-        dy = matrix(at[DY], n, units)
-        product_kernel(matrix(at[X], n, features), dy, table(at[DW], features, units), net.info[GEMM])
         if at[DX] != 0:
-            product_back(dy, table(at[W], features, units), matrix(at[DX], n, features), net.info[GEMM])
+            product_back(net.info, a, n, features, units, at[DY], at[W], at[DX], at[DW])
+        product_kernel(net.info, a, n, features, units, at[X], at[DY], at[DW])
     elif kind == ACTIVATION:
         a[0], a[1], a[2] = at[DY], at[Z], at[Y]
         if at[BACKWARD] != 0:

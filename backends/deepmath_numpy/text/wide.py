@@ -1,10 +1,12 @@
-"""Matrices [rows, columns] for steps that are compiled: products by SciPy's BLAS, called at its address."""
+"""Matrices [rows, columns] for steps that are compiled: small products are our own, others SciPy's at its address."""
 
-from deepmath_numpy.text.views import FLOAT, cgutils, intrinsic, ir, types
+from deepmath_numpy.text.compiled import multiply
+from deepmath_numpy.text.names import GEMM, TIMES
+from deepmath_numpy.text.views import FLOAT, cgutils, intrinsic, ir, table, types
 
 
 @intrinsic
-def multiply(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
+def blas(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
     """c = a b in the order of Fortran, c [rows, columns]; a or b is turned where the letter, a character's code, says.
 
     `gemm` is the address of SciPy's sgemm or dgemm: void (char *, char *, int *, int *, int *, T *, T *, int *, T *,
@@ -35,19 +37,62 @@ def multiply(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
     return types.none(*wide, a, b, c), code
 
 
-def product(x, w, y, gemm):
+def product(info, a, n, features, units, x, w, y):
     """y = x w."""
-    multiply(gemm, AS_IT_IS, AS_IT_IS, y.shape[1], y.shape[0], w.shape[0], w, x, y)
+    if n * features * units <= SMALL:
+        multiply(info[TIMES], a, x, w, y, n, units, features, features, 1, units, units)
+    else:
+        blas(
+            info[GEMM],
+            AS_IT_IS,
+            AS_IT_IS,
+            units,
+            n,
+            features,
+            table(w, features, units),
+            table(x, n, features),
+            table(y, n, units),
+        )
 
 
-def product_back(dy, w, dx, gemm):
-    """dx = dy w^T."""
-    multiply(gemm, TURNED, AS_IT_IS, dx.shape[1], dx.shape[0], w.shape[1], w, dy, dx)
+def product_back(info, a, n, features, units, dy, w, dx, spare):
+    """dx = dy w^T; `spare`: the address of as many numbers as w has."""
+    if n * features * units <= SMALL:
+        given, turned = table(w, features, units), table(spare, units, features)
+        for j in range(units):
+            for p in range(features):
+                turned[j, p] = given[p, j]
+        multiply(info[TIMES], a, dy, spare, dx, n, features, units, units, 1, features, features)
+    else:
+        blas(
+            info[GEMM],
+            TURNED,
+            AS_IT_IS,
+            features,
+            n,
+            units,
+            table(w, features, units),
+            table(dy, n, units),
+            table(dx, n, features),
+        )
 
 
-def product_kernel(x, dy, dw, gemm):
+def product_kernel(info, a, n, features, units, x, dy, dw):
     """dw = x^T dy."""
-    multiply(gemm, AS_IT_IS, TURNED, dw.shape[1], dw.shape[0], x.shape[0], dy, x, dw)
+    if n * features * units <= SMALL:
+        multiply(info[TIMES], a, x, dy, dw, features, units, n, 1, features, units, units)
+    else:
+        blas(
+            info[GEMM],
+            AS_IT_IS,
+            TURNED,
+            units,
+            features,
+            n,
+            table(dy, n, units),
+            table(x, n, features),
+            table(dw, features, units),
+        )
 
 
 def gather(source, rows, out):
@@ -71,3 +116,5 @@ def give(source, out):
 
 
 AS_IT_IS, TURNED = ord("N"), ord("T")
+SMALL = 1 << 19
+"""Up to so many multiplications our own products are faster."""
