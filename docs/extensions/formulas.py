@@ -24,6 +24,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -150,7 +151,17 @@ class Printed(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         shown = [nodes.math_block(line, line, nowrap=False, number=None, label=None) for line in self.lines()]
-        return [nodes.container("", *shown, classes=["formula"])]
+        return [nodes.container("", *shown, self.link(), classes=["formula"])]
+
+    def link(self) -> nodes.paragraph:
+        """The formula's name as a link to what the reference says of it."""
+        target = f"deepmath.formulas.{self.arguments[0]}"
+        name = nodes.literal("", target.removeprefix("deepmath."))
+        xref = addnodes.pending_xref(
+            "", name, refdomain="py", reftype="func", reftarget=target, refexplicit=True, refwarn=True,
+            refdoc=self.env.docname,
+        )  # fmt: skip
+        return nodes.paragraph("", "", xref)
 
 
 class Matrices(Printed):
