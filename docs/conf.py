@@ -26,7 +26,6 @@ extensions = [
     "pictures",
 ]
 exclude_patterns = ["_build", "README.md"]
-suppress_warnings = ["config.cache"]  # tables of options are plain data, but some hold compiled patterns
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
@@ -36,7 +35,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_mock_imports: list[str] = []
+napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
 add_module_names = False

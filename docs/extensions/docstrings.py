@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 CODE = re.compile(r"(`[^`]+`)")
 SIGN = re.compile(r"(?<!\\)([*|\\]|(?<=\w)_(?!\w))")
 HEAD = re.compile(r"^ *(?:\* |:[^:`]+: ?)")
+TYPE = re.compile(r"^( *:(?:var)?type [^:]+:) (.+)$")
 DIRECTIVE = re.compile(r"^ *\.\. ")
 
 
@@ -23,6 +24,8 @@ def escaped(line: str) -> str:
     """
     if DIRECTIVE.match(line):
         return line
+    if TYPE.match(line):
+        return TYPE.sub(r"\1 ``\2``", line)  # words such as "array of shape (n,)" are no names of ours
     head = HEAD.match(line)
     start = head.end() if head else 0
     parts = CODE.split(line[start:])
