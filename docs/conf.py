@@ -37,6 +37,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_use_ivar = True
 python_use_unqualified_type_names = True
+smartquotes = False  # "--option" and "name" are meant as they stand
 maximum_signature_line_length = 80
 add_module_names = False
 toc_object_entries = False

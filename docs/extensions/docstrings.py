@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 CODE = re.compile(r"(`[^`]+`)")
 SIGN = re.compile(r"(?<!\\)([*|\\]|(?<=\w)_(?!\w))")
 HEAD = re.compile(r"^ *(?:\* |:[^:`]+: ?)")
-TYPE = re.compile(r"^( *:(?:var)?type [^:]+:) (.+)$")
+TYPE = re.compile(r"^( *:(?:(?:var)?type [^:]+|rtype):) (.+)$")
 DIRECTIVE = re.compile(r"^ *\.\. ")
 
 

@@ -32,13 +32,21 @@ from deepmath.graph import Node, needed
 from deepmath.printers.latex import ATOM, Text, Writer, symbol
 from deepmath.trace import Trace, trace
 
-KINDS = {"Rows": "row", "Columns": "column", "Features": "column", "Scalar": "scalar", "float": "scalar", "int": "scalar"}
+KINDS = {
+    "Rows": "row",
+    "Columns": "column",
+    "Features": "column",
+    "Scalar": "scalar",
+    "float": "scalar",
+    "int": "scalar",
+}
 """An argument's kind by its annotation; any other varies from element to element."""
 
 NAMES = {
-    "rate": r"\eta", "rest": r"(1 - \rho)", "rest1": r"(1 - \beta_1)", "rest2": r"(1 - \beta_2)", "shrink": r"\eta \lambda",
-    "strength": r"\lambda", "mean": r"\mu", "variance": r"\sigma^2", "fan_in": r"n_{\mathrm{in}}", "log_likelihood": r"\ln L",
-    "fan_out": r"n_{\mathrm{out}}", "dy": r"\dot y", "negative": r"\alpha", "first": r"\lambda_1", "second": r"\lambda_2",
+    "rate": r"\eta", "rest": r"(1 - \rho)", "rest1": r"(1 - \beta_1)", "rest2": r"(1 - \beta_2)",
+    "shrink": r"\eta \lambda", "strength": r"\lambda", "first": r"\lambda_1", "second": r"\lambda_2",
+    "mean": r"\mu", "variance": r"\sigma^2", "fan_in": r"n_{\mathrm{in}}", "fan_out": r"n_{\mathrm{out}}",
+    "log_likelihood": r"\ln L", "dy": r"\dot y", "negative": r"\alpha",
 }  # fmt: skip
 """Letters that the pages use everywhere."""
 
@@ -168,8 +176,10 @@ class Matrices(Printed):
     """One formula of matrices, and its pullback."""
 
     option_spec = {  # noqa: RUF012 - docutils'
-        "arguments": directives.unchanged_required, "results": directives.unchanged_required, "slope": directives.unchanged,
-    }  # fmt: skip
+        "arguments": directives.unchanged_required,
+        "results": directives.unchanged_required,
+        "slope": directives.unchanged,
+    }
 
     def lines(self) -> list[str]:
         arguments, results = pieces(self.options["arguments"]), pieces(self.options["results"])

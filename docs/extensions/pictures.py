@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from matplotlib.image import imread
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from deepmath import gallery
 
 FOLDER = "_pictures"
+SCALE = 0.6
+"""Pictures have 150 dots to the inch; so their letters get the size of the page's small ones."""
 
 
 class Drawn(nodes.General, nodes.Element):
@@ -37,20 +40,30 @@ class Drawing(SphinxDirective):
         folder.mkdir(parents=True, exist_ok=True)
         ending = ".gif" if found.moving else ".png"
         for theme in ("light", "dark"):
-            gallery.write(name, folder / f"{name}-{theme}{ending}", dark=theme == "dark")
+            file = gallery.write(name, folder / f"{name}-{theme}{ending}", dark=theme == "dark")
         caption = self.arguments[1] if len(self.arguments) > 1 else found.title
-        figure = nodes.figure("", Drawn(name=name, ending=ending, alt=found.title), nodes.caption("", caption))
+        figure = nodes.figure(
+            "", Drawn(name=name, ending=ending, alt=found.title, size=size(file)), nodes.caption("", caption)
+        )
         return [figure]
+
+
+def size(file: Path) -> tuple[int, int]:
+    """Width and height of an image on the page, in pixels of the browser, so that its words are as large as others."""
+    height, width = imread(file).shape[:2]
+    return round(width * SCALE), round(height * SCALE)
 
 
 def visit(writer: Any, node: Drawn) -> None:
     """Two images, each a link to itself in full size."""
+    width, height = node["size"]
     up = posixpath.relpath(FOLDER, posixpath.dirname(writer.builder.current_docname) or ".")
     for theme in ("light", "dark"):
         path = f"{up}/{node['name']}-{theme}{node['ending']}"
         writer.body.append(
             f'<a class="picture only-{theme}" href="{path}">'
-            f'<img src="{path}" alt="{writer.encode(node["alt"])}" loading="lazy"></a>\n'
+            f'<img src="{path}" alt="{writer.encode(node["alt"])}" width="{width}" height="{height}" loading="lazy">'
+            "</a>\n"
         )
     raise nodes.SkipNode
 

@@ -1,15 +1,17 @@
 """Every code block of the README and of the site runs, page by page, and gives the output that the page shows.
 
 The blocks of a page run in order, in one name space and an empty folder. A ```text block right behind one is what it
-prints, where ... stands for anything. ```python runs; of ```sh the lines of `deepmath` run; ```console is for commands
+prints, where ... stands for anything. ```python runs; of ```sh the lines of `deepmath` run; ```bash is for commands
 that take long, or that need what a test hasn't: of these the options are parsed. ```toml and the like are data.
 """
 
 import contextlib
 import doctest
 import io
+import logging
 import re
 import shlex
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +25,7 @@ from deepmath.cli.app import commands
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if "_build" not in p.parts)]
-RUN, READ = ("python", "sh"), ("console",)
+RUN, READ = ("python", "sh"), ("bash",)
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
 OTHERS = {"pip", "python3", "cc", "sphinx-build", "git", "."}
 """Commands beside our own that a page may show; none of them runs."""
@@ -82,10 +84,23 @@ def has_code(page: Path) -> bool:
     return any(block.kind in RUN + READ for block in blocks_of(page.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("page", filter(has_code, PAGES), ids=lambda p: str(p.relative_to(ROOT)))
-def test_its_blocks_run(page, tmp_path, monkeypatch):
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """An empty folder that modules can be imported from; what a page changes in the process is put back."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    logger, before = logging.getLogger("deepmath"), set(sys.modules)
+    level = logger.level
+    yield
+    logger.setLevel(level)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if has_code(p)], ids=lambda p: str(p.relative_to(ROOT)))
+def test_its_blocks_run(page, alone):
     scope: dict = {"__name__": page.stem}
     run = RUN if page.parent != ROOT else ("python",)  # the README's commands install what this very run tests
     for block in blocks_of(page.read_text(encoding="utf-8")):

@@ -1,16 +1,19 @@
-"""The site in docs/: its formulas and pictures exist, its links lead somewhere, and Sphinx builds it without a warning."""
+"""The site in docs/: its formulas and pictures exist, and Sphinx builds it without a warning or a dead link."""
 
 import doctest
 import html.parser
 import importlib.util
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import deepmath.formulas
 from deepmath import gallery
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -54,6 +57,15 @@ def test_every_formula_is_printed_and_every_picture_exists():
                 assert len(lines) == len(results)
             assert all(mathml.converted(line, "block").startswith("<math") for line in lines)
     assert kinds == {"formula", "matrices", "picture"}
+
+
+def test_the_reference_has_every_formula_and_every_public_module():
+    reference = "".join(p.read_text(encoding="utf-8") for p in (DOCS / "reference").glob("*.md"))
+    shown = set(re.findall(r"^\.\. (?:auto)?module:: (\S+)", reference, re.M))
+    modules = {f"deepmath.formulas.{m.name}" for m in pkgutil.iter_modules(deepmath.formulas.__path__)}
+    modules |= {f"deepmath.{name}" for name in deepmath.__all__ if isinstance(getattr(deepmath, name), ModuleType)}
+    modules |= {f"deepmath.{name}" for name in ("estimators", "plots", "study", "gallery", "benchmark", "testing")}
+    assert modules <= shown, sorted(modules - shown)
 
 
 def test_what_a_long_formula_uses_twice_gets_a_letter():
