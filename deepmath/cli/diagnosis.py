@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ FILE = "diagnosis.txt"
 
 
 def verdict(
-    model: Sequential, settings: Settings, training: tuple[Any, Any], test: tuple[Any, Any], history: History
-) -> Diagnosis:
-    """The training doctor's verdict on a trained model.
+    model: Sequential, settings: Settings, training: tuple[Any, Any], test: tuple[Any, Any], history: History,
+    first: Sequence[Any] | None = None,
+) -> Diagnosis:  # fmt: skip
+    """The training doctor's verdict on a trained model, whose weights were `first` or are drawn again.
 
     `training` are the rows that `fit` got: the last of them measured each epoch where the settings say so, and
     judge variance then. Else the test part does, where there is one. Trials run where the training did.
@@ -37,6 +39,7 @@ def verdict(
         rows.y,
         validation_data=held if len(held[0]) else None,
         history=history,
+        initial_weights=first,
         batch_size=len(rows.X) if settings.batch_size == "full" else int(settings.batch_size),
         backend=load_backend(settings.backend, settings.device),
         seed=settings.seed,

@@ -137,6 +137,7 @@ def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str 
     job.folder.write_config(s, job.fitted)
     seen = [] if report is None else [reporting.recorder(job)]
     callbacks: list[Callback] = [watch, _checkpoints(job), *seen]
+    first = job.model.get_weights() if resume is None and (diagnose or seen) else None
     try:
         # What overflows is reported once, by the loop, with the step at which it happened.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -168,10 +169,10 @@ def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str 
         click.get_current_context().exit(TERMINATED if isinstance(asked, Terminated) else INTERRUPTED)
     except NonFiniteError as error:
         # What is wrong is asked most where training broke off.
-        _looked_at(job, watch, diagnose, quiet, report, seen, [("broke off", str(error))])
+        _looked_at(job, watch, first, diagnose, quiet, report, seen, [("broke off", str(error))])
         raise
     written, measured = _save(job, watch), results(job)
-    lines = _looked_at(job, watch, diagnose, quiet, report, seen, measured)
+    lines = _looked_at(job, watch, first, diagnose, quiet, report, seen, measured)
     written += [diagnosis.FILE] if diagnose else []
     files = [job.folder.model.name, "history.csv", job.folder.config.name, *written]
     if not quiet:
@@ -179,15 +180,15 @@ def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str 
 
 
 def _looked_at(
-    job: Job, watch: Watch, diagnose: bool, quiet: bool, report: str | None, seen: list[Callback],
-    measured: list[tuple[str, str]],
+    job: Job, watch: Watch, first: list[Any] | None, diagnose: bool, quiet: bool, report: str | None,
+    seen: list[Callback], measured: list[tuple[str, str]],
 ) -> list[tuple[str, str]]:  # fmt: skip
     """Diagnose the training, judged by the rows that didn't train, and write its report, where they are asked for."""
     if not (diagnose or seen):
         return []
     logger.info("looking at the training")
     parts = job.rows(job.parts.train), job.rows(job.parts.test)
-    verdict = diagnosis.verdict(job.model, job.settings, *parts, watch.history)
+    verdict = diagnosis.verdict(job.model, job.settings, *parts, watch.history, first)
     if diagnose:
         diagnosis.write(job.folder.path, verdict, quiet)
     path = _page(job, report)

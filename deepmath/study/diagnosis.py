@@ -58,7 +58,7 @@ def diagnose(
     if target_error is not None:
         check_number("diagnose", "target_error", target_error, low=0.0)
     patient = Patient(model, X, y, sample_weight, initial_weights, seed, lines["stuck"])
-    held = _held(model, validation_data, seed)
+    held = _held(model, patient, validation_data, seed)
     curves = _curves(history)
     with np.errstate(all="ignore"):
         found = [f for look in (*IN_THE_NETWORK, *IN_THE_DATA) for f in look(patient, lines)]
@@ -71,13 +71,13 @@ def diagnose(
     return Diagnosis(tuple(_first_of_each(found)), _numbers(patient))
 
 
-def _held(model: Any, given: Any, seed: int) -> Subject | None:
+def _held(model: Any, patient: Patient, given: Any, seed: int) -> Subject | None:
     if given is None:
         return None
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise ConfigError(f"diagnose: validation_data must be (X, y) or (X, y, weights); got {type(given).__name__}")
     _, *fewer = fewer_rows(given[0], given[1], given[2] if len(given) == 3 else None, ROWS, seed)
-    return subject("diagnose", model, *fewer)
+    return subject("diagnose", model, *fewer, values=patient.whole.values)
 
 
 def _curves(history: Any) -> Mapping[str, Sequence[float]]:

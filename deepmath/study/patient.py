@@ -70,11 +70,10 @@ class Patient:
         model = self._model
         if self._start is None and not self.trained:
             return {n: v for n, v in self.whole.values.items() if n.startswith(("params.", "state."))}
-        assert model._shape is not None
-        drawn = first_values(model.layers, model._shape, model.seed)
         if self._start is None:
-            return drawn
-        return taken_over(self._start, {n: drawn[n] for n in model._names()})
+            assert model._shape is not None
+            return first_values(model.layers, model._shape, model.seed)
+        return taken_over(self._start, {n: model._values[n] for n in model._names()})
 
     @property
     def trained_as(self) -> Subject:
