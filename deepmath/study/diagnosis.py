@@ -76,8 +76,8 @@ def _held(model: Any, patient: Patient, given: Any, seed: int) -> Subject | None
         return None
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise ConfigError(f"diagnose: validation_data must be (X, y) or (X, y, weights); got {type(given).__name__}")
-    _, *fewer = fewer_rows(given[0], given[1], given[2] if len(given) == 3 else None, ROWS, seed)
-    return subject("diagnose", model, *fewer, values=patient.whole.values)
+    _, X, y, weights = fewer_rows(given[0], given[1], given[2] if len(given) == 3 else None, ROWS, seed)
+    return subject("diagnose", model, X, y, weights, patient.whole.values)
 
 
 def _curves(history: Any) -> Mapping[str, Sequence[float]]:

@@ -63,7 +63,7 @@ def svg(graph: ComputationGraph) -> str:
         half = DIGIT * max(len(above), len(below)) / 2
         ways = [_on_curve(t, x, middle, x2 - 7, y, y2) for t in ALONG]
         near = [other for other in taken if abs(other[0] - middle) < BOX + GAP]
-        px, py = min(ways, key=lambda p: _covered(*p, half, near))
+        px, py = min(ways, key=lambda p: _covered(p[0], p[1], half, near))
         taken.append((px, py, half))
         labels += [_text(px, py - 3, above, "label value"), _text(px, py + 10, below, "label derivative")]
     for v in graph.vertices:
