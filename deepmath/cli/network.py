@@ -52,6 +52,7 @@ def plan_line(plan: str) -> str:
     '2 Dense fused; Dropout reference on numpy'
     """
     rows = [tuple(row.split(None, 1)) for row in plan.splitlines()]
+    rows = [row[1:] if row[-1].startswith(f"{row[0]} ") else row for row in rows]  # "steps    steps compiled: ..."
     told = []
     for row, same in groupby(rows):
         count = len(list(same))

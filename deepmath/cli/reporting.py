@@ -52,7 +52,11 @@ def write(
     findings = None
     if verdict is not None:
         findings = [
-            Finding(KINDS[f.severity], f"{f.name.replace('_', ' ')}, {f.where}", f"{f.says} {f.advice}")
+            Finding(
+                KINDS[f.severity],
+                f"{f.name.replace('_', ' ')}, {f.where}",
+                f"{f.says[:1].upper()}{f.says[1:]} Do: {f.advice}",
+            )
             for f in verdict
         ]
     report = Report(

@@ -24,7 +24,6 @@ from deepmath.cli.settings import Settings, optimizer_of, resolve
 from deepmath.cli.tables import Source
 from deepmath.errors import ConfigError, NonFiniteError, Terminated
 from deepmath.model import Sequential
-from deepmath.study.findings import Diagnosis
 
 logger = logging.getLogger("deepmath")
 INTERRUPTED, TERMINATED = 130, 143
@@ -138,6 +137,7 @@ def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str 
     job.folder.write_config(s, job.fitted)
     seen = [] if report is None else [reporting.recorder(job)]
     callbacks: list[Callback] = [watch, _checkpoints(job), *seen]
+    first = job.model.get_weights() if resume is None and (diagnose or seen) else None
     try:
         # What overflows is reported once, by the loop, with the step at which it happened.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -164,27 +164,40 @@ def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str 
             f"{job.folder.path}. Go on with: deepmath train --resume {shlex.quote(str(job.folder.path))}",
             err=True,
         )
+        for recorder in seen:  # without the doctor's trials: who stops a run doesn't want to wait
+            reporting.write(job, recorder, watch.history, [("stopped", word)], None, _page(job, report))
         click.get_current_context().exit(TERMINATED if isinstance(asked, Terminated) else INTERRUPTED)
-    except NonFiniteError:
-        if diagnose:  # what is wrong is asked most where training broke off
-            _diagnose(job, watch, quiet)
+    except NonFiniteError as error:
+        # What is wrong is asked most where training broke off.
+        _looked_at(job, watch, first, diagnose, quiet, report, seen, [("broke off", str(error))])
         raise
     written, measured = _save(job, watch), results(job)
-    verdict = _diagnose(job, watch, quiet) if diagnose else None
+    lines = _looked_at(job, watch, first, diagnose, quiet, report, seen, measured)
     written += [diagnosis.FILE] if diagnose else []
     files = [job.folder.model.name, "history.csv", job.folder.config.name, *written]
-    lines = [*measured, ("saved", f"{job.folder.path}: {', '.join(files)}")]
-    for recorder in seen:
-        path = job.folder.path / "report.html" if report == options.INSIDE else Path(str(report))
-        lines.append(("report", str(reporting.write(job, recorder, watch.history, measured, verdict, path))))
     if not quiet:
-        show(lines)
+        show([*measured, ("saved", f"{job.folder.path}: {', '.join(files)}"), *lines])
 
 
-def _diagnose(job: Job, watch: Watch, quiet: bool) -> Diagnosis:
-    """The training doctor's verdict, judged by the rows that didn't train."""
+def _looked_at(
+    job: Job, watch: Watch, first: list[Any] | None, diagnose: bool, quiet: bool, report: str | None,
+    seen: list[Callback], measured: list[tuple[str, str]],
+) -> list[tuple[str, str]]:  # fmt: skip
+    """Diagnose the training, judged by the rows that didn't train, and write its report, where they are asked for."""
+    if not (diagnose or seen):
+        return []
+    logger.info("looking at the training")
     parts = job.rows(job.parts.train), job.rows(job.parts.test)
-    return diagnosis.write(job.folder.path, job.model, job.settings, *parts, watch.history, quiet)
+    verdict = diagnosis.verdict(job.model, job.settings, *parts, watch.history, first)
+    if diagnose:
+        diagnosis.write(job.folder.path, verdict, quiet)
+    path = _page(job, report)
+    return [("report", str(reporting.write(job, r, watch.history, measured, verdict, path))) for r in seen]
+
+
+def _page(job: Job, report: str | None) -> Path:
+    """Where the report goes."""
+    return job.folder.path / "report.html" if report == options.INSIDE else Path(str(report))
 
 
 def _checkpoints(job: Job) -> Checkpoint:

@@ -91,9 +91,11 @@ def scaling() -> Any:
         path = _trained(inputs, y, best + np.array([1.6, -2.2]), rate, 12)
         low, high = best - 2.8, best + 2.8
         plots.contours(functools.partial(_mse, inputs, y), ax, x=(low[0], high[0]), y=(low[1], high[1]))
-        plots.paths({f"rate {rate:g}, 12 steps": path}, ax)
-        ax.legend(loc="upper left")
-        ax.set_title(f"{name} scaling: loss {_mse(inputs, y, path[-1:])[0]:.3g}")
+        plots.paths({name: path}, ax)
+        legend = ax.get_legend()
+        assert legend is not None
+        legend.remove()  # there is but one path, and the title tells of it
+        ax.set_title(f"{name} scaling: loss {_mse(inputs, y, path[-1:])[0]:.3g}\nafter 12 steps at rate {rate:g}")
         ax.set_xlabel("$w_1$")
         ax.set_ylabel("$w_2$")
         ax.set_aspect("equal")

@@ -9,6 +9,10 @@ import numpy as np
 
 from deepmath import activations as table
 from deepmath import datasets, plots, schedules
+from deepmath.gallery.training import SETTINGS
+from deepmath.layers import Dense
+from deepmath.model import Sequential
+from deepmath.optimizers import LBFGS
 from deepmath.plots import style
 from deepmath.preprocessing import MinMax, PCAWhitening, Standardize, ZCAWhitening
 
@@ -64,6 +68,9 @@ def whitening() -> Any:
     for ax, (name, way) in zip(axes, ways, strict=True):
         points = X if way is None else way.fit(X).apply(X)
         plots.scatter(points, None, ax, title=name)
+        middle, reach = (points.max(axis=0) + points.min(axis=0)) / 2, 0.55 * np.ptp(points, axis=0).max()
+        ax.set_xlim(middle[0] - reach, middle[0] + reach)
+        ax.set_ylim(middle[1] - reach, middle[1] + reach)
         (a, b), (_, c) = np.cov(points.T, ddof=0)
         # The covariance below its picture is what the eye should check.
         ax.set_xlabel(f"variances {a:.2f} and {c:.2f}\ncovariance {abs(b):.2f}")
@@ -78,10 +85,13 @@ def houses() -> Any:
     X, y = datasets.houses(n=300)
     size, price = X[:, datasets.HOUSE_FEATURES.index("size")], y[:, 0] if np.ndim(y) == 2 else y
     ax = plots.scatter(np.stack([size, price], axis=1), equal=False)
-    line = np.polynomial.Polynomial.fit(size, price, 1)
-    ends = np.array([size.min(), size.max()])
-    ax.plot(ends, line(ends), color=style.palette(style.is_dark(ax))[1])
-    ax.set_title("300 houses and the best line")
+    neuron = Sequential([Dense(1)], preprocessing=Standardize())
+    neuron.compile(LBFGS(), "mse")
+    neuron.fit(size[:, None], price, epochs=20, batch_size="full", **SETTINGS)
+    ends = np.array([[size.min()], [size.max()]])
+    ax.plot(ends[:, 0], neuron.predict(ends, precision="float64")[:, 0], color=style.palette(style.is_dark(ax))[1])
+    ax.set_title("300 houses and a neuron's line")
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_xlabel("size")
     ax.set_ylabel("price")
     return ax.figure

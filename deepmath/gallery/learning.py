@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import datasets, plots
+from deepmath import datasets, plots, study
 from deepmath.gallery.classifiers import circles_model
 from deepmath.gallery.training import SETTINGS, chain
 from deepmath.initializers import RandomUniform
-from deepmath.optimizers import Adam
+from deepmath.optimizers import LBFGS, Adam
 from deepmath.plots import style
 
 
@@ -20,27 +20,51 @@ def curves() -> Any:
     return plots.history_curves(history.history)[0].figure
 
 
-SPREAD = RandomUniform(-3.0, 3.0)
-"""Weights for one input in [-1, 1]: without a spread of biases the units bend at the same place."""
+WIDTHS = (1, 4, 16, 64, 256)
+"""How many units the hidden layers have; lines are drawn for the first three."""
+
+GAP = 0.2
+"""So far from its jump no row of the step trains or is judged: a continuous function can't follow there."""
 
 
 def approximation() -> Any:
-    """One hidden layer of 1, 4 and 16 units on a sine and on a box."""
-    x = np.linspace(-1.0, 1.0, 120)
-    axes = style.new_axes(12.0, 3.8, 2)
-    for ax, (name, y) in zip(
-        axes, (("sin 2πx", np.sin(2 * np.pi * x)), ("a box", np.where(np.abs(x) < 0.5, 1.0, 0.0))), strict=True
-    ):
-        found = {}
-        for width in (1, 4, 16):
-            model = chain((1, width, 1), "tanh", "linear", kernel_initializer=SPREAD, bias_initializer=SPREAD)
-            model.compile(Adam(0.03), "mse")
-            model.fit(x[:, None], y, epochs=600, batch_size="full", **SETTINGS)
-            line = model.predict(x[:, None], precision="float64")[:, 0]
-            found[f"{width} unit{'s' * (width > 1)}: error {np.sqrt(np.mean((line - y) ** 2)):.2g}"] = line
-        plots.fits(x, y, found, ax)
-        ax.set_title(f"{name}, root mean square error")
-    return axes[0].figure
+    """One hidden layer of 1 to 256 units on a sine and on a step: lines, and the largest error over the width."""
+    x = np.linspace(-np.pi, np.pi, 201)
+    sine, step, over = style.new_axes(14.4, 3.9, 3)
+    cases = (
+        (sine, "sin x", np.sin, np.ones(len(x), bool)), (step, "a step", np.sign, np.abs(x) >= GAP),
+    )  # fmt: skip
+    for i, (ax, name, function, kept) in enumerate(cases):
+        y = np.where(kept, function(x), np.nan)
+        lines = {width: _closest(x[kept], y[kept], x, width) for width in WIDTHS}
+        errors = [float(np.max(np.abs(line - y)[kept])) for line in lines.values()]
+        shown = list(zip(lines.items(), errors, strict=True))[:3]
+        plots.fits(x, y, {f"{w} unit{'s' * (w > 1)}: {error:.3f}": line for (w, line), error in shown}, ax)
+        ax.set_title(f"{name}: largest error")
+        ax.set_xticks([-np.pi, 0.0, np.pi], ["-π", "0", "π"])
+        colour, mark, dash = style.lines(ax)[i], ("o", "s")[i], ("-", "--")[i]
+        over.plot(WIDTHS, errors, color=colour, marker=mark, ms=4, linestyle=dash, label=name)
+    over.set_xscale("log", base=4)
+    over.set_ylim(bottom=0.0)
+    over.set_xticks(list(WIDTHS), list(map(str, WIDTHS)))
+    over.minorticks_off()
+    over.set_xlabel("units of the hidden layer")
+    over.set_title("largest error over width")
+    over.grid(axis="y")
+    over.legend()
+    return sine.figure
+
+
+def _closest(x: Any, y: Any, everywhere: Any, width: int) -> Any:
+    """What a network of this width makes of `everywhere` [points] after it learned y at x: the best of three begins."""
+    best, lowest = None, np.inf
+    for seed in range(3):
+        model = chain((1, width, 1), last="linear", seed=seed, bias_initializer=RandomUniform(-3.0, 3.0))
+        model.compile(LBFGS(tolerance=1e-9), "mse")
+        cost = model.fit(x[:, None], y, epochs=300, batch_size="full", **SETTINGS).history["cost"][-1]
+        if cost < lowest:
+            best, lowest = model.predict(everywhere[:, None], precision="float64")[:, 0], cost
+    return best
 
 
 def early_stopping() -> Any:
@@ -80,27 +104,64 @@ def learning_curve() -> Any:
 NOISE = 0.3
 
 
-def _resampled(degree: int, runs: int = 200, rows: int = 24) -> tuple[float, float]:
-    """Mean squared bias and variance of polynomials fitted to `runs` training sets of y = sin(2 pi x) + noise."""
-    rng = np.random.default_rng(0)
-    x0 = np.linspace(0.05, 0.95, 60)
-    fits = []
-    for _ in range(runs):
-        x = rng.uniform(0.0, 1.0, rows)
-        y = np.sin(2 * np.pi * x) + rng.normal(0.0, NOISE, rows)
-        fits.append(np.polynomial.Polynomial.fit(x, y, degree, domain=[0.0, 1.0])(x0))
-    found = np.stack(fits)
-    bias = found.mean(axis=0) - np.sin(2 * np.pi * x0)
-    return float(np.mean(bias**2)), float(np.mean(found.var(axis=0)))
-
-
 def bias_and_variance() -> Any:
-    """Polynomials of growing degree, each fitted to 200 training sets of 24 rows."""
-    degrees = (0, 1, 2, 3, 4, 5, 6, 7)
-    bias, variance = zip(*(_resampled(d) for d in degrees), strict=True)
+    """Polynomials of growing degree, each fitted to 40 training sets of 24 rows of a sine with noise."""
+    degrees, trials = (1, 2, 3, 4, 5, 6, 7), 40
+    found = [_resampled(degree, trials) for degree in degrees]
+    bias, variance = ([float(np.mean(getattr(f, part))) for f in found] for part in ("bias_squared", "variance"))
     ax = plots.bias_variance(degrees, bias, variance, NOISE**2, label="degree of the polynomial")
-    ax.set_title("200 training sets of 24 rows")
+    measured = [float(np.mean(f.measured)) for f in found]
+    ax.plot(degrees, measured, color=style.ink(ax), linestyle="", marker="x", label="measured error")
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    ax.set_title(f"{trials} training sets of 24 rows")
     return ax.figure
+
+
+def _resampled(degree: int, trials: int) -> study.BiasVariance:
+    """A neuron on the Legendre polynomials up to a degree, trained many times on y = sin(pi x) + noise."""
+
+    def powers(x: Any) -> Any:
+        return np.polynomial.legendre.legvander(x, degree)[:, 1:]  # the first is the neuron's bias
+
+    neuron = chain((degree, 1), last="linear")
+    neuron.compile(LBFGS(tolerance=1e-9), "mse")
+    return study.bias_variance(
+        neuron, lambda X: np.sin(np.pi * X[:, 0]), powers(np.linspace(-0.9, 0.9, 60)), noise=NOISE, rows=24,
+        inputs=lambda rows, seed: powers(np.random.default_rng([4, seed]).uniform(-1.0, 1.0, rows)),
+        trials=trials, epochs=100, redraw=False, batch_size="full", precision="float64",
+    )  # fmt: skip
+
+
+ROUNDS: dict[str, Any] = {"epochs": 150, "batch_size": "full"}
+"""How the networks of `risk` train."""
+
+
+def risk() -> Any:
+    """The loss of one network over m rows and over the distribution: as it is, and trained on the m rows."""
+    sizes = (8, 16, 32, 64, 128, 256, 512, 1024)
+    model = chain((2, 12, 1), "tanh", seed=1)
+    model.compile(Adam(0.03), "binary_crossentropy")
+    same, trained = style.new_axes(10.6, 3.8, 2)
+    cases: tuple[tuple[Any, int, dict[str, Any], str], ...]
+    cases = ((same, 12, {}, "the network as it is"), (trained, 3, ROUNDS, "trained on the m rows"))
+    for ax, draws, settings, title in cases:
+        runs = [
+            study.risk(model, _drawn, sizes=sizes, fresh=5000, seed=100 * i, precision="float64", **settings)
+            for i in range(draws)
+        ]
+        empirical, expected = (np.transpose([getattr(r, part) for r in runs]) for part in ("empirical", "expected"))
+        plots.learning_curve(
+            sizes, empirical, expected, ax, "binary cross-entropy", ("empirical risk", "expected risk")
+        )
+        ax.set_xlabel("rows m")
+        ax.set_title(f"{title}, {draws} draws")
+    same.autoscale(axis="y")  # what shrinks with m is small beside the risk itself
+    return same.figure
+
+
+def _drawn(rows: int, seed: int) -> Any:
+    """Moons with noise."""
+    return datasets.moons(n=rows, noise=0.25, seed=seed)
 
 
 def darts() -> Any:

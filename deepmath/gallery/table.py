@@ -76,6 +76,7 @@ _ROWS = (
     Picture("rate-laws", "Laws of the learning rate", "article 3", explained.laws),
     Picture("rates", "A rate too small, good, too large", "article 5, figures 11 and 12", descent.rates),
     Picture("regions", "Regions of the classes after training", "article 1, figure 3", classifiers.regions),
+    Picture("risk", "Empirical and expected risk over the number of rows", "article 3", learning.risk),
     Picture("roc", "ROC curves of three networks", "article 3", classifiers.roc),
     Picture("scaling", "Contours before and after scaling", "article 3", descent.scaling),
     Picture("step", "A network with the numbers of a step", "article 5, figures 6 and 7", structure.step),

@@ -78,7 +78,7 @@ def line_descent(
 ) -> Axes:  # fmt: skip
     """A curve height(x) between `low` and `high`, and the points that a descent visits on it, from light to dark.
 
-    Points outside the range are not drawn; an arrow at the edge says on which side the path left.
+    Points outside the range are not drawn; a line at the top says on which side the path left.
     """
     points = np.asarray(path, np.float64).ravel()
     if len(points) < 1 or low >= high:
@@ -97,8 +97,8 @@ def line_descent(
     if len(seen):
         ax.annotate("start", (seen[0], height(seen[0])), xytext=(-7, -2), textcoords="offset points", ha="right")
     if last < len(points):
-        side, where = ("left", 0.02) if points[last] < low else ("right", 0.98)
-        ax.annotate(f"leaves to\nthe {side}", (where, 0.04), xycoords="axes fraction", ha=side, color=style.ink(ax))
+        side = "left" if points[last] < low else "right"
+        ax.annotate(f"leaves to the {side}", (0.5, 1.0), xycoords="axes fraction", ha="center", va="top")
     ax.set_title(title)
     ax.set_xlim(low, high)
     ax.set_xlabel("x")

@@ -47,13 +47,14 @@ def fits(x: Any, y: Any, found: Mapping[str, Any], ax: Axes | None = None) -> Ax
 
 
 def learning_curve(
-    sizes: Sequence[int], training: Any, validation: Any, ax: Axes | None = None, what: str = "loss"
-) -> Axes:
+    sizes: Sequence[int], training: Any, validation: Any, ax: Axes | None = None, what: str = "loss",
+    names: tuple[str, str] = ("training", "validation"),
+) -> Axes:  # fmt: skip
     """A loss over the number of training rows, in training and in validation; [sizes, runs] also shows the spread."""
     ax = style.new_axes(5.2, 3.6)[0] if ax is None else ax
     colours = style.palette(style.is_dark(ax))
     for values, name, colour, marker in (
-        (training, "training", colours[0], "o"), (validation, "validation", colours[1], "s"),
+        (training, names[0], colours[0], "o"), (validation, names[1], colours[1], "s"),
     ):  # fmt: skip
         runs = np.asarray(values, np.float64).reshape(len(sizes), -1)
         ax.plot(sizes, runs.mean(axis=1), color=colour, label=name, marker=marker, ms=4)

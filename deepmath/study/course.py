@@ -17,7 +17,7 @@ from deepmath.study.findings import Finding
 from deepmath.study.patient import Patient, row_errors, squared_errors
 from deepmath.study.subject import Subject
 from deepmath.study.thresholds import Limits
-from deepmath.study.trials import steps_of, trials
+from deepmath.study.trials import length, trials
 
 Curves = Mapping[str, Sequence[float]]
 
@@ -30,8 +30,8 @@ def learning_rate(patient: Patient, limits: Limits, batch_size: int, used: Backe
     optimizer = patient.whole.recipe.optimizer
     if not patient.trained or not patient.is_stuck or isinstance(optimizer, LBFGS):
         return
-    steps, rate = min(patient.trained, steps_of(patient.whole, batch_size)), optimizer.rate(0)
-    tried = trials(patient.whole, patient.first, patient.present, steps, batch_size, used)
+    rate, shape = optimizer.rate(0), length(patient.whole, batch_size, patient.trained)
+    tried = trials(patient.trained_as, patient.first, patient.present, shape, used)
     best = tried[0]
     cost = patient.now.cost
     gain = (cost - best.cost) / patient.chance if math.isfinite(cost) else math.inf
@@ -40,10 +40,11 @@ def learning_rate(patient: Patient, limits: Limits, batch_size: int, used: Backe
     name, which = ("rate_too_small", "too small") if best.factor > 1.0 else ("rate_too_large", "too large")
     says = (
         f"after {patient.trained} steps at rate {rate:.3g} the loss is {cost:.4g}; from the same first weights "
-        f"{steps} steps at {rate * best.factor:.3g} reach {best.cost:.4g}: the rate is {which}."
+        f"{best.steps} steps at {rate * best.factor:.3g} reach {best.cost:.4g}: the rate is {which}."
     )
     advice = f"a rate near {rate * best.factor:.2g}; study.lr_find shows the whole range."
-    numbers = {"loss": cost, "chance": patient.chance} | {f"at {rate * t.factor:.3g}": t.cost for t in sorted(tried)}
+    numbers = {"loss": cost, "chance": patient.chance}
+    numbers |= {f"at {rate * t.factor:.3g} after {t.steps} steps": t.cost for t in sorted(tried)}
     yield Finding(name, "critical", "optimizer", gain, limits["rate"], says, advice, numbers, threshold="rate")
 
 

@@ -13,7 +13,7 @@ from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 from deepmath.study import course, data_symptoms, symptoms
 from deepmath.study.findings import SEVERITIES, Diagnosis, Finding
-from deepmath.study.patient import Patient
+from deepmath.study.patient import ROWS, Patient, fewer_rows
 from deepmath.study.subject import Subject, subject
 from deepmath.study.thresholds import Limits, limits
 
@@ -39,8 +39,8 @@ def diagnose(
     before training. Bias is measured against `target_error` (a share of the rows; for numbers, of the targets'
     variance), or against nearest neighbours. Where training hasn't come far, `trials` train some times for at
     most 300 steps of `batch_size` rows (of large networks, fewer) at other rates, on `backend`. `thresholds` change
-    the lines of `study.THRESHOLDS`. At most 1000 rows, drawn by `seed`, are looked at, and 5000 train in trials.
-    The model is not changed.
+    the lines of `study.THRESHOLDS`. At most 1000 rows of each part, drawn by `seed`, are looked at, and 5000 train
+    in trials. The model is not changed.
 
     Raises ConfigError, LabelError and NumericError as `fit` does.
 
@@ -58,7 +58,7 @@ def diagnose(
     if target_error is not None:
         check_number("diagnose", "target_error", target_error, low=0.0)
     patient = Patient(model, X, y, sample_weight, initial_weights, seed, lines["stuck"])
-    held = _held(model, validation_data)
+    held = _held(model, patient, validation_data, seed)
     curves = _curves(history)
     with np.errstate(all="ignore"):
         found = [f for look in (*IN_THE_NETWORK, *IN_THE_DATA) for f in look(patient, lines)]
@@ -71,12 +71,13 @@ def diagnose(
     return Diagnosis(tuple(_first_of_each(found)), _numbers(patient))
 
 
-def _held(model: Any, given: Any) -> Subject | None:
+def _held(model: Any, patient: Patient, given: Any, seed: int) -> Subject | None:
     if given is None:
         return None
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise ConfigError(f"diagnose: validation_data must be (X, y) or (X, y, weights); got {type(given).__name__}")
-    return subject("diagnose", model, *given)
+    _, X, y, weights = fewer_rows(given[0], given[1], given[2] if len(given) == 3 else None, ROWS, seed)
+    return subject("diagnose", model, X, y, weights, patient.whole.values)
 
 
 def _curves(history: Any) -> Mapping[str, Sequence[float]]:

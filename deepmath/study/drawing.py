@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 BOX, HIGH, GAP, ROW, EDGE = 132, 48, 170, 84, 24
 """Width and height of a box, the gap between columns, the height of a row, the margin."""
 
+DIGIT, LABEL = 6.3, 27
+"""How wide a digit of a label is, and how high its two lines are."""
+
+ALONG = (0.26, 0.34, 0.42, 0.5, 0.58, 0.66, 0.74, 0.82, 0.18)
+"""Where on its edge a label may stand: at the first of these places that is free, or the freest."""
+
 STYLE = """
 .paper { fill: #ffffff; } .box { fill: #f5f6f8; stroke: #8a919c; } .edge { fill: none; stroke: #8a919c; }
 .arrow { fill: #8a919c; } text { font: 12px system-ui, sans-serif; fill: #1f2328; }
@@ -45,18 +51,21 @@ def svg(graph: ComputationGraph) -> str:
     width = max(x for x, _ in places.values()) + BOX + EDGE
     high = max(y for _, y in places.values()) + HIGH + EDGE
     parts = [f'<rect class="paper" width="{width}" height="{high}"/>']
-    labels = []
-    leaving: dict[str, int] = {}
+    labels: list[str] = []
+    taken: list[tuple[float, float, float]] = []
     for e in graph.edges:
         (x, y), (x2, y2) = places[e.source], places[e.target]
         x, y, y2 = x + BOX, y + HIGH / 2, y2 + HIGH / 2
         middle = (x + x2) / 2
         parts.append(f'<path class="edge" d="M{x},{y:.1f} C{middle},{y:.1f} {middle},{y2:.1f} {x2 - 7},{y2:.1f}"/>')
         parts.append(f'<path class="arrow" d="M{x2},{y2:.1f} l-8,-4 v8 z"/>')
-        again = leaving[e.source] = leaving.get(e.source, -1) + 1
-        px, py = _on_curve(min(0.26 + 0.36 * again, 0.86), x, middle, x2 - 7, y, y2)
-        labels.append(_text(px, py - 3, f"{e.value:.6g}", "label value"))
-        labels.append(_text(px, py + 10, f"{e.derivative:.6g}", "label derivative"))
+        above, below = f"{e.value:.6g}", f"{e.derivative:.6g}"
+        half = DIGIT * max(len(above), len(below)) / 2
+        ways = [_on_curve(t, x, middle, x2 - 7, y, y2) for t in ALONG]
+        near = [other for other in taken if abs(other[0] - middle) < BOX + GAP]
+        px, py = min(ways, key=lambda p: _covered(p[0], p[1], half, near))
+        taken.append((px, py, half))
+        labels += [_text(px, py - 3, above, "label value"), _text(px, py + 10, below, "label derivative")]
     for v in graph.vertices:
         x, y = places[v.name]
         tip = f"{v.name} = {v.formula} = {v.value:.12g}" if v.formula else f"{v.name} = {v.value:.12g}"
@@ -76,6 +85,15 @@ def svg(graph: ComputationGraph) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {high}" width="{width}" height="{high}" '
         f'role="img"><title>{title}</title>\n<style>{STYLE}</style>\n{body}\n</svg>\n'
     )
+
+
+def _covered(x: float, y: float, half: float, others: list[tuple[float, float, float]]) -> float:
+    """How much of the labels that stand already a label of this half width would cover."""
+    total = 0.0
+    for ox, oy, other in others:
+        across, down = half + other - abs(x - ox), LABEL - abs(y - oy)
+        total += across * down if across > 0.0 and down > 0.0 else 0.0
+    return total
 
 
 def _cut(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -37,7 +38,7 @@ def _block(number: int, block: Block) -> str:
         return f'<div class="scroll formula" tabindex="0">{mathml(block.math.latex)}</div>'
     if isinstance(block, Equations):
         return "\n".join(_chain(chain) for chain in block.chains)
-    head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in block.head)
+    head = "".join(f'<th scope="col">{html.escape(h)}</th>' if h else "<td></td>" for h in block.head)
     rows = "".join(f"<tr>{''.join(f'<td>{_cell(c)}</td>' for c in row)}</tr>" for row in block.rows)
     return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
@@ -58,4 +59,34 @@ def mathml(latex: str) -> str:
     """LaTeX as an inline MathML element in the size of displayed formulas."""
     from latex2mathml.converter import convert
 
-    return convert(latex).replace("<math ", '<math displaystyle="true" ', 1)
+    text = re.sub(r"<mo>(max|min)</mo>", r"<mi>\1</mi>", convert(latex))  # names of functions, as ln is
+    return _signed(text.replace("<math ", '<math displaystyle="true" ', 1))
+
+
+SIGN = re.compile(r'<mo(?: stretchy="false")?>(&#x0007C;|&#x02212;)</mo>')
+"""A bar or a minus."""
+
+VALUE = re.compile(r"(</(mi|mn|mtext|msub|msup|msubsup|mfrac|msqrt|mrow)>|&#x00029;</mo>|\"postfix\">&#x0007C;</mo>)$")
+"""What a MathML text ends with behind a value."""
+
+LONGEST = 32
+"""No such end has more characters."""
+
+
+def _signed(text: str) -> str:
+    """MathML whose bars open and close and whose minus signs belong to a number: else they are set as between two.
+
+    A bar behind a value closes, any other opens; a minus that isn't behind a value is that of the next one.
+    """
+    found, place = "", 0
+    for sign in SIGN.finditer(text):
+        found, place = found + text[place : sign.start()], sign.end()
+        form = "infix" if sign[1] == MINUS else "postfix"
+        if not VALUE.search(found[-LONGEST:]):
+            form = "prefix"
+        fence = "" if sign[1] == MINUS else 'stretchy="false" fence="true" lspace="0" rspace="0" '
+        found += f'<mo {fence}form="{form}">{sign[1]}</mo>'
+    return found + text[place:]
+
+
+MINUS = "&#x02212;"

@@ -53,7 +53,11 @@ class Patient:
     def __init__(
         self, model: Sequential, X: Any, y: Any, weights: Any, start: Sequence[Any] | None, seed: int, stuck: float
     ) -> None:  # fmt: skip
-        self.numbers, X, y, weights = _fewer(X, y, weights, seed)
+        if len(X) < 2:
+            raise ConfigError(
+                f"diagnose: X must have two rows at least, to see what differs between them; got {len(X)}"
+            )
+        self.numbers, X, y, weights = fewer_rows(X, y, weights, WHOLE, seed)
         self.whole = subject("diagnose", model, X, y, weights)
         self.chosen = _choice(self.whole.data.rows, ROWS, seed)
         self.present = _at_rows(self.whole, self.chosen)
@@ -66,11 +70,17 @@ class Patient:
         model = self._model
         if self._start is None and not self.trained:
             return {n: v for n, v in self.whole.values.items() if n.startswith(("params.", "state."))}
-        assert model._shape is not None
-        drawn = first_values(model.layers, model._shape, model.seed)
         if self._start is None:
-            return drawn
-        return taken_over(self._start, {n: drawn[n] for n in model._names()})
+            assert model._shape is not None
+            return first_values(model.layers, model._shape, model.seed)
+        return taken_over(self._start, {n: model._values[n] for n in model._names()})
+
+    @property
+    def trained_as(self) -> Subject:
+        """The whole data with the recipe in the precision that the values were last trained in."""
+        single = any(v.dtype == np.float32 for n, v in self._model._values.items() if n.startswith("params."))
+        recipe = self.whole.recipe
+        return replace(self.whole, recipe=replace(recipe, precision="float32") if single else recipe)
 
     @cached_property
     def at_start(self) -> Sight:
@@ -201,12 +211,10 @@ def _targets(chosen: Subject) -> Any:
     return one_hot(np, np.reshape(raw, (-1, 1)), index, np.zeros((len(raw), head.outputs)))
 
 
-def _fewer(X: Any, y: Any, weights: Any, seed: int) -> tuple[Any, Any, Any, Any]:
-    """The numbers of at most `WHOLE` rows, and these rows; data of two lengths are left for the door to refuse."""
+def fewer_rows(X: Any, y: Any, weights: Any, most: int, seed: int) -> tuple[Any, Any, Any, Any]:
+    """The numbers of at most so many rows, and these rows; data of two lengths are left for the door to refuse."""
     rows = len(X)
-    if rows < 2:
-        raise ConfigError(f"diagnose: X must have two rows at least, to see what differs between them; got {rows}")
-    numbers = _choice(rows, WHOLE, seed)
+    numbers = _choice(rows, most, seed)
     if len(numbers) == rows or len(y) != rows:
         return numbers, X, y, weights
     X, y = (to_numpy(a) if hasattr(a, "shape") else np.asarray(a) for a in (X, y))

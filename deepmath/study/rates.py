@@ -14,7 +14,7 @@ from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.formulas.risk import smoothed
 from deepmath.optimizers import LBFGS
 from deepmath.study.subject import Subject, subject
-from deepmath.study.trials import fresh
+from deepmath.study.trials import fresh, placed
 
 KEPT = 0.9
 """The share of the average that each step's loss leaves in place."""
@@ -86,7 +86,8 @@ def _swept(chosen: Subject, rates: Any, batch_size: int, used: Any) -> tuple[lis
     """Rates with a finite loss, these losses, and their averages."""
     optimizer = replace(chosen.recipe.optimizer, learning_rate=1.0)  # type: ignore[type-var]
     chosen = replace(chosen, recipe=replace(chosen.recipe, optimizer=optimizer))
-    program = fresh(chosen, chosen.values, batch_size, used)
+    data = placed(chosen.data, used, chosen.recipe.precision)
+    program = fresh(chosen.recipe, chosen.values, data, batch_size, used)
     seen: tuple[list[float], list[float], list[float]] = [], [], []
     average, lowest = 0.0, math.inf
     for step, rate in enumerate(rates):

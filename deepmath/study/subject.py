@@ -38,8 +38,12 @@ class Subject:
         return sum(int(v.size) for v in self.parameters.values())
 
 
-def subject(caller: str, model: Any, X: Any, y: Any, sample_weight: Any = None) -> Subject:
+def subject(
+    caller: str, model: Any, X: Any, y: Any, sample_weight: Any = None, values: Mapping[str, Any] | None = None
+) -> Subject:
     """A model and rows as a subject. X is [rows, features], or [features] for one row; y fits.
+
+    `values` are those of another subject of this model, which needs no second copy of them.
 
     Raises ConfigError, LabelError or NumericError as `fit` would, and in the caller's name for anything that is
     no model or has no loss.
@@ -60,7 +64,8 @@ def subject(caller: str, model: Any, X: Any, y: Any, sample_weight: Any = None) 
     recipe = replace(recipe, head=replace(recipe.head, metrics=()) if recipe.head else None)
     data = door.admit(BACKEND, recipe, X, y, sample_weight)
     recipe = replace(recipe, batch_size=data.rows)
-    values = {n: np.array(v, np.float64 if n not in ("step",) else None) for n, v in model._values.items()}
+    if values is None:
+        values = {n: np.array(v, np.float64 if n not in ("step",) else None) for n, v in model._values.items()}
     rows = np.arange(data.rows, dtype=np.int64)
     summed = recipe.head is not None and recipe.head.loss.summed
     return Subject(recipe, values, data, Batch(rows, row_weights(data.weights, rows, summed)))

@@ -47,3 +47,19 @@ def test_a_run_of_many_classes_shows_what_they_are_taken_for(good, tmp_path):
     found = data_of((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     assert found["kind"] == "confusion"
     assert sum(map(sum, found["frames"][-1]["view"])) == 359
+
+
+def test_the_report_has_the_doctors_verdict(good, tmp_path):
+    good("train", "moons", "--learning-rate", 1e-6, "--epochs", 5, "--out", "run", "--report", "--quiet")
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "fault: rate too small, optimizer." in text
+    assert len(data_of(text)["frames"]) == 6, "what it looked at doesn't drive out the pictures by epoch"
+    assert not (tmp_path / "run" / "diagnosis.txt").exists()
+
+
+def test_a_training_that_breaks_has_a_report(deepmath, tmp_path, prices):
+    given = ("--optimizer", "sgd", "--learning-rate", 1e6, "--scale", "none", "--epochs", 3)
+    assert deepmath("train", prices, *given, "--report", "--out", "run").exit_code == 76
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "broke off" in text
+    assert "unscaled inputs" in text

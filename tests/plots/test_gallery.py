@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+import numpy as np
 from PIL import Image as image
 
 from deepmath import gallery
@@ -15,6 +16,8 @@ from deepmath.plots import theme
 LONG = {
     "all-activations",
     "approximation",
+    "bias-variance",
+    "risk",
     "initialization",
     "learning-curve",
     "training",
@@ -65,6 +68,36 @@ def test_article_3s_graph():
     found = texts("graph")
     assert {"-4", "3"} <= set(found)
     assert any("(x + y) z" in t and "-12" in t for t in found)
+
+
+@pytest.mark.slow
+def test_wider_layers_approximate_better():
+    with theme():
+        *_, over = gallery.get("approximation").draw().axes
+    for line in over.get_lines():
+        first, *_, last = line.get_ydata()
+        assert first > 0.9 > 0.1 > last
+
+
+@pytest.mark.slow
+def test_bias_variance_and_noise_add_up_to_what_was_measured():
+    with theme():
+        (ax,) = gallery.get("bias-variance").draw().axes
+    found = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.get_lines()}
+    noise = found["noise"][0]
+    np.testing.assert_allclose(found["bias²"] + found["variance"] + noise, found["measured error"], rtol=0.05)
+    assert found["bias²"][0] > 10 * found["bias²"][-1]
+    assert found["variance"][-1] > found["variance"][2]
+
+
+@pytest.mark.slow
+def test_more_rows_bring_the_two_risks_together():
+    with theme():
+        axes = gallery.get("risk").draw().axes
+    for ax in axes:
+        empirical, expected = (np.asarray(line.get_ydata()) for line in ax.get_lines())
+        gaps = np.abs(expected - empirical)
+        assert gaps[-1] < 0.1 * gaps[0]
 
 
 def test_a_perceptron_learns_and_and_or_but_not_xor():

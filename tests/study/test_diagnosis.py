@@ -146,7 +146,10 @@ def test_a_rate_far_off_is_traced_to_one_that_learns():
     model.compile(SGD(1e6), "binary_crossentropy")
     model.fit(X, y, epochs=3, verbose=0, backend="reference")
     (finding,) = (f for f in diagnose(model, X, y) if f.name == "rate_too_large")
-    tried = {float(n.removeprefix("at ")): v for n, v in finding.numbers.items() if n.startswith("at ")}
+    found = {tuple(map(float, n.split()[1:4:2])): v for n, v in finding.numbers.items() if n.startswith("at ")}
+    tried = {rate: cost for (rate, _), cost in found.items()}
+    assert sorted(steps for _, steps in found)[-3:] == [10.0, 30.0, 30.0], "the two best go on to the end"
+    assert len(tried) > 6, "farther than the first rates, since the farthest was the best"
     assert min(tried.values()) < finding.numbers["chance"]
     assert min(tried, key=tried.__getitem__) < 100.0
     assert "rate_too_large" not in diagnose(model, X, y, trials=False).names

@@ -23,6 +23,7 @@ from deepmath.layers import (
 from deepmath.regularizers import L1, L2, MaxNorm
 from deepmath.study import general, symbols
 from deepmath.study.example import example, names
+from deepmath.study.page import mathml
 
 ARTICLE_5 = [
     "0.595078474", "0.598687660", "0.702307507", "0.714634132", "0.096867268", "-0.030878316641", "0.084557246343",
@@ -241,3 +242,16 @@ def test_examples(tmp_path):
     path.write_text("x = [")
     with pytest.raises(errors.FormatError, match=r"own\.toml is not TOML"):
         example(str(path))
+
+
+@pytest.mark.parametrize(("latex", "bars", "signs"), [
+    ("e^{-|z|}", ["prefix", "postfix"], ["prefix"]),
+    ("||a| - |b||", ["prefix", "prefix", "postfix", "prefix", "postfix", "postfix"], ["infix"]),
+    (r"\frac{|x_{1}|}{1 + |f(x)|}", ["prefix", "postfix"] * 2, []),
+    (r"a - (-0.5) \cdot x", [], ["infix", "prefix"]),
+])  # fmt: skip
+def test_bars_open_and_close_and_signs_belong_to_numbers(latex, bars, signs):
+    pytest.importorskip("latex2mathml")
+    found = re.findall(r'form="(\w+)">&#x0(007C|2212);', mathml(latex))
+    assert [form for form, sign in found if sign == "007C"] == bars
+    assert [form for form, sign in found if sign == "2212"] == signs

@@ -1,5 +1,6 @@
 """Computation graphs: the articles' numbers, derivatives by another way, and files that other programs read."""
 
+import itertools
 import math
 import re
 import xml.etree.ElementTree as ElementTree
@@ -11,6 +12,7 @@ from studied import model_of
 
 from deepmath import Dense, Sequential, computation_graph, datasets, errors, explain_step
 from deepmath.formulas.softmax import softmax
+from deepmath.study.example import example
 
 
 def product(xp, a, b, c):
@@ -126,3 +128,12 @@ def test_refusals():
         computation_graph(lambda xp, x: x + 1.0, [1.0, 2.0])
     with pytest.raises(KeyError):
         computation_graph(product, 5.0, 3.0, 2.0)["nothing"]
+
+
+def test_no_two_labels_of_a_small_networks_graph_cover_each_other():
+    _, model, x, y = example("article5")
+    root = ElementTree.fromstring(computation_graph(model, x, y).svg())
+    found = [t for t in root.iter("{http://www.w3.org/2000/svg}text") if "label" in t.get("class")]
+    boxes = [(float(t.get("x")), float(t.get("y")), 5.5 * len(t.text)) for t in found]
+    for (x1, y1, w1), (x2, y2, w2) in itertools.combinations(boxes, 2):
+        assert abs(x1 - x2) >= (w1 + w2) / 2 or abs(y1 - y2) >= 10.5
