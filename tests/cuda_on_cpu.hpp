@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 #define __global__
+#define __launch_bounds__(threads)
 #define __device__
 #define __forceinline__ inline
 #define SHARED(type, name, size)                   \

@@ -22,7 +22,7 @@ from deepmath_cupy.runtime import Places, Runtime, element_type
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.hpp")
 OPTIONS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-x", "c++", "-Wall", "-Werror", "-Wno-unused"]
-KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
+KERNEL = re.compile(r'extern "C" __global__ __launch_bounds__\((\d+)\) void (\w+)\(([^)]*)\)')
 
 
 class Shim(Runtime):
@@ -51,6 +51,9 @@ class Shim(Runtime):
     def write(self, array: Any, values: Any) -> None:
         assert array.shape == values.shape
         array[...] = values
+
+    def queue(self, array: Any, values: Any) -> None:
+        self.write(array, values)
 
     def read(self, array: Any) -> Any:
         return array.copy()
@@ -94,8 +97,13 @@ class Shim(Runtime):
         assert all(isinstance(a, float) == f for a, f in zip(arguments, function.fractions, strict=True))
         assert grid[0] * grid[1] > 0
         assert grid[1] <= 65535
-        assert 0 < block[0] * block[1] <= 1024
+        assert 0 < block[0] * block[1] <= function.threads, f"{function.__name__}: {block}"
         function(*(ctypes.c_uint(n) for n in (*grid, *block, self.seed & 0xFFFFFFFF)), *passed)
+
+    def work(self, work: Callable[..., None], arrays: Sequence[Any]) -> None:
+        self.launched.append("work")
+        with np.errstate(all="ignore"):
+            work(np, *arrays)
 
     def accepts(self, product: Product, precision: str) -> bool:
         return product.epilogue not in self.refused
@@ -119,13 +127,13 @@ def taken_apart(text: str) -> tuple[str, dict[str, str]]:
     """What stands in front of a translation unit's kernels, and the text of each kernel by name."""
     starts = [found.start() for found in KERNEL.finditer(text)]
     pieces = [text[i:j] for i, j in zip(starts, [*starts[1:], len(text)], strict=True)]
-    return text[: starts[0]], {KERNEL.match(piece).group(1): piece for piece in pieces}  # type: ignore[union-attr]
+    return text[: starts[0]], {KERNEL.match(piece).group(2): piece for piece in pieces}  # type: ignore[union-attr]
 
 
 def with_launchers(text: str, barriers: Mapping[str, bool]) -> str:
     """A translation unit with a function `launch_name(grid x, y, block x, y, seed, ...)` behind each kernel."""
     parts = [HEADER.read_text(encoding="utf-8"), text]
-    for name, parameters in KERNEL.findall(text):
+    for _, name, parameters in KERNEL.findall(text):
         names = ", ".join(p.split()[-1].lstrip("*") for p in parameters.split(","))
         head = f'extern "C" void launch_{name}(unsigned gx, unsigned gy, unsigned bx, unsigned by, unsigned seed'
         body = f"launch({{gx, gy}}, {{bx, by}}, {str(barriers[name]).lower()}, seed, [=] {{ {name}({names}); }});"
@@ -177,11 +185,11 @@ def _compile(front: str, kernels: Mapping[str, str], barriers: Mapping[str, bool
     assert done.returncode == 0, done.stderr
     code = ctypes.CDLL(str(library))
     found = {}
-    for kernel, parameters in KERNEL.findall(text):
+    for threads, kernel, parameters in KERNEL.findall(text):
         function = code[f"launch_{kernel}"]
         function.__name__, function.restype = kernel, None
         kinds = [p.strip() for p in parameters.split(",")]
-        function.parameters = len(kinds)
+        function.parameters, function.threads = len(kinds), int(threads)
         function.fractions = [p.startswith("double ") for p in kinds]
         found[kernel] = function
     return found

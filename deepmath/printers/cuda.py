@@ -40,6 +40,10 @@ CUDA = Spelling(
 TRANSPOSED = CUDA._replace(places={**CUDA.places, (True, True): "[j * rows + r]"})
 
 
+THREADS = {"elements": 256, "columns": 128, "rows": 1024, "transposed": 512}
+"""Threads of a block at most, for each layout: compilers give no thread more registers than so many leave."""
+
+
 class Form(NamedTuple):
     """How a kernel takes its arguments, apart from its formula.
 
@@ -72,7 +76,7 @@ def prelude(precision: str) -> str:
 def module(kernels: Sequence[Kernel], precision: str) -> str:
     """The text of one translation unit with these kernels, for a precision: T is float unless it is "float64".
 
-    A kernel `extern "C" __global__ void name(arguments..., results..., long long rows, long long columns)` takes
+    A kernel `extern "C" __global__ ... void name(arguments..., results..., long long rows, long long columns)` takes
     contiguous arrays: element arrays [rows, columns], row arrays [rows], column arrays [columns], of T, of
     long long for integers and of bool for truths. Scalars come by value, as double or long long. A total goes to
     an array double [blocks], one part from each block. A result that is named like an argument is written into it.
@@ -88,8 +92,8 @@ def layout(kernel: Kernel, form: Form = PLAIN) -> str:
 
     "elements": blocks and threads have two axes, x for columns and y for rows. "columns": threads along x have
     columns, and blocks along y have stretches of rows; a sum over rows is [blocks along y, columns], to be added
-    up in that order. "rows": blocks of a multiple of 32 threads, at most 1024, have rows. "transposed": blocks of
-    32 x n threads, n at most 32, have 32 rows, which lie side by side in memory.
+    up in that order. "rows": blocks of a multiple of 32 threads have rows. "transposed": blocks of 32 x n threads
+    have 32 rows, which lie side by side in memory. Blocks have `THREADS` at most.
     """
     if any(kind == "column" for _, kind, _ in kernel.outputs):
         return "columns"
@@ -102,8 +106,10 @@ def function(kernel: Kernel, form: Form = PLAIN) -> str:
     """The text of one kernel alone."""
     by = {"elements": _by_elements, "columns": _by_columns, "rows": _by_rows, "transposed": _by_rows}
     lines = [_assign(n, kernel, form) for n in kernel.hoisted]
-    lines += by[layout(kernel, form)](kernel, form)
-    head = f'extern "C" __global__ void {kernel.name}({", ".join(_parameters(kernel, form))}) {{'
+    how = layout(kernel, form)
+    lines += by[how](kernel, form)
+    bounds = f"__launch_bounds__({THREADS[how]})"
+    head = f'extern "C" __global__ {bounds} void {kernel.name}({", ".join(_parameters(kernel, form))}) {{'
     return "\n".join([head, *(f"  {line}" for line in lines), "}"])
 
 

@@ -1,7 +1,6 @@
 """The backend as a user meets it: one flag, the same model; memory, notices, and what has no kernels."""
 
 import logging
-from dataclasses import dataclass
 
 import array_api_compat
 import numpy as np
@@ -11,12 +10,9 @@ from deepmath_cupy.environment import Facts
 
 import deepmath
 from deepmath import Dense, Dropout, Sequential
-from deepmath.activations import ActivationFunction
 from deepmath.backend import load_backend
 from deepmath.callbacks import Callback
-from deepmath.descriptions import described
 from deepmath.errors import ConfigError, DeviceError, NonFiniteError, OutOfDeviceMemory
-from deepmath.layers import Layer
 from deepmath.optimizers import SGD
 
 RNG = np.random.default_rng(0)
@@ -78,53 +74,6 @@ def test_the_plan_says_what_runs_how(machine):
     lines = model.plan(backend="cupy", precision="tf32").splitlines()
     assert lines[0].split(maxsplit=1) == ["Dense", "fused: matrix product (tf32), bias + tanh"]
     assert lines[1].split(maxsplit=1) == ["Dropout", "fused: random bits and choice"]
-
-
-@described
-@dataclass(frozen=True)
-class Doubling(Layer):
-    """A layer of a user, without kernels."""
-
-    def init(self, shape, draws):
-        return {}, {}
-
-    def apply(self, xp, params, state, x, bits, training):
-        return 2.0 * x, lambda dy: (2.0 * dy, {}), {}
-
-
-def test_what_has_no_kernels_runs_by_the_reference_and_says_so(machine, caplog):
-    caplog.set_level(logging.INFO, "deepmath")
-    models = []
-    for backend in ("cupy", "reference"):
-        model = Sequential([Dense(3, activation="relu", input_dim=4), Doubling(), Dense(1)], seed=1)
-        model.compile(SGD(0.05), "mse")
-        model.fit(X, Y, epochs=2, batch_size=16, verbose=0, backend=backend)
-        models.append(model)
-    for one, other in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert "reference on cupy: Doubling has no kernels" in models[0].plan(backend="cupy")
-    assert "backend 'cupy' runs by the reference: Doubling has no kernels" in caplog.text
-    with pytest.raises(ConfigError, match="precision 'bf16' needs kernels for every layer, but Doubling has no"):
-        models[0].fit(X, Y, verbose=0, backend="cupy", precision="bf16")
-
-
-def test_a_formula_that_cannot_be_traced_runs_by_the_reference(machine):
-    def branching(xp, z):
-        return z if bool(xp.all(z > 0)) else 0.5 * z
-
-    slope = ActivationFunction("branching", branching, lambda xp, z, y: y * 0.0 + 0.5)
-    model = Sequential([Dense(3, activation=slope, input_dim=4), Dense(1)])
-    model.compile("sgd", "mse")
-    model.fit(X, Y, verbose=0, backend="cupy")
-    assert "reference on cupy: Dense can't be compiled: xp.all is outside what can be traced" in model.plan(
-        backend="cupy"
-    )
-
-
-def test_inputs_of_more_axes_run_by_the_reference(machine):
-    model = Sequential([Dense(3, activation="relu"), Dense(1)])
-    assert model.predict(np.ones((2, 5, 4)), backend="cupy").shape == (2, 5, 1)
-    assert "inputs of more than one axis" in model.plan(backend="cupy")
 
 
 def test_too_little_memory_names_a_batch_that_fits(machine):

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 #define __global__
+#define __launch_bounds__(threads)
 #define __device__
 #define __forceinline__ inline
 #define __shared__ static
