@@ -32,7 +32,8 @@ def chain(recipe: Recipe) -> list[Stage]:
     i = 0
     while i < len(parts):
         joined = _joined(parts, i)
-        stages.append(_stage(recipe, parts[i], joined, len(stages)))
+        owns = i == 0 or parts[i - 1].number != parts[i].number
+        stages.append(_stage(recipe, parts[i], joined, len(stages), owns=owns))
         i += 1 if joined is None else 2
     for lower, upper in itertools.pairwise(stages):
         if isinstance(lower, DenseStage) and isinstance(upper, DenseStage):
@@ -40,11 +41,11 @@ def chain(recipe: Recipe) -> list[Stage]:
     return stages
 
 
-def _stage(recipe: Recipe, part: Part, joined: ActivationFunction | None, index: int) -> Stage:
+def _stage(recipe: Recipe, part: Part, joined: ActivationFunction | None, index: int, *, owns: bool) -> Stage:
     layer, number, shape = part
     why, first = _why_not(part), index == 0
     if why:
-        return ReferenceStage(part, index, recipe.seed, why)
+        return ReferenceStage(part, index, recipe.seed, why, owns=owns)
     place = number, index, shape[0]
     if isinstance(layer, Dense):
         return DenseStage(*place, layer.units, joined, layer.use_bias, recipe.precision, first=first)

@@ -50,7 +50,7 @@ class Heading:
         if "loss" in plan.reasons:
             hooks.judge(plan, head, z, targets, share, dz, rows)
         else:
-            given = [z, targets, share, *self._constants(head), dz, *rows]
+            given: list[Ref | int | float] = [z, targets, share, *self._constants(head), dz, *rows]
             plan.call(self._backward(head), given, plan.rows, head.outputs)
         self._add_up(rows, place, keep=keep)
         return Delta(dz)

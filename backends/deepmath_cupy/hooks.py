@@ -23,11 +23,12 @@ BY_REFERENCE = "reference on cupy: "
 
 
 class ReferenceStage(Stage):
-    """Any layer, by its own `apply`. `why` says why it has no kernels."""
+    """Any layer, by its own `apply`. `why` says why it has no kernels; `owns`: what has its number is its own."""
 
-    def __init__(self, part: Part, index: int, seed: int, why: str) -> None:
-        self._part, self._outputs = part, part.layer.output_shape(part.shape)
-        super().__init__(part.number, index, math.prod(self._outputs), index == 0)
+    def __init__(self, part: Part, index: int, seed: int, why: str, *, owns: bool) -> None:
+        outputs = part.layer.output_shape(part.shape)
+        super().__init__(part.number, index, math.prod(outputs), index == 0)
+        self.outputs, self._part, self._owns = outputs, part, owns
         self.name, self.how, self.why = type(part.layer).__name__, BY_REFERENCE + why, why
         self._seed = seed & 0xFFFFFFFF
         self._pullback: Any = None
@@ -54,7 +55,7 @@ class ReferenceStage(Stage):
             work,
             Place(plan.buffer("step", 1, "int64"), (1, 1)),
             Place(plan.widened(x, f"{self.index}.x", math.prod(shape)), (plan.rows, *shape)),
-            Place(wide, (plan.rows, *self._outputs)),
+            Place(wide, (plan.rows, *self.outputs)),
             *(Place(plan.parameter(self.own(name)), size) for name, size in params.items()),
             *(Place(plan.state(self.own(name)), size) for name, size in states.items()),
         )
@@ -72,7 +73,7 @@ class ReferenceStage(Stage):
         wide = plan.buffer(f"{self.index}.wide.dx", plan.rows * features)
         plan.work(
             work,
-            Place(plan.widened(delta.place, f"{self.index}.wide.dy", self.units), (plan.rows, *self._outputs)),
+            Place(plan.widened(delta.place, f"{self.index}.wide.dy", self.units), (plan.rows, *self.outputs)),
             Place(wide, (plan.rows, *self._part.shape)),
             *(Place(plan.gradient(self.own(name)), size) for name, size in names.items()),
         )
@@ -81,7 +82,7 @@ class ReferenceStage(Stage):
     def _own(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """The shapes of this layer's own parameters or states, by their own names."""
         start = self.own("")
-        return {name.removeprefix(start): shape for name, shape in shapes.items() if name.startswith(start)}
+        return {n.removeprefix(start): s for n, s in shapes.items() if self._owns and n.startswith(start)}
 
 
 def judge(

@@ -8,6 +8,7 @@ once, for the results. All values live in flat buffers on the device.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,11 +104,11 @@ class CupyProgram(Program):
         self.step += 1
 
     def predict(self, x: Any) -> Any:
-        units, pieces = self._plan.stages[-1].units, []
+        outputs, pieces = self._plan.stages[-1].outputs, []
         for start in range(0, len(x), self._chunk):
             n = self._ask(x, start)
             self._issue(("predict", n), functools.partial(self._plan.predict, n))
-            pieces.append(self._session.array("scores", 0, n * units).copy().reshape(n, units))
+            pieces.append(self._session.array("scores", 0, n * math.prod(outputs)).copy().reshape(n, *outputs))
         xp, head = self._runtime.xp, self.recipe.head
         z = pieces[0] if len(pieces) == 1 else xp.concat(pieces, axis=0)
         return z if head is None or head.activation is None else head.activation.value(xp, z)
@@ -207,8 +208,9 @@ class CupyProgram(Program):
         addresses = [0 if a is None else self._runtime.address(a) for a in placed]
         self._session.write("asked", np.asarray(addresses, np.int64))
         self._session.write("rows", np.arange(n, dtype=np.int64))
-        shares = np.ones(n) if weights is None else np.asarray(weights[start : start + n], np.float64)
-        self._session.write("weights", shares)
+        if targets is not None:
+            shares = np.ones(n) if weights is None else np.asarray(weights[start : start + n], np.float64)
+            self._session.write("weights", shares)
         return n
 
     def _values(self) -> dict[str, tuple[str, Layout]]:

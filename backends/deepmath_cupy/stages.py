@@ -35,6 +35,7 @@ class Stage(abc.ABC):
 
     def __init__(self, number: int, index: int, units: int, first: bool) -> None:
         self.number, self.index, self.units, self.first = number, index, units, first
+        self.outputs: tuple[int, ...] = (units,)
 
     @abc.abstractmethod
     def forward(self, plan: Writer, x: Ref) -> Ref: ...
