@@ -63,7 +63,8 @@ class Session:
                 self.runtime.launch(self._functions[node.kernel], node.grid, node.block, values)
             elif isinstance(node, Product):
                 refs = (node.a, node.b, node.to, node.bias, node.mask, node.sums)
-                places = Places(*(0 if r is None else self._address(r) for r in refs), workspace=self._scratch)
+                addresses = (0 if r is None else self._address(r) for r in refs)
+                places = Places(*addresses)._replace(workspace=self._scratch)
                 self.runtime.multiply(node, self.precision, places)
             else:
                 self.runtime.work(node.work, [self._placed(*place) for place in node.places])

@@ -1,7 +1,5 @@
 """The backend as a user meets it: one flag, the same model; memory, notices, and what has no kernels."""
 
-import logging
-
 import array_api_compat
 import numpy as np
 import pytest
