@@ -5,7 +5,7 @@
 // step at hand to where all other kernels read them: the rows' numbers and weights, the optimiser's coefficients, and
 // the step's own number. Steps have up to `line` rows. Shares are what the loss's gradient is multiplied by: the
 // weights, times the scale that keeps gradients from vanishing in 16 bits.
-extern "C" __global__ __launch_bounds__(256) void begin_step(const long long* cursor, const long long* tape_rows, const double* tape_weights,
+extern "C" __global__ void begin_step(const long long* cursor, const long long* tape_rows, const double* tape_weights,
                                       const double* tape_coefficients, const long long* tape_step, long long* rows,
                                       double* weights, T* shares, double* coefficients, long long* step, const double* scale,
                                       long long count, long long line, long long numbers) {
@@ -21,7 +21,7 @@ extern "C" __global__ __launch_bounds__(256) void begin_step(const long long* cu
 }
 
 // The results of the step go to its line of the tape, and the tape moves on.
-extern "C" __global__ __launch_bounds__(256) void end_step(long long* cursor, const double* sums, double* results, long long columns) {
+extern "C" __global__ void end_step(long long* cursor, const double* sums, double* results, long long columns) {
   for (long long c = threadIdx.x; c < columns; c += blockDim.x) results[*cursor * columns + c] = sums[c];
   __syncthreads();  // all threads have read the cursor
   if (threadIdx.x == 0) *cursor += 1;
@@ -29,7 +29,7 @@ extern "C" __global__ __launch_bounds__(256) void end_step(long long* cursor, co
 
 // Row i of the result is row rows[i] of the source [., columns], whose address stands in the device's memory: data may
 // move between launches of a recorded step.
-extern "C" __global__ __launch_bounds__(256) void gather(const long long* source, const long long* rows, S* to, long long count,
+extern "C" __global__ void gather(const long long* source, const long long* rows, S* to, long long count,
                                   long long columns) {
   const T* from = (const T*)*source;
   for (long long i = (long long)blockIdx.y * blockDim.y + threadIdx.y; i < count;
@@ -40,7 +40,7 @@ extern "C" __global__ __launch_bounds__(256) void gather(const long long* source
 }
 
 // The same for targets: numbers are kept in T, labels are whole numbers.
-extern "C" __global__ __launch_bounds__(256) void gather_numbers(const long long* source, const long long* rows, T* to, long long count,
+extern "C" __global__ void gather_numbers(const long long* source, const long long* rows, T* to, long long count,
                                           long long columns) {
   const T* from = (const T*)*source;
   for (long long i = (long long)blockIdx.y * blockDim.y + threadIdx.y; i < count;
@@ -50,7 +50,7 @@ extern "C" __global__ __launch_bounds__(256) void gather_numbers(const long long
       to[i * columns + j] = from[rows[i] * columns + j];
 }
 
-extern "C" __global__ __launch_bounds__(256) void gather_labels(const long long* source, const long long* rows, long long* to,
+extern "C" __global__ void gather_labels(const long long* source, const long long* rows, long long* to,
                                          long long count) {
   const long long* from = (const long long*)*source;
   for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count;
@@ -59,7 +59,7 @@ extern "C" __global__ __launch_bounds__(256) void gather_labels(const long long*
 }
 
 // The second pass of a sum over rows: parts [stretches, columns] from `layout` "columns", added from top to bottom.
-extern "C" __global__ __launch_bounds__(256) void add_stretches(const T* parts, T* to, long long stretches, long long columns) {
+extern "C" __global__ void add_stretches(const T* parts, T* to, long long stretches, long long columns) {
   for (long long j = (long long)blockIdx.x * blockDim.x + threadIdx.x; j < columns;
        j += (long long)gridDim.x * blockDim.x) {
     T sum = parts[j];
@@ -70,7 +70,7 @@ extern "C" __global__ __launch_bounds__(256) void add_stretches(const T* parts, 
 
 // One block: the sum of numbers [count], in double. `mode` 0 takes all, 1 those whose weight is not 0, whatever the
 // others are, and 2 these, times their weights. With `keep` it is added to what stands there.
-extern "C" __global__ __launch_bounds__(256) void add_rows(const T* numbers, const double* weights, double* sum, long long mode,
+extern "C" __global__ void add_rows(const T* numbers, const double* weights, double* sum, long long mode,
                                     long long keep, long long count) {
   double part = 0;
   for (long long i = threadIdx.x; i < count; i += blockDim.x) {
@@ -83,7 +83,7 @@ extern "C" __global__ __launch_bounds__(256) void add_rows(const T* numbers, con
   if (threadIdx.x == 0) *sum = keep ? *sum + total : total;
 }
 
-extern "C" __global__ __launch_bounds__(256) void clear(T* x, long long count) {
+extern "C" __global__ void clear(T* x, long long count) {
   for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count;
        i += (long long)gridDim.x * blockDim.x)
     x[i] = T(0);

@@ -41,7 +41,10 @@ TRANSPOSED = CUDA._replace(places={**CUDA.places, (True, True): "[j * rows + r]"
 
 
 THREADS = {"elements": 256, "columns": 128, "rows": 1024, "transposed": 512}
-"""Threads of a block at most, for each layout: compilers give no thread more registers than so many leave."""
+"""Threads of a block at most, for each layout."""
+
+BOUNDED = 256
+"""So many threads can be launched whatever registers they take; of larger blocks a compiler must know."""
 
 
 class Form(NamedTuple):
@@ -108,8 +111,8 @@ def function(kernel: Kernel, form: Form = PLAIN) -> str:
     lines = [_assign(n, kernel, form) for n in kernel.hoisted]
     how = layout(kernel, form)
     lines += by[how](kernel, form)
-    bounds = f"__launch_bounds__({THREADS[how]})"
-    head = f'extern "C" __global__ {bounds} void {kernel.name}({", ".join(_parameters(kernel, form))}) {{'
+    bounds = f"__launch_bounds__({THREADS[how]}) " if THREADS[how] > BOUNDED else ""
+    head = f'extern "C" __global__ {bounds}void {kernel.name}({", ".join(_parameters(kernel, form))}) {{'
     return "\n".join([head, *(f"  {line}" for line in lines), "}"])
 
 
