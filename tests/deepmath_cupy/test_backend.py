@@ -3,6 +3,7 @@
 import array_api_compat
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from deepmath_cupy import CupyBackend, environment
 from deepmath_cupy.environment import Facts
 
@@ -10,6 +11,7 @@ import deepmath
 from deepmath import Dense, Dropout, Sequential
 from deepmath.backend import load_backend
 from deepmath.callbacks import Callback
+from deepmath.cli.app import commands
 from deepmath.errors import ConfigError, DeviceError, NonFiniteError, OutOfDeviceMemory
 from deepmath.optimizers import SGD
 
@@ -38,10 +40,24 @@ def installed():
     return sorted({n for n, state in deepmath.backends().items() if state == "usable"} | {"cupy"})
 
 
+SLOW = {"jax", "torch"}
+"""They take seconds to be imported and to compile each operation."""
+
+
 def test_only_the_flag_changes(machine):
-    expected_model, expected = trained(backend="reference")
     assert {"numpy", "cupy", "reference"} <= set(installed())
-    for name in installed():
+    agree(set(installed()) - SLOW)
+
+
+@pytest.mark.slow
+def test_only_the_flag_changes_for_libraries_that_take_their_time(machine):
+    agree(set(installed()) & SLOW)
+
+
+def agree(names):
+    """The same model on each of them: histories and predictions."""
+    expected_model, expected = trained(backend="reference")
+    for name in sorted(names):
         model, history = trained(backend=name)
         assert history.keys() == expected.keys()
         for key, values in expected.items():
@@ -63,8 +79,53 @@ def test_precisions_of_the_backend(machine):
     assert {w.dtype for w in model.get_weights()} == {np.dtype(np.float32)}
     with pytest.raises(ConfigError, match="has no precision 'float8'; it has float32, float64, tf32, bf16, float16"):
         trained(backend="cupy", precision="float8")
-    with pytest.raises(ConfigError, match="backend 'numpy' has no precision 'tf32'"):
-        trained(backend="numpy", precision="tf32")
+    model, _ = trained(backend="numpy")
+    for ask in (trained, model.plan):
+        with pytest.raises(ConfigError) as raised:
+            ask(backend="numpy", precision="tf32")
+        assert str(raised.value) == (
+            "backend 'numpy' has no precision 'tf32'; it has float32, float64; on a CUDA device, backend='cupy' has it"
+        )
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "tf32", "bf16", "float16"])
+def test_the_command_trains_in_every_precision(machine, tmp_path, precision):
+    run = str(tmp_path / "run")
+    given = ["train", "xor", "--epochs", "2", "--backend", "cupy", "--precision", precision, "--out", run]
+    done = CliRunner().invoke(commands, given)
+    assert done.exit_code == 0, done.output
+    assert f"cupy, {precision}: " in done.output
+    assert machine.launched
+    done = CliRunner().invoke(commands, ["evaluate", run, "--backend", "cupy"])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "float16"])
+def test_the_command_says_in_a_line_what_a_cpu_has_not(tmp_path, precision):
+    given = ["train", "xor", "--epochs", "1", "--precision", precision, "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(commands, given)
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"deepmath: error: backend 'numpy' has no precision '{precision}'; it has float32, float64; "
+        "on a CUDA device, backend='cupy' has it\n"
+    )
+    assert precision in CliRunner().invoke(commands, ["train", "--help"]).output
+
+
+def test_too_little_memory_ends_the_command_with_71(machine, tmp_path):
+    machine.total = 1 << 14
+    done = CliRunner().invoke(commands, ["train", "xor", "--backend", "cupy", "--out", str(tmp_path / "run")])
+    assert done.exit_code == 71
+    assert done.stderr.startswith("deepmath: error: backend 'cupy': the model needs ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_index_out_of_range_ends_the_command_with_69(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "facts", lambda: Facts(("cupy-cuda13x",), 13000, ("NVIDIA H200",), None, 13))
+    environment.opened.cache_clear()
+    done = CliRunner().invoke(commands, ["train", "xor", "--device", "cuda:7", "--out", str(tmp_path / "run")])
+    assert done.exit_code == 69
+    assert done.stderr == ("deepmath: error: backend 'cupy': there is no device cuda:7; there is cuda:0 NVIDIA H200\n")
 
 
 def test_the_plan_says_what_runs_how(machine):

@@ -3,23 +3,15 @@
 import fake_cupy
 import numpy as np
 import pytest
+from cuda_cases import EVERYTHING, RELU
 from cuda_programs import on_shim
 from deepmath_cupy import CupyBackend, environment, staging
 from deepmath_cupy.environment import Facts
-from networks import Case, compiled
+from networks import compiled
 
 import deepmath
 from deepmath import Dense, Sequential
 from deepmath.errors import DeviceError, OutOfDeviceMemory
-from deepmath.layers import Dropout
-from deepmath.optimizers import Adam
-
-RNG = np.random.default_rng(2)
-CASE = Case(
-    (Dense(7, "relu"), Dense(6, "relu"), Dropout(0.3), Dense(5, "tanh"), Dense(3, "softmax")),
-    "sparse_categorical_crossentropy", Adam(0.01, clipnorm=1.0), RNG.standard_normal((61, 5)), RNG.integers(0, 3, 61),
-    batch_size=16, accumulate=2, metrics=("accuracy",),
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -29,54 +21,49 @@ def device(shim, monkeypatch):
     fake_cupy.alive.clear()
 
 
-def bits_of(backend, precision):
-    program = compiled(CASE, backend, precision)
-    results = [program.run(7), program.run(3), program.measure(program.data)]
+def bits_of(backend, precision="float32", case=EVERYTHING):
+    program = compiled(case, backend, precision)
+    results = [program.run(5), program.run(2), program.measure(program.data)]
     return [r.tobytes() for r in results] + [v.tobytes() for v in program.state().values()]
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "tf32", "bf16", "float16"])
-def test_it_trains_with_the_bits_of_the_shim(device, precision):
-    assert bits_of(CupyBackend("cuda:0", device), precision) == bits_of(on_shim(), precision)
-
-
-def test_data_in_pieces_have_the_same_bits(device, monkeypatch):
-    expected = bits_of(on_shim(), "float32")
-    pieces(monkeypatch)
-    assert bits_of(CupyBackend("cuda:0", device), "float32") == expected
+@pytest.mark.parametrize("precision", ["float32", "float64", "bf16", "float16"])
+@pytest.mark.parametrize("case", [EVERYTHING, RELU], ids=["everything", "relu"])
+def test_it_trains_with_the_bits_of_the_shim(device, case, precision):
+    assert bits_of(CupyBackend("cuda:0", device), precision, case) == bits_of(on_shim(), precision, case)
 
 
 def pieces(monkeypatch):
     monkeypatch.setattr(staging, "SHARE", 0.0)
-    monkeypatch.setattr(staging, "STAGE_BYTES", 80 * 5 * 4)
+    monkeypatch.setattr(staging, "STAGE_BYTES", 80 * 6 * 4)
     monkeypatch.setattr("deepmath_cupy.program.STRETCH", 5)
 
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_work_that_is_done_as_late_as_may_be_has_the_same_bits(device, monkeypatch, kept):
-    expected = bits_of(on_shim(), "float32")
+    expected = bits_of(on_shim())
     monkeypatch.setattr(fake_cupy, "lazy", True)
     monkeypatch.setattr("deepmath_cupy.program.STRETCH", 2)
     if kept:
         pieces(monkeypatch)
-    assert bits_of(CupyBackend("cuda:0", device), "float32") == expected
+    assert bits_of(CupyBackend("cuda:0", device)) == expected
 
 
 @pytest.mark.parametrize("forgotten", ["wait", "follow"])
 def test_what_is_not_waited_for_gives_other_numbers(device, monkeypatch, forgotten):
     """The host would overwrite what is being copied, or the device read what has not come."""
-    expected = bits_of(on_shim(), "float32")
+    expected = bits_of(on_shim())
     monkeypatch.setattr(fake_cupy, "lazy", True)
     pieces(monkeypatch)
     monkeypatch.setattr(device, forgotten, lambda mark: None)
-    assert bits_of(CupyBackend("cuda:0", device), "float32") != expected
+    assert bits_of(CupyBackend("cuda:0", device)) != expected
 
 
 def test_the_host_does_not_wait_within_a_call(device, monkeypatch):
     """From the first launch to the results: nothing is done before the results are asked for."""
     monkeypatch.setattr(fake_cupy, "lazy", True)
     monkeypatch.setattr("deepmath_cupy.program.STRETCH", 2)
-    program = compiled(CASE, CupyBackend("cuda:0", device), "float32")
+    program = compiled(EVERYTHING, CupyBackend("cuda:0", device), "float32")
     program.run(4)
     stream, seen = fake_cupy.get_current_stream(), []
     read = device.read
@@ -89,7 +76,7 @@ def test_the_host_does_not_wait_within_a_call(device, monkeypatch):
 
 
 def test_steps_are_recorded_and_algorithms_are_asked_for_before(device):
-    program = compiled(CASE, CupyBackend("cuda:0", device), "float32")
+    program = compiled(EVERYTHING, CupyBackend("cuda:0", device), "float32")
     program.run(2)
     fake_cupy.Descriptors.asked = 0
     program.run(20)
@@ -99,11 +86,11 @@ def test_steps_are_recorded_and_algorithms_are_asked_for_before(device):
 def test_a_model_goes_the_whole_way(device, monkeypatch):
     monkeypatch.setattr(environment, "facts", lambda: Facts(("cupy-cuda13x",), 13000, ("Fake",), None, 13))
     environment.opened.cache_clear()
-    model = Sequential([Dense(8, activation="relu", input_dim=5), Dense(3, activation="softmax")], seed=1)
+    model = Sequential([Dense(8, activation="relu", input_dim=6), Dense(3, activation="softmax")], seed=1)
     model.compile("adam", "sparse_categorical_crossentropy")
-    losses = model.fit(CASE.X, CASE.y, epochs=4, verbose=0, device="cuda").history["loss"]
+    losses = model.fit(EVERYTHING.X, EVERYTHING.y, epochs=4, verbose=0, device="cuda").history["loss"]
     assert losses[-1] < losses[0]
-    assert model.predict(CASE.X, backend="cupy").shape == (61, 3)
+    assert model.predict(EVERYTHING.X, backend="cupy").shape == (61, 3)
     assert deepmath.backends()["cupy"] == "usable"
     environment.opened.cache_clear()
 
@@ -174,7 +161,7 @@ def test_an_array_of_another_device_is_refused(device, monkeypatch):
 
 def test_programs_have_scratch_memory_of_their_own(device):
     backend = CupyBackend("cuda:0", device)
-    one, other = (compiled(CASE, backend, "float32") for _ in range(2))
+    one, other = (compiled(EVERYTHING, backend, "float32") for _ in range(2))
     assert one._session._scratch != other._session._scratch
 
 
