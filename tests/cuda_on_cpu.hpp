@@ -14,7 +14,6 @@
 #include <memory>
 #include <vector>
 #define __global__
-#define __launch_bounds__(threads)
 #define __device__
 #define __forceinline__ inline
 #define SHARED(type, name, size)                   \

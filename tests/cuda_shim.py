@@ -21,11 +21,11 @@ import numpy as np
 from deepmath_cupy.nodes import Product, mask_pitch
 from deepmath_cupy.runtime import Places, Runtime, element_type
 
-from deepmath.printers.cuda import BOUNDED
+from deepmath.printers.cuda import THREADS
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.hpp")
 _OPTIONS = ["-std=c++17", "-O1", "-fPIC", "-Wall", "-Werror", "-Wno-unused"]
-KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\((\d+)\) )?void (\w+)\(([^)]*)\)')
+KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
 
 
 class Shim(Runtime):
@@ -100,7 +100,7 @@ class Shim(Runtime):
         assert all(isinstance(a, float) == f for a, f in zip(arguments, function.fractions, strict=True))
         assert grid[0] * grid[1] > 0
         assert grid[1] <= 65535
-        assert 0 < block[0] * block[1] <= function.threads, f"{function.__name__}: {block}"
+        assert 0 < block[0] * block[1] <= max(THREADS.values()), f"{function.__name__}: {block}"
         function(*(ctypes.c_uint(n) for n in (*grid, *block, self.seed & 0xFFFFFFFF)), *passed)
 
     def work(self, work: Callable[..., None], arrays: Sequence[Any]) -> None:
@@ -130,13 +130,13 @@ def taken_apart(text: str) -> tuple[str, dict[str, str]]:
     """What stands in front of a translation unit's kernels, and the text of each kernel by name."""
     starts = [found.start() for found in KERNEL.finditer(text)]
     pieces = [text[i:j] for i, j in zip(starts, [*starts[1:], len(text)], strict=True)]
-    return text[: starts[0]], {KERNEL.match(piece).group(2): piece for piece in pieces}  # type: ignore[union-attr]
+    return text[: starts[0]], {KERNEL.match(piece).group(1): piece for piece in pieces}  # type: ignore[union-attr]
 
 
 def with_launchers(text: str, barriers: Mapping[str, bool]) -> str:
     """A translation unit with a function `launch_name(grid x, y, block x, y, seed, ...)` behind each kernel."""
     parts = [f'#include "{HEADER.name}"', text]
-    for _, name, parameters in KERNEL.findall(text):
+    for name, parameters in KERNEL.findall(text):
         names = ", ".join(p.split()[-1].lstrip("*") for p in parameters.split(","))
         head = f'extern "C" void launch_{name}(unsigned gx, unsigned gy, unsigned bx, unsigned by, unsigned seed'
         body = f"launch({{gx, gy}}, {{bx, by}}, {str(barriers[name]).lower()}, seed, [=] {{ {name}({names}); }});"
@@ -227,10 +227,10 @@ def _place(front: str, body: str, options: Sequence[str]) -> Path:
 
 def _function(name: str, text: str, library: Path) -> Any:
     function = ctypes.CDLL(str(library))[f"launch_{name}"]
-    threads, _, parameters = KERNEL.findall(text)[0]
+    parameters = KERNEL.findall(text)[0][1]
     kinds = [p.strip() for p in parameters.split(",")]
     function.__name__, function.restype = name, None
-    function.parameters, function.threads = len(kinds), int(threads or BOUNDED)
+    function.parameters = len(kinds)
     function.fractions = [p.startswith("double ") for p in kinds]
     return function
 

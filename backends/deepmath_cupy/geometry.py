@@ -57,10 +57,9 @@ def rows(rows: int, columns: int) -> Grid:
     """A block for each row.
 
     >>> rows(128, 10), rows(1, 100000)
-    (((128, 1), (32, 1)), ((1, 1), (1024, 1)))
+    (((128, 1), (32, 1)), ((1, 1), (256, 1)))
     """
-    most = cuda.THREADS["rows"] if rows == 1 else THREADS
-    return (max(1, min(rows, 16 * MAX_BLOCKS - 1)), 1), (min(most, 32 * _over(columns, 32)), 1)
+    return (max(1, min(rows, 16 * MAX_BLOCKS - 1)), 1), (min(cuda.THREADS["rows"], 32 * _over(columns, 32)), 1)
 
 
 def transposed(rows: int, columns: int) -> Grid:

@@ -40,11 +40,8 @@ CUDA = Spelling(
 TRANSPOSED = CUDA._replace(places={**CUDA.places, (True, True): "[j * rows + r]"})
 
 
-THREADS = {"elements": 256, "columns": 128, "rows": 1024, "transposed": 512}
-"""Threads of a block at most, for each layout."""
-
-BOUNDED = 256
-"""So many threads can be launched whatever registers they take; of larger blocks a compiler must know."""
+THREADS = {"elements": 256, "columns": 128, "rows": 256, "transposed": 256}
+"""Threads of a block at most, for each layout: so many can be launched whatever registers they take."""
 
 
 class Form(NamedTuple):
@@ -79,7 +76,7 @@ def prelude(precision: str) -> str:
 def module(kernels: Sequence[Kernel], precision: str) -> str:
     """The text of one translation unit with these kernels, for a precision: T is float unless it is "float64".
 
-    A kernel `extern "C" __global__ ... void name(arguments..., results..., long long rows, long long columns)` takes
+    A kernel `extern "C" __global__ void name(arguments..., results..., long long rows, long long columns)` takes
     contiguous arrays: element arrays [rows, columns], row arrays [rows], column arrays [columns], of T, of
     long long for integers and of bool for truths. Scalars come by value, as double or long long. A total goes to
     an array double [blocks], one part from each block. A result that is named like an argument is written into it.
@@ -109,10 +106,8 @@ def function(kernel: Kernel, form: Form = PLAIN) -> str:
     """The text of one kernel alone."""
     by = {"elements": _by_elements, "columns": _by_columns, "rows": _by_rows, "transposed": _by_rows}
     lines = [_assign(n, kernel, form) for n in kernel.hoisted]
-    how = layout(kernel, form)
-    lines += by[how](kernel, form)
-    bounds = f"__launch_bounds__({THREADS[how]}) " if THREADS[how] > BOUNDED else ""
-    head = f'extern "C" __global__ {bounds}void {kernel.name}({", ".join(_parameters(kernel, form))}) {{'
+    lines += by[layout(kernel, form)](kernel, form)
+    head = f'extern "C" __global__ void {kernel.name}({", ".join(_parameters(kernel, form))}) {{'
     return "\n".join([head, *(f"  {line}" for line in lines), "}"])
 
 

@@ -11,7 +11,6 @@ DEVICE double not_a_number() { return __longlong_as_double(0x7ff8000000000000LL)
 #include <cmath>
 #define DEVICE inline
 #define __global__
-#define __launch_bounds__(threads)
 using std::abs;
 using std::cos;
 using std::exp;

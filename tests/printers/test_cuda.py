@@ -149,7 +149,7 @@ ON_THREADS = [
 def with_launcher(kernel):
     """The kernel, and a function `launch_name(blocks, threads, ...)` that starts it."""
     text = cuda.function(kernel)
-    parameters = re.match(r'extern "C" __global__ (?:__launch_bounds__\(\d+\) )?void \w+\((.*)\) \{', text).group(1)
+    parameters = re.match(r'extern "C" __global__ void \w+\((.*)\) \{', text).group(1)
     names = ", ".join(p.split()[-1] for p in parameters.split(", "))
     head = f'extern "C" void launch_{kernel.name}(long long blocks, long long threads, {parameters})'
     return f"{text}\n{head} {{ launch(blocks, threads, [=] {{ {kernel.name}({names}); }}); }}\n"

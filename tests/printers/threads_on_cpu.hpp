@@ -8,7 +8,6 @@
 #include <thread>
 #include <vector>
 #define __global__
-#define __launch_bounds__(threads)
 #define __device__
 #define __forceinline__ inline
 #define __shared__ static
