@@ -170,7 +170,9 @@ class Sequential:
     def plan(self, *, backend: Any = None, device: Any = None, precision: str = "float32") -> str:
         """Which part of the work runs how on a backend, and why: one line for each part."""
         self._need_weights()
-        door = Door(load_backend(backend, device), self._recipe(precision, needs_loss=False))
+        chosen = load_backend(backend, device)
+        check_precision(chosen, precision)
+        door = Door(chosen, self._recipe(precision, needs_loss=False))
         return columns(self._compiled(door).plan())
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:

@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <memory>
 #include <vector>
 #define __global__
 #define __device__
@@ -36,6 +38,7 @@ struct Place {
 static Place gridDim, blockDim, blockIdx;
 
 namespace cpu {
+const size_t STACK = 64 << 10;
 struct Arena {  // one array in shared memory
   std::vector<char> bytes;
   static std::vector<Arena*>& all() {
@@ -48,17 +51,18 @@ struct Gate {
   int arrived = 0;
   unsigned generation = 0;
 };
-struct Fiber {
+struct Fiber {  // goes from thread to thread of all launches, because a new context asks the kernel
   ucontext_t context;
   jmp_buf at;
-  bool begun;
-  std::vector<char> stack;
+  bool begun = false;
+  std::unique_ptr<char[]> stack;
   Place place;
   int number;
   bool done;
 };
 static jmp_buf schedule;
-static std::vector<Fiber> fibers;
+static std::deque<Fiber> fibers;
+static int threads;
 static Gate of_block, of_warp[32];
 static double slots[32][32];
 static Fiber* me;
@@ -100,16 +104,20 @@ inline void wait(Gate& gate, int expected) {
   while (gate.generation == generation) leave();
 }
 inline void entry() {
-  body();
-  me->done = moved = true;
-  leave();
+  for (;;) {
+    body();
+    me->done = moved = true;
+    leave();
+  }
 }
 inline void run_fibers(const std::vector<int>& order) {
   for (int i : order) {
     Fiber& f = fibers[i];
-    f.stack.resize(64 << 10), f.done = f.begun = false;
+    f.done = false;
+    if (f.stack) continue;
+    f.stack.reset(new char[STACK]);
     getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack.data(), f.context.uc_stack.ss_size = f.stack.size();
+    f.context.uc_stack.ss_sp = f.stack.get(), f.context.uc_stack.ss_size = STACK;
     f.context.uc_link = nullptr;
     makecontext(&f.context, entry, 0);
   }
@@ -151,7 +159,7 @@ inline float __uint_as_float(unsigned bits) {
   std::memcpy(&x, &bits, sizeof x);
   return x;
 }
-inline void __syncthreads() { cpu::wait(cpu::of_block, (int)cpu::fibers.size()); }
+inline void __syncthreads() { cpu::wait(cpu::of_block, cpu::threads); }
 template <class V>
 V __shfl_xor_sync(unsigned, V x, int step) {
   int warp = cpu::me->number / 32, lane = cpu::me->number % 32;
@@ -165,8 +173,8 @@ V __shfl_xor_sync(unsigned, V x, int step) {
 inline void launch_body(Place grid, Place block, bool barriers, unsigned seed, cpu::Body body) {
   gridDim = grid, blockDim = block;
   cpu::state = seed, cpu::body = body;
-  const int threads = (int)(block.x * block.y);
-  cpu::fibers.resize(threads);
+  const int threads = cpu::threads = (int)(block.x * block.y);
+  while ((int)cpu::fibers.size() < threads) cpu::fibers.emplace_back();
   std::vector<int> order(threads), blocks(grid.x * grid.y);
   for (int i = 0; i < threads; ++i) {
     order[i] = cpu::fibers[i].number = i;

@@ -11,7 +11,7 @@ import numpy as np
 from deepmath_cupy import CupyBackend, memory
 from deepmath_cupy.compiling import shapes
 from deepmath_cupy.kernels import FIXED
-from deepmath_cupy.plan import Plan, plan_of
+from deepmath_cupy.plan import Plan
 from networks import Case, Probe, compiled, first_values_of, recipe_of
 
 from deepmath.batches import InMemory
@@ -31,8 +31,7 @@ def planned(case: Case, precision: str, **settings: Any) -> Plan:
     """The plan of a case, written at its largest."""
     values, micro = first_values_of(case), min(case.batch_size, len(case.X))
     layouts = [Layout(shapes(values, prefix)) for prefix in ("params.", "state.")]
-    plan = plan_of(recipe_of(case, precision), *layouts, micro * case.accumulate, **settings)
-    assert isinstance(plan, Plan), plan
+    plan = Plan(recipe_of(case, precision), *layouts, micro * case.accumulate, **settings)
     memory.write_all(plan, micro, training=True)
     return plan
 

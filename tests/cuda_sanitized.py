@@ -3,7 +3,9 @@
 usage: python cuda_sanitized.py SEED... ; prints "clean" at the end. With "spoiled" in front, a bound is left out.
 """
 
+import os
 import sys
+from pathlib import Path
 
 import cuda_shim
 import numpy as np
@@ -26,6 +28,7 @@ def main(seeds: list[str], precisions: tuple[str, ...]) -> None:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
+    cuda_shim.folder = Path(os.environ["DEEPMATH_SHIM_FOLDER"])
     if arguments[0] == "spoiled":
         whole = cuda_shim.compiled
         cuda_shim.compiled = lambda text, *rest: whole(text.replace("r < rows;", "r < rows + 64;"), *rest)

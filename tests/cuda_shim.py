@@ -12,6 +12,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ import numpy as np
 from deepmath_cupy.nodes import Product, mask_pitch
 from deepmath_cupy.runtime import Places, Runtime, element_type
 
+from deepmath.printers.cuda import THREADS
+
 HEADER = Path(__file__).with_name("cuda_on_cpu.hpp")
-OPTIONS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-x", "c++", "-Wall", "-Werror", "-Wno-unused"]
+_OPTIONS = ["-std=c++17", "-O1", "-fPIC", "-Wall", "-Werror", "-Wno-unused"]
 KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
 
 
@@ -51,6 +54,9 @@ class Shim(Runtime):
     def write(self, array: Any, values: Any) -> None:
         assert array.shape == values.shape
         array[...] = values
+
+    def queue(self, array: Any, values: Any) -> None:
+        self.write(array, values)
 
     def read(self, array: Any) -> Any:
         return array.copy()
@@ -94,8 +100,13 @@ class Shim(Runtime):
         assert all(isinstance(a, float) == f for a, f in zip(arguments, function.fractions, strict=True))
         assert grid[0] * grid[1] > 0
         assert grid[1] <= 65535
-        assert 0 < block[0] * block[1] <= 1024
+        assert 0 < block[0] * block[1] <= max(THREADS.values()), f"{function.__name__}: {block}"
         function(*(ctypes.c_uint(n) for n in (*grid, *block, self.seed & 0xFFFFFFFF)), *passed)
+
+    def work(self, work: Callable[..., None], arrays: Sequence[Any]) -> None:
+        self.launched.append("work")
+        with np.errstate(all="ignore"):
+            work(np, *arrays)
 
     def accepts(self, product: Product, precision: str) -> bool:
         return product.epilogue not in self.refused
@@ -124,7 +135,7 @@ def taken_apart(text: str) -> tuple[str, dict[str, str]]:
 
 def with_launchers(text: str, barriers: Mapping[str, bool]) -> str:
     """A translation unit with a function `launch_name(grid x, y, block x, y, seed, ...)` behind each kernel."""
-    parts = [HEADER.read_text(encoding="utf-8"), text]
+    parts = [f'#include "{HEADER.name}"', text]
     for name, parameters in KERNEL.findall(text):
         names = ", ".join(p.split()[-1].lstrip("*") for p in parameters.split(","))
         head = f'extern "C" void launch_{name}(unsigned gx, unsigned gy, unsigned bx, unsigned by, unsigned seed'
@@ -133,12 +144,38 @@ def with_launchers(text: str, barriers: Mapping[str, bool]) -> str:
     return "\n".join(parts)
 
 
+folder: Path | None = None
+"""Where compiled text is kept; the session's processes share one, if a fixture says which."""
+
+
 @cache
-def _folder() -> Path:
-    """Compiled text is kept for this process."""
+def _own_folder() -> Path:
+    """For this process alone."""
     kept = tempfile.TemporaryDirectory(prefix="deepmath-shim-")
     atexit.register(kept.cleanup)
     return Path(kept.name)
+
+
+def _folder() -> Path:
+    return folder or _own_folder()
+
+
+def _header(options: Sequence[str]) -> Path:
+    """A folder with the header, read by the compiler once for all."""
+    content = HEADER.read_bytes()
+    place = _folder() / hashlib.sha256(content + " ".join(options).encode()).hexdigest()
+    if not place.exists():
+        made = Path(tempfile.mkdtemp(dir=_folder()))
+        (made / HEADER.name).write_bytes(content)
+        _run(["g++", *_OPTIONS, *options, "-x", "c++-header", str(made / HEADER.name)])
+        with suppress(OSError):  # another process was faster
+            made.rename(place)
+    return place
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 _KNOWN: dict[tuple[str, str], Any] = {}
@@ -166,25 +203,36 @@ def prepare(texts: Sequence[str], barriers: Mapping[str, bool]) -> None:
 
 
 def _compile(front: str, kernels: Mapping[str, str], barriers: Mapping[str, bool], options: Sequence[str]) -> Any:
-    text = front + "\n".join(kernels.values())
-    full = with_launchers(text, barriers)
-    folder = _folder()
-    name = hashlib.sha256(full.encode()).hexdigest()
-    source, library = folder / f"{name}.cu", folder / f"{name}.so"
-    source.write_text(full, encoding="utf-8")
-    command = ["g++", *OPTIONS, *options, str(source), "-o", str(library)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    code = ctypes.CDLL(str(library))
-    found = {}
-    for kernel, parameters in KERNEL.findall(text):
-        function = code[f"launch_{kernel}"]
-        function.__name__, function.restype = kernel, None
-        kinds = [p.strip() for p in parameters.split(",")]
-        function.parameters = len(kinds)
-        function.fractions = [p.startswith("double ") for p in kinds]
-        found[kernel] = function
-    return found
+    """The kernels by name, from the folder where it has them; the others are compiled in one go."""
+    places = {name: _place(front, body, options) for name, body in kernels.items()}
+    missing = {name: body for name, body in kernels.items() if not places[name].exists()}
+    if missing:
+        text = with_launchers(front + "\n".join(missing.values()), barriers)
+        with tempfile.TemporaryDirectory(dir=_folder()) as beside:
+            source, library = Path(beside, "kernels.cu"), Path(beside, "kernels.so")
+            source.write_text(text, encoding="utf-8")
+            include = ["-I", str(_header(options)), "-x", "c++"]
+            _run(["g++", *_OPTIONS, *options, *include, str(source), "-shared", "-o", str(library)])
+            for name in missing:
+                with suppress(FileExistsError):
+                    places[name].hardlink_to(library)
+    return {name: _function(name, body, places[name]) for name, body in kernels.items()}
+
+
+def _place(front: str, body: str, options: Sequence[str]) -> Path:
+    """Where the compiled kernel is kept: under the hash of all that it depends on."""
+    whole = "\0".join([HEADER.read_text(encoding="utf-8"), front, body, *_OPTIONS, *options])
+    return _folder() / f"{hashlib.sha256(whole.encode()).hexdigest()}.so"
+
+
+def _function(name: str, text: str, library: Path) -> Any:
+    function = ctypes.CDLL(str(library))[f"launch_{name}"]
+    parameters = KERNEL.findall(text)[0][1]
+    kinds = [p.strip() for p in parameters.split(",")]
+    function.__name__, function.restype = name, None
+    function.parameters = len(kinds)
+    function.fractions = [p.startswith("double ") for p in kinds]
+    return function
 
 
 def multiply(product: Product, precision: str, places: Places) -> None:

@@ -184,7 +184,11 @@ def test_weights_are_checked(weights, text):
             {"validation_data": (np.ones((6, 3)), Y[SPARSE])},
             "validation X has 3 features, but the model is expecting 2 features as input.",
         ),
-        ({"precision": "float16"}, "backend 'reference' has no precision 'float16'; it has float32, float64"),
+        (
+            {"precision": "float16"},
+            "backend 'reference' has no precision 'float16'; it has float32, float64; "
+            "on a CUDA device, backend='cupy' has it",
+        ),
     ],
 )
 def test_settings_are_checked(settings, text):

@@ -104,14 +104,14 @@ class Descriptors:
         )
         return found if status == 0 and count.value > 0 and found.state == 0 else None
 
-    def run(self, handle: c_void_p, places: Places, chosen: _Algorithm, workspace: int, stream: int) -> None:
+    def run(self, handle: c_void_p, places: Places, chosen: _Algorithm, stream: int) -> None:
         """Launch the product on a stream."""
         first, second, result = self.layouts
         one, zero = (np.asarray(v, self.scalar) for v in (1, 0))
         status = self.library.cublasLtMatmul(
             handle, self.operation, c_void_p(one.ctypes.data), c_void_p(places.b), first, c_void_p(places.a), second,
             c_void_p(zero.ctypes.data), c_void_p(places.to), result, c_void_p(places.to), result, byref(chosen),
-            c_void_p(workspace), c_size_t(WORKSPACE), c_void_p(stream),
+            c_void_p(places.workspace), c_size_t(WORKSPACE), c_void_p(stream),
         )  # fmt: skip
         if status:
             raise DeviceError(f"backend 'cupy': cublasLt could not make a matrix product (status {status})")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-THREADS = 256
+from deepmath.printers import cuda
+
+THREADS = cuda.THREADS["elements"]
 MAX_BLOCKS = 4096
 """Enough to fill any device several times over; kernels stride over what is left."""
 
@@ -47,7 +49,7 @@ def stretches(rows: int) -> int:
 
 def columns(rows: int, columns: int) -> Grid:
     """Threads along x for columns, blocks along y for stretches of rows."""
-    x = max(32, min(128, power_of_two(columns)))
+    x = max(32, min(cuda.THREADS["columns"], power_of_two(columns)))
     return (min(_over(columns, x), MAX_BLOCKS), stretches(rows)), (x, 1)
 
 
@@ -55,15 +57,17 @@ def rows(rows: int, columns: int) -> Grid:
     """A block for each row.
 
     >>> rows(128, 10), rows(1, 100000)
-    (((128, 1), (32, 1)), ((1, 1), (1024, 1)))
+    (((128, 1), (32, 1)), ((1, 1), (256, 1)))
     """
-    most = 1024 if rows == 1 else THREADS
-    return (max(1, min(rows, 16 * MAX_BLOCKS - 1)), 1), (min(most, 32 * _over(columns, 32)), 1)
+    return (max(1, min(rows, 16 * MAX_BLOCKS - 1)), 1), (min(cuda.THREADS["rows"], 32 * _over(columns, 32)), 1)
 
 
 def transposed(rows: int, columns: int) -> Grid:
     """A block for 32 rows that lie side by side in memory."""
-    return (max(1, min(_over(rows, 32), MAX_BLOCKS)), 1), (32, min(16, power_of_two(_over(columns, 2))))
+    return (max(1, min(_over(rows, 32), MAX_BLOCKS)), 1), (
+        32,
+        min(cuda.THREADS["transposed"] // 32, power_of_two(_over(columns, 2))),
+    )
 
 
 BY_LAYOUT = {"elements": elements, "columns": columns, "rows": rows, "transposed": transposed}

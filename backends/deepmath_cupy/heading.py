@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from deepmath.program import Recipe, head_formula, head_kinds, results_formula
+from deepmath.errors import TraceError
+from deepmath.program import Head, Recipe, head_formula, head_kinds, results_formula
 from deepmath.regularizers import L1, L1L2, L2, Regularizer
 from deepmath.trace import Formula
-from deepmath_cupy import geometry
-from deepmath_cupy.kernels import scalars
+from deepmath_cupy import geometry, hooks
+from deepmath_cupy.kernels import Printed, scalars
 from deepmath_cupy.nodes import Ref
 from deepmath_cupy.stages import ELEMENT, Delta
 from deepmath_cupy.writing import Writer
@@ -28,6 +29,12 @@ class Heading:
     def __init__(self, writer: Writer, recipe: Recipe) -> None:
         self.writer, self.recipe = writer, recipe
         self.columns = 2 + (len(recipe.head.metrics) if recipe.head else 0)
+        if recipe.head is not None:
+            try:
+                self._results(recipe.head)
+                self._backward(recipe.head)
+            except TraceError as error:
+                writer.reasons["loss"] = f"'{recipe.head.loss.name}' or a metric can't be compiled: {error}"
 
     @property
     def sums(self) -> Ref:
@@ -38,16 +45,13 @@ class Heading:
         """Loss, its gradient and metrics in one kernel; then their sums, added to those before it with `keep`."""
         plan, head = self.writer, self.recipe.head
         assert head is not None
-        metrics = [f"m{i}" for i in range(len(head.metrics))]
-        constants = [float(c) for c in head.loss.constants]
-        kinds = [*head_kinds(head), *["scalar"] * len(constants)]
-        names = ["z", "targets", "index", "weight", *scalars(len(constants))]
-        printed = plan.kernels.get(
-            "head", lambda: head_formula(head), kinds, ["dz", "loss", *metrics], names, stored={"z", "dz"}
-        )
         dz, rows = plan.activations("delta.a", head.outputs), self._rows()
-        share = plan.buffer("shares", plan.rows).at(place)
-        plan.call(printed, [z, self._targets(place), share, *constants, dz, *rows], plan.rows, head.outputs)
+        share, targets = plan.buffer("shares", plan.rows).at(place), self._targets(place)
+        if "loss" in plan.reasons:
+            hooks.judge(plan, head, z, targets, share, dz, rows)
+        else:
+            given: list[Ref | int | float] = [z, targets, share, *self._constants(head), dz, *rows]
+            plan.call(self._backward(head), given, plan.rows, head.outputs)
         self._add_up(rows, place, keep=keep)
         return Delta(dz)
 
@@ -55,33 +59,69 @@ class Heading:
         """Loss and metrics alone, added to the sums."""
         plan, head = self.writer, self.recipe.head
         assert head is not None
-        constants = [float(c) for c in head.loss.constants]
+        rows, targets = self._rows(), self._targets(0)
+        if "loss" in plan.reasons:
+            hooks.judge(plan, head, z, targets, None, None, rows)
+        else:
+            plan.call(self._results(head), [z, targets, *self._constants(head), *rows], plan.rows, head.outputs)
+        self._add_up(rows, 0, keep=True)
+
+    def _backward(self, head: Head) -> Printed:
+        metrics, constants = [f"m{i}" for i in range(len(head.metrics))], self._constants(head)
+        kinds = [*head_kinds(head), *["scalar"] * len(constants)]
+        names = ["z", "targets", "index", "weight", *scalars(len(constants))]
+        outputs = ["dz", "loss", *metrics]
+        return self.writer.kernels.get(
+            "head", lambda: head_formula(head), kinds, outputs, names, key=True, stored={"z", "dz"}
+        )
+
+    def _results(self, head: Head) -> Printed:
+        metrics, constants = [f"m{i}" for i in range(len(head.metrics))], self._constants(head)
         kinds = [*head_kinds(head)[:-1], *["scalar"] * len(constants)]
         names = ["z", "targets", "index", *scalars(len(constants))]
-        outputs = ["loss", *(f"m{i}" for i in range(len(head.metrics)))]
-        printed = plan.kernels.get("results", lambda: results_formula(head), kinds, outputs, names, stored={"z"})
-        rows = self._rows()
-        plan.call(printed, [z, self._targets(0), *constants, *rows], plan.rows, head.outputs)
-        self._add_up(rows, 0, keep=True)
+        return self.writer.kernels.get(
+            "results", lambda: results_formula(head), kinds, ["loss", *metrics], names, key=True, stored={"z"}
+        )
+
+    def _constants(self, head: Head) -> list[float]:
+        return [float(c) for c in head.loss.constants]
 
     def penalties(self, *, slopes: bool) -> None:
         """The sum of the penalties; with `slopes`, their slopes are added to the gradient."""
         plan = self.writer
         for i, (name, regularizer) in enumerate(self.recipe.penalties.items()):
-            strengths = [float(s) for s in regularizer.strengths]
-            names, kinds = ["w", *scalars(len(strengths))], [ELEMENT, *["scalar"] * len(strengths)]
-            w, shape = plan.parameter(name), plan.layout.shapes[name]
-            rows = shape[0] if type(regularizer) in ADDITIVE else 1
-            printed = plan.kernels.get("penalty", _penalty(regularizer), kinds, ["penalty"], names)
-            values = plan.buffer("penalty", rows)
-            plan.call(printed, [w, *strengths, values], rows, math.prod(shape) // rows)
-            weights = plan.buffer("weights", 1, "float64")
+            rows = self._penalize(name, regularizer)
+            weights, values = plan.buffer("weights", 1, "float64"), plan.buffer("penalty", rows)
             grid = geometry.rows(1, min(rows, geometry.THREADS))
             plan.fixed("add_rows", (values, weights, self.sums, ALL, int(i > 0), rows), grid)
             if slopes:
-                formula = _slope(regularizer)
-                printed = plan.kernels.get("penalty_slope", formula, [ELEMENT, *kinds], ["g"], ["g", *names])
-                plan.call(printed, [plan.gradient(name), w, *strengths], 1, math.prod(shape))
+                self._add_slope(name, regularizer)
+
+    def _penalize(self, name: str, regularizer: Regularizer) -> int:
+        """Parts of a parameter's penalty go to the buffer "penalty"; gives their number."""
+        plan, shape, strengths = self.writer, self.writer.layout.shapes[name], _strengths(regularizer)
+        rows = shape[0] if type(regularizer) in ADDITIVE else 1
+        names, kinds = ["w", *scalars(len(strengths))], [ELEMENT, *["scalar"] * len(strengths)]
+        values = plan.buffer("penalty", rows)
+        try:
+            printed = plan.kernels.get(
+                "penalty", lambda: regularizer.penalty, kinds, ["penalty"], names, key=(name, rows)
+            )
+        except TraceError as error:
+            plan.reasons[f"penalty of {name}"] = str(error)
+            hooks.penalize(plan, regularizer, name, values)
+            return 1
+        plan.call(printed, [plan.parameter(name), *strengths, values], rows, math.prod(shape) // rows)
+        return rows
+
+    def _add_slope(self, name: str, regularizer: Regularizer) -> None:
+        plan, shape, strengths = self.writer, self.writer.layout.shapes[name], _strengths(regularizer)
+        names, kinds = ["g", "w", *scalars(len(strengths))], [ELEMENT, ELEMENT, *["scalar"] * len(strengths)]
+        try:
+            printed = plan.kernels.get("penalty_slope", _slope(regularizer), kinds, ["g"], names, key=name)
+        except TraceError:
+            return hooks.add_slope(plan, regularizer, name)
+        return plan.call(printed, [plan.gradient(name), plan.parameter(name), *strengths], 1, math.prod(shape))
 
     def _targets(self, place: int) -> Ref:
         plan, head = self.writer, self.recipe.head
@@ -108,8 +148,8 @@ class Heading:
             plan.fixed("add_rows", given, geometry.rows(1, min(plan.rows, geometry.THREADS)))
 
 
-def _penalty(regularizer: Regularizer) -> Callable[[], Formula]:
-    return lambda: regularizer.penalty
+def _strengths(regularizer: Regularizer) -> list[float]:
+    return [float(s) for s in regularizer.strengths]
 
 
 def _slope(regularizer: Regularizer) -> Callable[[], Formula]:

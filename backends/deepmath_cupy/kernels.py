@@ -76,9 +76,9 @@ class Kernels:
         sums = tuple(n for n, kind, _ in laid.outputs if kind == "column")
         return Printed(laid.name, text, layout, any(p.reductions for p in laid.passes), sums)
 
-    def text(self) -> str:
-        """One translation unit with all of them, self-contained."""
-        bodies = [p.text for _, p in sorted(self.printed.items())]
+    def text(self, known: Collection[str] = ()) -> str:
+        """One translation unit with all of them but those known, self-contained."""
+        bodies = [p.text for name, p in sorted(self.printed.items()) if name not in known]
         return "\n".join([cuda.prelude(self.precision), fixed_text(), *bodies]) + "\n"
 
 

@@ -49,14 +49,14 @@ def check(runtime: Runtime, plan: Plan, rewritten: Callable[[int], Plan], *, mic
     `micro` are the rows of a micro-batch; `rewritten(rows)` gives the plan for another number of them.
     """
     write_all(plan, micro, training=training)
-    wanted, (free, total) = needed(plan.writer.buffers, plan.recipe.precision), runtime.memory()
+    wanted, (free, total) = needed(plan.writer.buffers, plan.recipe.precision) + runtime.workspace, runtime.memory()
     if wanted <= free:
         return
 
     def fits(rows: int) -> bool:
         other = rewritten(rows)
         write_all(other, rows, training=training)
-        return needed(other.writer.buffers, plan.recipe.precision) <= free
+        return needed(other.writer.buffers, plan.recipe.precision) + runtime.workspace <= free
 
     cure = "Use a smaller model, another device, or backend='numpy'"
     if training and fits(1):

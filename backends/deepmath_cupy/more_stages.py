@@ -15,7 +15,7 @@ PLACE = ["index", "row_index", *[WHOLE] * 4]
 PLACE_NAMES = ["unit", "row", "first", "step", "layer", "seed"]
 
 
-def _bits(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any) -> Any:
+def random_bits(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any) -> Any:
     """24 random bits for a unit of a row: one of the four words that its group of four units has."""
     a, b, c, d = random.philox(xp, unit >> 2, row + first, step, layer, seed, random.NOISE)
     which = unit & 3
@@ -57,7 +57,7 @@ class DropoutStage(NoiseStage):
 
     def _drop(self, plan: Writer, output: str, x: list[Ref], y: list[Ref]) -> None:
         def formula(xp: Any, x: Any, *rest: Any) -> Any:
-            return dropout.dropout(xp, x, _bits(xp, *rest[:6]), *rest[6:])
+            return dropout.dropout(xp, x, random_bits(xp, *rest[:6]), *rest[6:])
 
         kinds, names = [ELEMENT, *PLACE, WHOLE, "scalar"], ["x", *PLACE_NAMES, "threshold", "growth"]
         printed = plan.kernels.get(
@@ -81,7 +81,7 @@ class GaussianNoiseStage(NoiseStage):
 
         def formula(xp: Any, x: Any, unit: Any, row: Any, *rest: Any) -> Any:
             place, (units, spread) = rest[:4], rest[4:]
-            both = [xp.astype(_bits(xp, u, row, *place), "float") for u in (unit, unit + units)]
+            both = [xp.astype(random_bits(xp, u, row, *place), "float") for u in (unit, unit + units)]
             return x + spread * dropout.gaussian(xp, *both)
 
         kinds, names = [ELEMENT, *PLACE, WHOLE, "scalar"], ["x", *PLACE_NAMES, "units", "spread"]

@@ -6,6 +6,7 @@ at, tested, and executed by whatever gives its buffers addresses (`deepmath_cupy
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -52,7 +53,21 @@ class Product(NamedTuple):
     sums: Ref | None = None
 
 
-Node = Launch | Product
+class Place(NamedTuple):
+    """An array in a buffer: where it begins, and its shape."""
+
+    ref: Ref
+    shape: tuple[int, ...]
+
+
+class Work(NamedTuple):
+    """`work(xp, *arrays)`, in the device's library, on what lies at these places. It can't be recorded."""
+
+    work: Callable[..., None]
+    places: tuple[Place, ...]
+
+
+Node = Launch | Product | Work
 
 EPILOGUES = {
     "none": "nothing",

@@ -7,17 +7,17 @@ all: nothing in it depends on the step's number but through the device's memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from deepmath.errors import TraceError
 from deepmath.parameters import Layout
 from deepmath.program import Recipe
 from deepmath_cupy import geometry
-from deepmath_cupy.chain import Unfused, chain
+from deepmath_cupy.chain import chain
 from deepmath_cupy.heading import Heading
+from deepmath_cupy.hooks import BY_REFERENCE, ReferenceStage
 from deepmath_cupy.nodes import Node, Product, Ref
-from deepmath_cupy.stages import ELEMENT
 from deepmath_cupy.updating import Updating
 from deepmath_cupy.writing import PAGE, Writer
 
@@ -27,10 +27,12 @@ Accepts = Callable[[Product], bool]
 class Plan:
     """Writes the nodes of a recipe. `writer` has the buffers and kernels of all that was written so far.
 
-    No step has more than `line` rows. Raises Unfused where a part of the recipe can't be made of kernels.
+    No step has more than `line` rows.
     """
 
-    def __init__(self, recipe: Recipe, params: Layout, states: Layout, line: int, accepts: Accepts) -> None:
+    def __init__(
+        self, recipe: Recipe, params: Layout, states: Layout, line: int, accepts: Accepts = lambda _: True
+    ) -> None:
         self.recipe, self.line = recipe, line
         self.writer = Writer(recipe.precision, params, states, accepts)
         self.stages = chain(recipe)
@@ -38,6 +40,14 @@ class Plan:
         self.rates, self.numbers = self._updating.rates, self._updating.numbers
         self.columns = self._heading.columns
         self._state("state")
+
+    def how(self) -> list[tuple[str, str]]:
+        """(which part, how it runs and why), the steps last."""
+        whys = {stage.name: stage.why for stage in self.stages if isinstance(stage, ReferenceStage)}
+        whys |= self.writer.reasons
+        others = [(name, BY_REFERENCE + why) for name, why in self.writer.reasons.items()]
+        steps = f"issued node by node: {', '.join(whys)}" if whys else "recorded as a CUDA graph, launched whole"
+        return [*((stage.name, stage.how) for stage in self.stages), *others, ("steps", steps)]
 
     def step(self, micro: Sequence[int]) -> list[Node]:
         """A whole update on micro-batches of so many rows."""
@@ -120,9 +130,7 @@ class Plan:
         plan = self.writer
         plan.begin(rows, training=False)
         y, units = self._forward(0), self.stages[-1].units
-        kinds, names = [ELEMENT] * 2, ["a", "b"]
-        printed = plan.kernels.get("widen", lambda: _second, kinds, ["a"], names, key=True, stored={"b"})
-        plan.call(printed, [plan.buffer("scores", rows * units), y], rows, units)
+        plan.widen(plan.buffer("scores", rows * units), y, units)
         return plan.nodes
 
     def measure(self, rows: int) -> list[Node]:
@@ -138,11 +146,10 @@ class Plan:
         return self.writer.nodes
 
     def _forward(self, place: int) -> Ref:
-        plan, features = self.writer, self.recipe.parts[0].shape[0]
+        plan, features = self.writer, math.prod(self.recipe.parts[0].shape)
         if plan.half:
-            size, names = plan.flat_size, ["a", "b"]
-            printed = plan.kernels.get("round", lambda: _second, [ELEMENT] * 2, ["a"], names, key=True, stored={"a"})
-            plan.call(printed, [plan.buffer("half", size, "S"), plan.flat("theta")], size // PAGE, PAGE)
+            half = plan.buffer("half", plan.flat_size, "S")
+            plan.shorten(half, plan.flat("theta"), PAGE, plan.flat_size // PAGE)
         x, rows = plan.activations("x", features), plan.buffer("rows", plan.rows, "int64").at(place)
         plan.fixed("gather", (plan.sources, rows, x, plan.rows, features), geometry.elements(plan.rows, features))
         for stage in self.stages:
@@ -152,32 +159,10 @@ class Plan:
     def _copy_states(self, to: str, source: str) -> None:
         size = self.writer.states.size
         if size:
-            self.writer.elementwise("copy", _second, [self._state(to), self._state(source)], 1, size)
+            self.writer.copy(self._state(to), self._state(source), size)
 
     def _state(self, name: str) -> Ref:
         return self.writer.buffer(name, self.writer.states.size)
-
-
-def plan_of(
-    recipe: Recipe, params: Layout, states: Layout, line: int, accepts: Accepts = lambda _: True
-) -> Plan | str:  # fmt: skip
-    """The plan of a recipe; or why it has none."""
-    try:
-        plan = Plan(recipe, params, states, line, accepts)
-        plan.predict(1)
-        if recipe.head is not None:
-            plan.measure(1)
-            plan.gradients(1, 0)
-        plan.apply()
-    except Unfused as error:
-        return str(error)
-    except TraceError as error:
-        return f"a formula can't be compiled: {error}"
-    return plan
-
-
-def _second(xp: Any, a: Any, b: Any) -> Any:
-    return b
 
 
 def _add(xp: Any, a: Any, b: Any) -> Any:

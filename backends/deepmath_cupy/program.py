@@ -8,7 +8,8 @@ once, for the results. All values live in flat buffers on the device.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ from deepmath_cupy.tape import Tape, length
 
 STRETCH = 64
 """Steps that are written to the tape before they are launched."""
+
+KEPT_LISTS = 64
+"""Lists of nodes that are kept, for the numbers of rows that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,11 @@ class CupyProgram(Program):
         self.pace = Pace(recipe.optimizer)
         self._params, self._states = plan.writer.layout, plan.writer.states
         self._float = element_type("T", recipe.precision)
-        self._tape = Tape(length(plan.line, plan.numbers) if data is not None else 1, plan.line, plan.numbers)
+        steps = length(plan.line, plan.numbers) if data is not None else 1
+        self._tape = Tape(runtime, steps, plan.line, plan.numbers)
         self._chunk = memory.chunk(micro, data is not None)
         self._session = Session(runtime, recipe.precision)
+        self._lists: dict[Hashable, list[Node]] = {}
         self._prepare()
         self.data: Data | None = None
         self._session.write("scale", np.ones(2))
@@ -87,23 +93,22 @@ class CupyProgram(Program):
             rows = self._staging.stage([rows])[0]
         self._tape.hold(0, rows, batch.weights, self._coefficients(self.step), self.step)
         self._tape.send(self._session, range(1))
-        nodes = plan.begin(len(rows)) + plan.gradients(len(rows), batch.first, more=previous is not None)
-        self._prepare()
-        self._session.issue(nodes)
+        n, more = len(rows), previous is not None
+        self._issue((n, batch.first, more), lambda: plan.begin(n) + plan.gradients(n, batch.first, more=more))
         flat = self._session.array("g", 0, self._params.size)
         return Gradients(flat, self._params, self._session.read("sums", plan.columns))
 
     def apply(self, gradients: Gradients) -> None:
         self._session.write("coefficients", np.asarray(self._coefficients(self.step)))
-        self._session.issue(self._plan.apply())
+        self._issue("apply", self._plan.apply)
         self.step += 1
 
     def predict(self, x: Any) -> Any:
-        units, pieces = self._plan.stages[-1].units, []
+        outputs, pieces = self._plan.stages[-1].outputs, []
         for start in range(0, len(x), self._chunk):
             n = self._ask(x, start)
-            self._session.issue(self._plan.predict(n))
-            pieces.append(self._session.array("scores", 0, n * units).copy().reshape(n, units))
+            self._issue(("predict", n), functools.partial(self._plan.predict, n))
+            pieces.append(self._session.array("scores", 0, n * math.prod(outputs)).copy().reshape(n, *outputs))
         xp, head = self._runtime.xp, self.recipe.head
         z = pieces[0] if len(pieces) == 1 else xp.concat(pieces, axis=0)
         return z if head is None or head.activation is None else head.activation.value(xp, z)
@@ -112,10 +117,10 @@ class CupyProgram(Program):
         head, session = self.recipe.head, self._session
         assert head is not None
         session.write("sums", np.zeros(self._plan.columns))
-        session.issue(self._plan.penalties())
+        self._issue("penalties", self._plan.penalties)
         for start in range(0, data.rows, self._chunk):
             n = self._ask(data.x, start, data.targets, data.weights)
-            session.issue(self._plan.measure(n))
+            self._issue(("measure", n), functools.partial(self._plan.measure, n))
         total = session.read("sums", self._plan.columns)
         weight, count = data.counted
         total[1] /= 1.0 if head.loss.summed else weight or 1.0
@@ -139,7 +144,7 @@ class CupyProgram(Program):
         self.pace.factor = float(state.get("rate", 1.0))
 
     def plan(self) -> list[tuple[str, str]]:
-        return [(stage.name, stage.how) for stage in self._plan.stages]
+        return self._plan.how()
 
     def _run(self, results: Any) -> None:
         """Launch so many steps, a stretch at a time, and wait once, for their results [steps, columns]."""
@@ -178,6 +183,15 @@ class CupyProgram(Program):
         self._prepare()
         return nodes
 
+    def _issue(self, key: Hashable, write: Callable[[], list[Node]]) -> None:
+        """Do nodes that are written when they are asked for first."""
+        if key not in self._lists:
+            if len(self._lists) == KEPT_LISTS:
+                self._lists.clear()
+            self._lists[key] = write()
+            self._prepare()
+        self._session.issue(self._lists[key])
+
     def _prepare(self) -> None:
         self._session.prepare(self._plan.writer.kernels, self._plan.writer.buffers)
 
@@ -194,8 +208,9 @@ class CupyProgram(Program):
         addresses = [0 if a is None else self._runtime.address(a) for a in placed]
         self._session.write("asked", np.asarray(addresses, np.int64))
         self._session.write("rows", np.arange(n, dtype=np.int64))
-        shares = np.ones(n) if weights is None else np.asarray(weights[start : start + n], np.float64)
-        self._session.write("weights", shares)
+        if targets is not None:
+            shares = np.ones(n) if weights is None else np.asarray(weights[start : start + n], np.float64)
+            self._session.write("weights", shares)
         return n
 
     def _values(self) -> dict[str, tuple[str, Layout]]:

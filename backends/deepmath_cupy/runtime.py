@@ -28,7 +28,7 @@ def element_type(kind: str, precision: str) -> str:
 
 
 class Places(NamedTuple):
-    """The addresses of a product's operands; 0 for what it hasn't got."""
+    """The addresses of a product's operands; 0 for what it hasn't got. `workspace` is scratch memory."""
 
     a: int
     b: int
@@ -36,6 +36,7 @@ class Places(NamedTuple):
     bias: int
     mask: int
     sums: int
+    workspace: int = 0
 
 
 class Runtime(abc.ABC):
@@ -43,6 +44,8 @@ class Runtime(abc.ABC):
 
     name: str
     xp: Any
+    workspace: int = 0
+    """Bytes of scratch memory that products need; programs have their own, because they may run side by side."""
 
     @abc.abstractmethod
     def memory(self) -> tuple[int, int]:
@@ -55,6 +58,10 @@ class Runtime(abc.ABC):
     @abc.abstractmethod
     def write(self, array: Any, values: Any) -> None:
         """Copy a NumPy array's values into an array of the same length."""
+
+    @abc.abstractmethod
+    def queue(self, array: Any, values: Any) -> None:
+        """The same from a pinned array, while the host goes on; its values must stay until they are copied."""
 
     @abc.abstractmethod
     def read(self, array: Any) -> Any:
@@ -97,6 +104,10 @@ class Runtime(abc.ABC):
         self, function: Any, grid: tuple[int, int], block: tuple[int, int], arguments: Sequence[int | float]
     ) -> None:
         """Launch a kernel; addresses and whole numbers are int."""
+
+    @abc.abstractmethod
+    def work(self, work: Callable[..., None], arrays: Sequence[Any]) -> None:
+        """Do `work(xp, *arrays)`, in its turn."""
 
     @abc.abstractmethod
     def accepts(self, product: Product, precision: str) -> bool:

@@ -61,6 +61,6 @@ class ScaledProgram(CupyProgram):
 
     def _is_finite(self) -> bool:
         """Whether the gradient is, told by the largest number of each of its pages."""
-        self._session.issue(self._plan.largest())
+        self._issue("largest", self._plan.largest)
         pages = self._plan.writer.buffers["largest"].size
         return bool(np.isfinite(self._session.read("largest", pages)).all())

@@ -35,6 +35,7 @@ class Stage(abc.ABC):
 
     def __init__(self, number: int, index: int, units: int, first: bool) -> None:
         self.number, self.index, self.units, self.first = number, index, units, first
+        self.outputs: tuple[int, ...] = (units,)
 
     @abc.abstractmethod
     def forward(self, plan: Writer, x: Ref) -> Ref: ...
@@ -81,7 +82,8 @@ class Through:
         kinds = [ELEMENT, *["column"] * has_bias, *["scalar"] * len(self.constants)]
         names = ["z", *["b"] * has_bias, *scalars(len(self.constants))]
         outputs = (["z", "y"] if has_bias else ["y"]) if keeps else ["z"]
-        printed = plan.kernels.get("activation", lambda: formula, kinds, outputs, names, stored={"z", "y"})
+        key = self.function, has_bias
+        printed = plan.kernels.get("activation", lambda: formula, kinds, outputs, names, key=key, stored={"z", "y"})
         out = [y] if keeps else []
         plan.call(printed, [z, *([bias] if bias else []), *self.constants, *out], plan.rows, units)
         return y if keeps else z
@@ -99,7 +101,8 @@ class Through:
             kinds = [*[ELEMENT] * (1 + saved), *scalar_kinds(self.function)]
             names = ["dy", *["z"] * self.keeps_z, *["y"] * self.keeps_y, *scalars(len(self.constants))]
             outputs = ["dy", "db"] if sums else ["dy"]
-            printed = plan.kernels.get("slope", lambda: formula, kinds, outputs, names, stored={"dy", "z", "y"})
+            key, stored = (self.function, sums), {"dy", "z", "y"}
+            printed = plan.kernels.get("slope", lambda: formula, kinds, outputs, names, key=key, stored=stored)
             given = [*([z] if self.keeps_z else []), *([y] if self.keeps_y else [])]
             targets = {"out_db": db} if sums and db is not None else None
             plan.call(printed, [dy, *given, *self.constants], plan.rows, units, targets)
@@ -235,7 +238,7 @@ class ActivationStage(Stage):
         names = ["x", *scalars(len(self.through.constants))]
         printed = plan.kernels.get(
             "map", lambda: lambda xp, x, *c: value(xp, x, *c), [ELEMENT, *scalar_kinds(self.function)], ["y"], names,
-            stored={"x", "y"},
+            key=self.function, stored={"x", "y"},
         )  # fmt: skip
         self._x, self._y = x, self.place(plan, "y")
         plan.call(printed, [x, *self.through.constants, self._y], plan.rows, self.units)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from deepmath_cupy.runtime import Runtime
 from deepmath_cupy.session import Session
 
 BYTES = 64 << 20
@@ -25,12 +24,22 @@ def length(line: int, numbers: int) -> int:
 
 
 class Tape:
-    """The host's side of the tape: lines of rows' numbers, their weights, coefficients, and step numbers."""
+    """The host's side of the tape: lines of rows' numbers, their weights, coefficients, and step numbers.
 
-    def __init__(self, steps: int, line: int, numbers: int) -> None:
+    It is pinned: the device copies lines in its own time, so a line is written anew only when all work is done.
+    """
+
+    def __init__(self, runtime: Runtime, steps: int, line: int, numbers: int) -> None:
+        def pinned(columns: int, dtype: str) -> Any:
+            array = runtime.pinned(steps * columns, dtype)
+            array[...] = 0
+            return array.reshape(steps, columns)
+
         self.steps, self._line, self._numbers = steps, line, numbers
-        self._rows, self._weights = np.zeros((steps, line), np.int64), np.zeros((steps, line))
-        self._coefficients, self._step = np.zeros((steps, numbers)), np.zeros(steps, np.int64)
+        self._rows, self._weights = pinned(line, "int64"), pinned(line, "float64")
+        self._coefficients, self._step = pinned(numbers, "float64"), pinned(1, "int64")
+        self._start = runtime.pinned(1, "int64")
+        self._start[...] = 0
 
     def hold(self, i: int, rows: Any, weights: Any, coefficients: Sequence[float], step: int) -> None:
         """Line i, of update number `step`."""
@@ -42,8 +51,8 @@ class Tape:
         """Copy some lines to the device; with the first of them its cursor goes back to the beginning."""
         start, stop = lines.start, lines.stop
         if start == 0:
-            session.write("cursor", np.zeros(1, np.int64))
-        session.write("tape.rows", self._rows[start:stop], start * self._line)
-        session.write("tape.weights", self._weights[start:stop], start * self._line)
-        session.write("tape.coefficients", self._coefficients[start:stop], start * self._numbers)
-        session.write("tape.step", self._step[start:stop], start)
+            session.queue("cursor", self._start)
+        session.queue("tape.rows", self._rows[start:stop], start * self._line)
+        session.queue("tape.weights", self._weights[start:stop], start * self._line)
+        session.queue("tape.coefficients", self._coefficients[start:stop], start * self._numbers)
+        session.queue("tape.step", self._step[start:stop], start)

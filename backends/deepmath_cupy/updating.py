@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
 from deepmath.parameters import segments
 from deepmath.program import Recipe
-from deepmath_cupy import geometry
-from deepmath_cupy.kernels import scalars
+from deepmath_cupy import geometry, hooks
+from deepmath_cupy.kernels import Printed, scalars, works_along_rows
 from deepmath_cupy.nodes import Ref
 from deepmath_cupy.stages import ELEMENT
 from deepmath_cupy.writing import PAGE, Writer
@@ -28,6 +29,8 @@ class Updating:
         for name in ("theta", *(f"slot.{s}" for s in recipe.optimizer.slots)):
             writer.flat(name)
         writer.buffer("scale", 2, "float64")
+        if why := self._reason():
+            writer.reasons["optimizer"] = why
 
     @property
     def coefficients(self) -> Ref:
@@ -82,25 +85,52 @@ class Updating:
 
     def _update(self) -> None:
         """The optimiser's formula over each segment of one rate; its coefficients are read from memory."""
-        plan, optimizer = self.writer, self.recipe.optimizer
-        slots = [f"slot{i}" for i in range(len(optimizer.slots))]
-        names = scalars(self._each)
-        kinds, all_names = [ELEMENT] * (2 + len(slots)) + ["scalar"] * len(names), ["w", "g", *slots, *names]
-        printed = plan.kernels.get(
-            "update", lambda: optimizer.update, kinds, ["w", *slots], all_names, key=True, resident=names
-        )
-        flats = [plan.flat("theta"), plan.flat("g"), *(plan.flat(f"slot.{s}") for s in optimizer.slots)]
+        plan, slots = self.writer, self.recipe.optimizer.slots
+        flats = [plan.flat("theta"), plan.flat("g"), *(plan.flat(f"slot.{s}") for s in slots)]
         for i, where in enumerate(self._moving):
-            own = [self.coefficients.at(i * self._each + j) for j in range(self._each)]
-            plan.call(printed, [*(f.at(where.start) for f in flats), *own], 1, where.stop - where.start)
+            if "optimizer" in plan.reasons:
+                names = [n for n, start in plan.layout.offsets.items() if where.start <= start < where.stop]
+                own = self.coefficients.at(i * self._each)
+                hooks.update(plan, self.recipe.optimizer, names, own, self._each)
+                continue
+            numbers = [self.coefficients.at(i * self._each + j) for j in range(self._each)]
+            given = [*(f.at(where.start) for f in flats), *numbers]
+            plan.call(self._printed(), given, 1, where.stop - where.start)
+
+    def _printed(self) -> Printed:
+        optimizer = self.recipe.optimizer
+        slots, numbers = [f"slot{i}" for i in range(len(optimizer.slots))], scalars(self._each)
+        kinds = [*[ELEMENT] * (2 + len(slots)), *["scalar"] * len(numbers)]
+        return self.writer.kernels.get(
+            "update", lambda: optimizer.update, kinds, ["w", *slots], ["w", "g", *slots, *numbers], key=True,
+            resident=numbers,
+        )  # fmt: skip
+
+    def _reason(self) -> str:
+        optimizer = self.recipe.optimizer
+        kinds = [*[ELEMENT] * (2 + len(optimizer.slots)), *["scalar"] * self._each]
+        name = type(optimizer).__name__
+        try:
+            if works_along_rows(optimizer.update, kinds):  # segments hold several parameters, and parts of none
+                return f"{name} looks at more than one element at a time"
+            self._printed()
+        except TraceError as error:
+            return f"{name} can't be compiled: {error}"
+        return ""
 
     def _constrain(self, name: str, constraint: Any) -> None:
         """Weights [features, units] are put back unit by unit: a unit is a column of memory."""
         plan, limits = self.writer, [float(x) for x in constraint.limits]
         kinds, names = [ELEMENT, *["scalar"] * len(limits)], ["w", *scalars(len(limits))]
-        printed = plan.kernels.get("constraint", lambda: constraint.project, kinds, ["w"], names, transposed=True)
+        try:
+            printed = plan.kernels.get(
+                "constraint", lambda: constraint.project, kinds, ["w"], names, key=name, transposed=True
+            )
+        except TraceError as error:
+            plan.reasons[f"constraint of {name}"] = str(error)
+            return hooks.constrain(plan, constraint, name)
         features, units = plan.layout.shapes[name]
-        plan.call(printed, [plan.parameter(name), *limits], units, features)
+        return plan.call(printed, [plan.parameter(name), *limits], units, features)
 
 
 def _times(xp: Any, g: Any, inverse: Any) -> Any:

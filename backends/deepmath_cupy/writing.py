@@ -9,7 +9,7 @@ from deepmath.parameters import Layout
 from deepmath_cupy import geometry
 from deepmath_cupy.epilogues import HALVES
 from deepmath_cupy.kernels import Kernels, Printed
-from deepmath_cupy.nodes import Buffer, Launch, Node, Product, Ref
+from deepmath_cupy.nodes import Buffer, Launch, Node, Place, Product, Ref, Work
 
 Arguments = Sequence[Ref | int | float]
 PAGE = 1024
@@ -32,6 +32,8 @@ class Writer:
         self.first = 0
         self.training = False
         self.gradients = "g"
+        self.reasons: dict[str, str] = {}
+        """What runs by the reference besides layers, and why."""
 
     def begin(self, rows: int, first: int = 0, *, training: bool, gradients: str = "g") -> None:
         """Start a new list of nodes, for so many rows, the first of which has this place in the logical batch."""
@@ -113,9 +115,41 @@ class Writer:
         printed = self.kernels.get(name, lambda: formula, kinds, ["a0"], names, key=(name, len(kinds)), **forms)
         self.call(printed, arguments, rows, columns)
 
+    def shorten(self, to: Ref, source: Ref, columns: int, rows: int | None = None) -> None:
+        """Round full precision to the type in which activations are stored; as many rows as the batch's if not told."""
+        self.elementwise("round", _second, [to, source], self.rows if rows is None else rows, columns, stored={"a0"})
+
+    def widen(self, to: Ref, source: Ref, columns: int) -> None:
+        """Copy activations [rows, columns] in full precision."""
+        self.elementwise("widen", _second, [to, source], self.rows, columns, stored={"a1"})
+
+    def widened(self, x: Ref, name: str, columns: int) -> Ref:
+        """Activations in full precision: where they are, or copied to the buffer of that name."""
+        if self.half:
+            self.widen(self.buffer(name, self.rows * columns), x, columns)
+        return Ref(name) if self.half else x
+
+    def shortened(self, x: Ref, name: str, columns: int) -> Ref:
+        """Numbers [rows, columns] as activations are stored: where they are, or rounded to the buffer of that name."""
+        if self.half:
+            self.shorten(self.activations(name, columns), x, columns)
+        return Ref(name) if self.half else x
+
+    def copy(self, to: Ref, source: Ref, count: int) -> None:
+        """Copy numbers of full precision."""
+        self.elementwise("copy", _second, [to, source], 1, count)
+
+    def work(self, work: Callable[..., None], *places: Place) -> None:
+        """Append work that the device's library does."""
+        self.nodes.append(Work(work, places))
+
     def product(self, product: Product, plain: str = "none") -> str:
         """Append a product; with the epilogue `plain` where its own can't be had. Gives the epilogue that it got."""
         if product.epilogue != plain and not self.accepts(product):
             product = product._replace(epilogue=plain, bias=None, mask=None, sums=None)
         self.nodes.append(product)
         return product.epilogue
+
+
+def _second(xp: Any, a: Any, b: Any) -> Any:
+    return b

@@ -49,11 +49,21 @@ def own(names: Sequence[str], device: str) -> list[Candidate]:
     Raises ConfigError for an unknown backend, DeviceError for one that can't run here.
     """
     for name in names:
-        load_backend(name, device)
+        load_backend(name, placed(name, device))
     if len(set(names)) < len(names):
         raise ConfigError(f"bench: --backend names one backend twice; got {','.join(names)}")
-    found = [Candidate(f"{OURS} {name}", OURS, HERE / "own.py", {"backend": name}) for name in names]
+    options = [{"backend": name, "device": placed(name, device)} for name in names]
+    found = [Candidate(f"{OURS} {o['backend']}", OURS, HERE / "own.py", o) for o in options]
     return [*found, replace(found[0], name=f"{found[0].name} again", family=CONTROL, sweep=False)]
+
+
+def placed(backend: str, device: str) -> str:
+    """Where a backend computes beside others that compute on this device: NumPy is always on the CPU.
+
+    >>> placed("cupy", "cuda:1"), placed("numpy", "cuda:1")
+    ('cuda:1', 'cpu')
+    """
+    return "cpu" if backend == "numpy" else device
 
 
 def products(squares: Sequence[int]) -> Candidate:

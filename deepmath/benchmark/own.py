@@ -15,7 +15,11 @@ class Candidate:
 
     def __init__(self, task: Any) -> None:
         self.task = task
-        self.where = {"backend": task.options["backend"], "device": task.device, "precision": task.precision}
+        self.where = {
+            "backend": task.options["backend"],
+            "device": task.options.get("device", task.device),
+            "precision": task.precision,
+        }
         last = "sigmoid" if task.binary else "softmax"
         kinds = ["relu"] * (len(task.widths) - 2) + [last]
         layers = [Dense(units, activation=kind) for units, kind in zip(task.widths[1:], kinds, strict=True)]

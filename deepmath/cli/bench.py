@@ -36,7 +36,7 @@ NAMES = ", ".join(networks.NETWORKS)
     "--networks", "chosen", metavar="NAMES", help=f"With commas between: {NAMES}, or WIDTHS:BATCH.  [default: all]"
 )
 @click.option("--sweeps/--no-sweeps", default=None, help="Also measure how cost grows.  [default: unless --networks]")
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
+@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cpu; cuda with --backend cupy]")
 @click.option("--precision", default="float32", show_default=True, metavar="NAME", help="float32; on cuda also tf32.")
 @click.option("--quick", is_flag=True, help="Few and short turns: shows that all works, not how fast it is.")
 @click.option("--json", "json_file", metavar="FILE", help="Write everything that was measured.")
@@ -47,7 +47,7 @@ def bench(
     peers: bool,
     chosen: str | None,
     sweeps: bool | None,
-    device: str,
+    device: str | None,
     precision: str,
     quick: bool,
     json_file: str | None,
@@ -59,6 +59,7 @@ def bench(
     Every candidate trains the same networks on the same data from the same weights, and is timed only after its
     losses, weights and predictions agreed with the reference.
     """
+    device = device or ("cuda" if backend and "cupy" in _names(backend) else "cpu")
     candidates.checked_device(device)
     sweeps = chosen is None if sweeps is None else sweeps
     _check_files(json_file, table_file, plot_file, sweeps)

@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Machine": {
         "backend": ("NAME", "numpy, reference, torch, ...; 'deepmath doctor' lists them.  [default: numpy]"),
         "device": ("NAME", "cpu, cuda or cuda:N.  [default: cpu]"),
-        "precision": ("NAME", "float32 or float64.  [default: float32]"),
+        "precision": ("NAME", "float32 or float64; on cuda also tf32, bf16 or float16.  [default: float32]"),
         "checkpoint_every": ("N", "Also save a checkpoint every N steps and every epoch.  [default: at the end]"),
         "checkpoint_seconds": ("S", "Also save a checkpoint every S seconds.  [default: at the end]"),
     },

@@ -40,6 +40,10 @@ CUDA = Spelling(
 TRANSPOSED = CUDA._replace(places={**CUDA.places, (True, True): "[j * rows + r]"})
 
 
+THREADS = {"elements": 256, "columns": 128, "rows": 256, "transposed": 256}
+"""Threads of a block at most, for each layout: so many can be launched whatever registers they take."""
+
+
 class Form(NamedTuple):
     """How a kernel takes its arguments, apart from its formula.
 
@@ -88,8 +92,8 @@ def layout(kernel: Kernel, form: Form = PLAIN) -> str:
 
     "elements": blocks and threads have two axes, x for columns and y for rows. "columns": threads along x have
     columns, and blocks along y have stretches of rows; a sum over rows is [blocks along y, columns], to be added
-    up in that order. "rows": blocks of a multiple of 32 threads, at most 1024, have rows. "transposed": blocks of
-    32 x n threads, n at most 32, have 32 rows, which lie side by side in memory.
+    up in that order. "rows": blocks of a multiple of 32 threads have rows. "transposed": blocks of 32 x n threads
+    have 32 rows, which lie side by side in memory. Blocks have `THREADS` at most.
     """
     if any(kind == "column" for _, kind, _ in kernel.outputs):
         return "columns"

@@ -7,12 +7,16 @@ from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 from deepmath.training.nonfinite import CHOICES
 
+ON_CUDA = ("tf32", "bf16", "float16")
+"""Precisions of the backend for CUDA alone."""
+
 
 def check_precision(backend: Backend, precision: str) -> None:
     """Raise ConfigError for a precision that a backend lacks."""
     if precision not in backend.precisions:
         known = ", ".join(backend.precisions)
-        raise ConfigError(f"backend '{backend.name}' has no precision {precision!r}; it has {known}")
+        cure = "; on a CUDA device, backend='cupy' has it" if precision in ON_CUDA and backend.name != "cupy" else ""
+        raise ConfigError(f"backend '{backend.name}' has no precision {precision!r}; it has {known}{cure}")
 
 
 def check(epochs: int, accumulate: int, initial_epoch: int, on_nan: str) -> None:

@@ -38,7 +38,7 @@ def text_of(seeds, precision):
 @needs_nvrtc
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_nvrtc_compiles_a_network(architecture):
-    text, _ = text_of([7], "bf16")
+    text, _ = text_of([20], "bf16")
     assert nvrtc.compiled(text, architecture)[:4] == b"\x7fELF"
 
 
@@ -117,9 +117,8 @@ def test_without_nvrtc_the_wheel_is_named(monkeypatch):
 
 
 @needs_nvcc
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_nothing_is_spilled(precision, tmp_path):
-    spills(text_of([7, 12], precision)[0], tmp_path, "sm_90")
+def test_nothing_is_spilled(tmp_path):
+    spills(text_of([4, 7], "bf16")[0], tmp_path, "sm_90")
 
 
 @needs_nvcc

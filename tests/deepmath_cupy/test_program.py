@@ -4,35 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cuda_cases import EVERYTHING, RELU, X
 from cuda_programs import on_shim
-from networks import Case, compiled, whole_batch
+from networks import compiled, whole_batch
 
 from deepmath.batches import InMemory, Stretch
-from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
-from deepmath.optimizers import SGD, Adam
+from deepmath.optimizers import SGD
 from deepmath.program import Data
-from deepmath.regularizers import L2, MaxNorm
-from deepmath.schedules import ExponentialDecay
 
-RNG = np.random.default_rng(3)
-X = RNG.standard_normal((61, 6))
-LAYERS = (
-    Dense(17, "tanh", kernel_regularizer=L2(0.01), kernel_constraint=MaxNorm(1.0)),
-    Dropout(0.25),
-    Dense(8, use_bias=False),
-    BatchNormalization(),
-    Activation("sigmoid"),
-    Dense(3, "softmax"),
-)
-CASE = Case(
-    LAYERS, "sparse_categorical_crossentropy", Adam(ExponentialDecay(0.02, 0.9, 20), clipnorm=0.5), X,
-    RNG.integers(0, 3, 61), RNG.choice([0.0, 0.5, 1.0, 2.0], 61), batch_size=16, accumulate=2, seed=7,
-    metrics=("accuracy", "log_loss"),
-)  # fmt: skip
-RELU = Case(
-    (Dense(16, "relu"), Dense(9, "relu"), Dense(3)), "mse", SGD(0.1, momentum=0.9, clipvalue=0.02), X,
-    RNG.standard_normal((61, 3)), batch_size=16,
-)  # fmt: skip
 PRECISIONS = ["float64", "float32", "bf16", "float16"]
 
 
@@ -51,7 +30,7 @@ def assert_close(found, expected, tolerance=1e-11):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_one_call_of_k_steps_has_the_bits_of_k_calls(shim, precision):
-    one, other = (compiled(CASE, on_shim(), precision) for _ in range(2))
+    one, other = (compiled(EVERYTHING, on_shim(), precision) for _ in range(2))
     whole = one.run(7)
     parts = np.concatenate([other.run(1) for _ in range(7)])
     assert whole.tobytes() == parts.tobytes()
@@ -60,7 +39,7 @@ def test_one_call_of_k_steps_has_the_bits_of_k_calls(shim, precision):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_loaded_state_goes_on_with_the_same_bits(shim, precision):
-    program = compiled(CASE, on_shim(), precision)
+    program = compiled(EVERYTHING, on_shim(), precision)
     program.run(3)
     kept = program.state()
     first, after = program.run(3), program.state()
@@ -68,14 +47,14 @@ def test_a_loaded_state_goes_on_with_the_same_bits(shim, precision):
     assert program.step == 3
     assert_same_bits(program.state(), kept)
     assert program.run(3).tobytes() == first.tobytes()
-    fresh = compiled(CASE, on_shim(9), precision, values=kept)
+    fresh = compiled(EVERYTHING, on_shim(9), precision, values=kept)
     assert fresh.run(3).tobytes() == first.tobytes()
     assert_same_bits(fresh.state(), after)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_gradients_and_apply_are_a_step(shim, precision):
-    one, other = (compiled(CASE, on_shim(), precision) for _ in range(2))
+    one, other = (compiled(EVERYTHING, on_shim(), precision) for _ in range(2))
     for _ in range(3):
         before, gradients = one.state(), None
         for batch in InMemory(one.recipe, one.data).at(one.step):
@@ -89,10 +68,10 @@ def test_gradients_and_apply_are_a_step(shim, precision):
 
 def test_everything_at_once_agrees_with_the_reference(shim):
     """Weights, labels, accumulation, noise, normalisation, penalty, constraint, clipping, a schedule, metrics."""
-    reference, found = compiled(CASE), compiled(CASE, on_shim())
+    reference, found = compiled(EVERYTHING), compiled(EVERYTHING, on_shim())
     np.testing.assert_allclose(found.run(12), reference.run(12), rtol=1e-11, atol=1e-12)
     assert_close(found.state(), reference.state())
-    data = Data(reference.data.x, reference.data.targets, CASE.weights)
+    data = Data(reference.data.x, reference.data.targets, EVERYTHING.weights)
     np.testing.assert_allclose(found.measure(data), reference.measure(data), rtol=1e-11)
     np.testing.assert_allclose(found.predict(X), reference.predict(X), rtol=1e-11)
 
@@ -100,7 +79,7 @@ def test_everything_at_once_agrees_with_the_reference(shim):
 def test_rates_of_single_layers_and_frozen_ones(shim):
     programs = []
     for backend in ("reference", on_shim()):
-        plain = compiled(CASE, backend)
+        plain = compiled(EVERYTHING, backend)
         recipe = replace(plain.recipe, rates={"0.kernel": 0.0, "0.bias": 0.0, "2.kernel": 0.5, "5.bias": 0.0})
         chosen = backend if backend != "reference" else None
         if chosen is None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cuda_shim
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / "cuda_sanitized.py"
@@ -23,6 +24,7 @@ def sanitized(*arguments):
         LD_PRELOAD=" ".join(libraries),
         ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=0",
         OPENBLAS_NUM_THREADS="1",
+        DEEPMATH_SHIM_FOLDER=str(cuda_shim.folder),
     )
     command = [sys.executable, str(SCRIPT), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -30,12 +32,12 @@ def sanitized(*arguments):
 
 
 def test_a_step_is_clean(shim):
-    said, errors = sanitized("6", "float32")
+    said, errors = sanitized("20", "float32")
     assert said == "clean", errors
 
 
 def test_a_missing_bound_is_told(shim):
-    said, errors = sanitized("spoiled", "6", "float32")
+    said, errors = sanitized("spoiled", "20", "float32")
     assert said != "clean"
     assert "AddressSanitizer" in errors, errors
 

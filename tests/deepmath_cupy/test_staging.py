@@ -1,42 +1,39 @@
 """Data that stay on the host and go to the device in pieces: the same bits as data that lie there."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from cuda_cases import EVERYTHING
 from cuda_programs import on_shim
 from deepmath_cupy import staging
 from deepmath_cupy.staging import Kept
-from networks import Case, compiled
+from networks import compiled
 
 from deepmath import Dense, Sequential
 from deepmath.batches import InMemory
-from deepmath.layers import Dropout
-from deepmath.optimizers import Adam
 from deepmath.program import Data
 
 RNG = np.random.default_rng(1)
-CASE = Case(
-    (Dense(7, "tanh"), Dropout(0.3), Dense(3, "softmax")), "sparse_categorical_crossentropy", Adam(0.01),
-    RNG.standard_normal((203, 5)), RNG.integers(0, 3, 203), batch_size=16, accumulate=2, metrics=("accuracy",),
-)  # fmt: skip
+CASE = replace(EVERYTHING, X=RNG.standard_normal((203, 6)), y=RNG.integers(0, 3, 203), weights=None)
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Every array is too large, and a stage holds two steps and a half."""
     monkeypatch.setattr(staging, "SHARE", 0.0)
-    monkeypatch.setattr(staging, "STAGE_BYTES", 80 * 5 * 8)
+    monkeypatch.setattr(staging, "STAGE_BYTES", 80 * 6 * 8)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("precision", ["float64", "bf16"])
 def test_the_same_bits_as_on_the_device(shim, monkeypatch, precision, shuffle):
-    case = CASE if shuffle else Case(**{**CASE.__dict__, "shuffle": False})
+    case = replace(CASE, shuffle=shuffle)
     resident = compiled(case, on_shim(), precision)
     expected = resident.run(25), resident.run(4), resident.state()
     monkeypatch.setattr(staging, "SHARE", 0.0)
-    monkeypatch.setattr(staging, "STAGE_BYTES", 80 * 5 * 8)
+    monkeypatch.setattr(staging, "STAGE_BYTES", 80 * 6 * 8)
     monkeypatch.setattr("deepmath_cupy.program.STRETCH", 6)
     staged = compiled(case, on_shim(), precision)
     assert isinstance(staged.data.x, Kept)
@@ -80,7 +77,7 @@ def test_a_stage_that_is_not_waited_for_gives_other_numbers(shim, small, monkeyp
 
 def test_what_stays_is_said(shim, small, caplog):
     caplog.set_level(logging.INFO, "deepmath")
-    model = Sequential([Dense(3, input_dim=5), Dense(1)])
+    model = Sequential([Dense(3, input_dim=6), Dense(1)])
     model.compile("sgd", "mse")
     model.fit(CASE.X, CASE.X[:, :1], epochs=1, verbose=0, backend=on_shim())
     assert "stays on the host: it goes to cuda:0 in pieces" in caplog.text
