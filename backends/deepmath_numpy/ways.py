@@ -18,7 +18,7 @@ ENTRIES = ("run", "gradients", "settle", "predict", "measure")
 """What Python calls. Each is kept on disk with all that it calls, and nothing else is."""
 NARROW = 16
 """Up to this width, loops with the batch innermost are faster than BLAS."""
-LARGE = 100_000_000
+LARGE = 1_000_000_000
 """From so many multiplications in a pass forward on, steps by Python lose nothing."""
 
 
