@@ -46,24 +46,17 @@ class Candidate:
 def own(names: Sequence[str], device: str) -> list[Candidate]:
     """deepmath on these backends; the first of them a second time, which shows the machine's noise.
 
-    Raises ConfigError for an unknown backend, DeviceError for one that can't run here.
+    NumPy beside another backend computes on the CPU, whatever the device of the other. Raises ConfigError for an
+    unknown backend, DeviceError for one that can't run here.
     """
-    for name in names:
-        load_backend(name, placed(name, device))
-    if len(set(names)) < len(names):
+    places = {name: "cpu" if name == "numpy" and len(names) > 1 else device for name in names}
+    for name, place in places.items():
+        load_backend(name, place)
+    if len(places) < len(names):
         raise ConfigError(f"bench: --backend names one backend twice; got {','.join(names)}")
-    options = [{"backend": name, "device": placed(name, device)} for name in names]
+    options = [{"backend": name, "device": place} for name, place in places.items()]
     found = [Candidate(f"{OURS} {o['backend']}", OURS, HERE / "own.py", o) for o in options]
     return [*found, replace(found[0], name=f"{found[0].name} again", family=CONTROL, sweep=False)]
-
-
-def placed(backend: str, device: str) -> str:
-    """Where a backend computes beside others that compute on this device: NumPy is always on the CPU.
-
-    >>> placed("cupy", "cuda:1"), placed("numpy", "cuda:1")
-    ('cuda:1', 'cpu')
-    """
-    return "cpu" if backend == "numpy" else device
 
 
 def products(squares: Sequence[int]) -> Candidate:

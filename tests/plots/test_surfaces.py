@@ -81,4 +81,4 @@ def test_a_path_that_leaves_the_picture(rate, drawn, leaves):
     path = descent_path(bowl, [-1.5], SGD(rate), 14)
     ax = line_descent(np.square, path, low=-4, high=4)
     assert len(ax.collections[0].get_offsets()) == drawn
-    assert [t.get_text() for t in ax.texts] == ["start", *([f"leaves to\nthe {leaves}"] if leaves else [])]
+    assert [t.get_text() for t in ax.texts] == ["start", *([f"leaves to the {leaves}"] if leaves else [])]
