@@ -73,6 +73,7 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
         guard = nonfinite.Guard(run, recipe, begun.data_at, asked.on_nan)
         loop.train(run, watched, validate, guard, begun.minimize)
     finally:
+        run.write_model = None  # it holds the run, which would keep the program's memory until garbage is collected
         begun.close()
         subject.keep(program.state(), run.epoch - first)
     return history
