@@ -8,13 +8,13 @@ from deepmath_numpy.text.views import FLOAT, cgutils, intrinsic, ir, table, type
 @intrinsic
 def blas(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
     """c = a b in the order of Fortran, c [rows, columns]; a or b is turned where the letter, a character's code, says.
+    All are addresses or whole numbers.
 
     `gemm` is the address of SciPy's sgemm or dgemm: void (char *, char *, int *, int *, int *, T *, T *, int *, T *,
     int *, T *, T *, int *). The leading dimensions are those of matrices that lie closely packed.
     """
 
     def code(context, builder, signature, args):
-        kinds = signature.args
         char, whole, number = ir.IntType(8), ir.IntType(32), context.get_data_type(FLOAT)
 
         def at(value, kind):
@@ -24,7 +24,7 @@ def blas(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
 
         letters = [at(builder.trunc(args[i], char), char) for i in (1, 2)]
         m, n, k = (at(builder.trunc(args[i], whole), whole) for i in (3, 4, 5))
-        data = [context.make_array(kinds[i])(context, builder, args[i]).data for i in (6, 7, 8)]
+        data = [builder.inttoptr(args[i], number.as_pointer()) for i in (6, 7, 8)]
         one, zero = at(ir.Constant(number, 1.0), number), at(ir.Constant(number, 0.0), number)
         turned = [builder.icmp_signed("==", args[i], ir.Constant(args[i].type, ord("T"))) for i in (1, 2)]
         lda, ldb = builder.select(turned[0], k, m), builder.select(turned[1], n, k)
@@ -33,8 +33,7 @@ def blas(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
         builder.call(builder.inttoptr(args[0], function.as_pointer()), given)
         return context.get_dummy_value()
 
-    wide = [types.int64] * 6
-    return types.none(*wide, a, b, c), code
+    return types.none(*[types.int64] * 9), code
 
 
 def product(info, a, n, features, units, x, w, y):
@@ -42,17 +41,7 @@ def product(info, a, n, features, units, x, w, y):
     if n * features * units <= SMALL:
         multiply(info[TIMES], a, x, w, y, n, units, features, features, 1, units, units)
     else:
-        blas(
-            info[GEMM],
-            AS_IT_IS,
-            AS_IT_IS,
-            units,
-            n,
-            features,
-            table(w, features, units),
-            table(x, n, features),
-            table(y, n, units),
-        )
+        blas(info[GEMM], AS_IT_IS, AS_IT_IS, units, n, features, w, x, y)
 
 
 def product_back(info, a, n, features, units, dy, w, dx, spare):
@@ -64,17 +53,7 @@ def product_back(info, a, n, features, units, dy, w, dx, spare):
                 turned[j, p] = given[p, j]
         multiply(info[TIMES], a, dy, spare, dx, n, features, units, units, 1, features, features)
     else:
-        blas(
-            info[GEMM],
-            TURNED,
-            AS_IT_IS,
-            features,
-            n,
-            units,
-            table(w, features, units),
-            table(dy, n, units),
-            table(dx, n, features),
-        )
+        blas(info[GEMM], TURNED, AS_IT_IS, features, n, units, w, dy, dx)
 
 
 def product_kernel(info, a, n, features, units, x, dy, dw):
@@ -82,17 +61,7 @@ def product_kernel(info, a, n, features, units, x, dy, dw):
     if n * features * units <= SMALL:
         multiply(info[TIMES], a, x, dy, dw, features, units, n, 1, features, units, units)
     else:
-        blas(
-            info[GEMM],
-            AS_IT_IS,
-            TURNED,
-            units,
-            features,
-            n,
-            table(dy, n, units),
-            table(x, n, features),
-            table(dw, features, units),
-        )
+        blas(info[GEMM], AS_IT_IS, TURNED, units, features, n, dy, x, dw)
 
 
 def gather(source, rows, out):
