@@ -19,7 +19,7 @@ FLOATS = {"float32": np.float32, "float64": np.float64}
 
 def is_array(x: Any) -> bool:
     """Whether x is an array of some library, not a list, a table or a number."""
-    return bool(array_api_compat.is_array_api_obj(x))
+    return isinstance(x, np.ndarray) or bool(array_api_compat.is_array_api_obj(x))
 
 
 def namespace_of(x: Any) -> Any:

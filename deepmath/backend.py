@@ -87,10 +87,10 @@ def load_backend(name: str | Backend | None = None, device: Any = None, like: An
         )
     if name == "cupy" and device == "cpu":
         raise ConfigError("backend 'cupy' computes on a CUDA device; got device 'cpu'. Use backend='numpy'")
-    for entry in _entry_points():
-        if entry.name == name:
-            backend: Backend = entry.load()(device)
-            return backend
+    factory = _factory(name)
+    if factory is not None:
+        backend: Backend = factory(device)
+        return backend
     return ReferenceBackend(name, _namespace(name), None if device == "cpu" else device)
 
 
@@ -118,6 +118,12 @@ def _entry_points() -> Any:
     from importlib import metadata  # 25 ms that `import deepmath` needn't take
 
     return metadata.entry_points(group=GROUP)
+
+
+@functools.cache
+def _factory(name: str) -> Any:
+    """What makes the backend that a package brings under this name, if one does."""
+    return next((entry.load() for entry in _entry_points() if entry.name == name), None)
 
 
 def _short(xp: Any) -> str:

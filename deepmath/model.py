@@ -14,17 +14,18 @@ from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
-from deepmath.program import Program, Recipe
+from deepmath.program import Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
 from deepmath.training import evaluation, fitting, opening, single
 from deepmath.training.callbacks import Callback
 from deepmath.training.door import Door, features
 from deepmath.training.history import History
+from deepmath.training.kept import Kept
 from deepmath.training.pieces import Pieces
 from deepmath.training.settings import check_precision
 from deepmath.training.sources import Given, Rows, Whole
-from deepmath.training.weights import ALIKE, Counting, taken_over
+from deepmath.training.weights import Counting, taken_over
 
 
 class Sequential:
@@ -54,7 +55,7 @@ class Sequential:
         self._loss: losses.Loss | None = None
         self._metrics: tuple[Any, ...] = ()
         self._epochs_trained = 0
-        self._program: tuple[Any, Program] | None = None
+        self._kept: Kept | None = None
         for layer in layers:
             self.add(layer)
 
@@ -118,7 +119,9 @@ class Sequential:
         self.preprocessing = opening.fitted(self.preprocessing, given)
         steps = {"shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate}
         counting = Counting(class_weight, ignore_label).counted(given)
-        given, door = self._entered(given, backend, device, precision, counting, **steps)
+        given, chosen = self._placed(given, backend, device, precision)
+        self._need_loss()
+        door = Door(chosen, self._recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
         subject = fitting.Subject(self._values, self._config(), self._metrics, self._write, self._keep)
         return fitting.fit(subject, door, given, measured, asked)
@@ -129,11 +132,12 @@ class Sequential:
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single.check(self._optimizer, self.preprocessing)
-        counting, given = Counting(ignore_label=ignore_label), Whole(Rows(X, y, sample_weight))
-        given, door = self._entered(given, backend, device, precision, counting)
+        given, chosen = self._placed(Whole(Rows(X, y, sample_weight)), backend, device, precision)
+        self._need_loss()
+        door = Door(chosen, self._recipe(precision), Counting(ignore_label=ignore_label))
         data = door.admit(given.rows)
-        self._single = single.continued(self._single, door.backend, door.recipe, data, lambda: self._values)
-        self._program = None
+        self._single = single.continued(self._single, chosen, door.recipe, data, lambda: self._values)
+        self._kept = None
         return self._single.step(data)
 
     def evaluate(
@@ -141,19 +145,26 @@ class Sequential:
         backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
         """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them."""
-        given, counting = opening.measurable(Rows(X, y, sample_weight), "evaluate"), Counting(ignore_label=ignore_label)
-        given, door = self._entered(given, backend, device, precision, counting)
-        pieces = Pieces(given, door.recipe.parts[0].shape, door.admit)
-        return evaluation.evaluate(self._compiled(door), door.recipe, pieces, self._metrics)
+        given = opening.measurable(Rows(X, y, sample_weight), "evaluate")
+        given, chosen = self._placed(given, backend, device, precision)
+        self._need_loss()
+        kept = self._kept_for(chosen, precision)
+        door = Door(chosen, kept.recipe, Counting(ignore_label=ignore_label))
+        pieces = Pieces(given, kept.recipe.parts[0].shape, door.admit)
+        with kept.program() as program:
+            return evaluation.evaluate(program, kept.recipe, pieces, self._metrics)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in.
 
         X may be a source or batches as for `fit`: they are read piece by piece, and their targets passed over.
+        Threads may call it on one model; they take turns.
         """
-        given, door = self._entered(opening.inputs(X), backend, device, precision, needs_loss=False)
-        pieces = Pieces(given, door.recipe.parts[0].shape, door.admit_inputs)
-        return evaluation.predict(self._compiled(door), pieces, given.like)
+        given, chosen = self._placed(opening.inputs(X), backend, device, precision)
+        kept = self._kept_for(chosen, precision)
+        pieces = Pieces(given, kept.recipe.parts[0].shape, Door(chosen, kept.recipe).admit_inputs)
+        with kept.program() as program:
+            return evaluation.predict(program, pieces, given.like)
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
@@ -172,8 +183,8 @@ class Sequential:
         self._need_weights()
         chosen = load_backend(backend, device)
         check_precision(chosen, precision)
-        door = Door(chosen, self._recipe(precision, needs_loss=False))
-        return columns(self._compiled(door).plan())
+        with self._kept_for(chosen, precision).program() as program:
+            return columns(program.plan())
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
@@ -203,17 +214,19 @@ class Sequential:
 
     @_values.setter
     def _values(self, values: dict[str, Any]) -> None:
-        self._held, self._single, self._program = values, None, None
+        self._held, self._single, self._kept = values, None, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but programs: they are compiled again where they are needed."""
+        return vars(self) | {"_held": self._values, "_single": None, "_kept": None}
 
     def _build(self, shape: tuple[int, ...]) -> None:
         fresh = first_values(self.layers, shape, self.seed)
         self._shape = shape
         self._values = fresh | {n: v for n, v in self._values.items() if n in fresh and v.shape == fresh[n].shape}
 
-    def _entered(
-        self, given: Given, backend: Any, device: Any, precision: str, counting: Counting = ALIKE, **settings: Any
-    ) -> tuple[Any, Door]:
-        """Data as the first layer takes them, and the door that they go through; a new model is built for them."""
+    def _placed(self, given: Given, backend: Any, device: Any, precision: str) -> tuple[Any, Backend]:
+        """Data as the first layer takes them, and the backend for them; a new model is built for them."""
         given = opening.prepared(self.preprocessing, given)
         chosen = load_backend(backend, device, given.like)
         check_precision(chosen, precision)
@@ -221,20 +234,22 @@ class Sequential:
             raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
         if self._shape is None:
             self._build(features(given.shape))
-        return given, Door(chosen, self._recipe(precision, **settings), counting)
+        return given, chosen
 
     def _need_weights(self) -> None:
         if self._shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
+
+    def _need_loss(self) -> None:
+        if self._loss is None:
+            raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
 
     def _names(self) -> list[str]:
         self._need_weights()
         names = [n for n in self._values if n.startswith(("params.", "state."))]
         return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
 
-    def _recipe(self, precision: str, *, needs_loss: bool = True, **settings: Any) -> Recipe:
-        if self._loss is None and needs_loss:
-            raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
+    def _recipe(self, precision: str, **settings: Any) -> Recipe:
         assert self._shape is not None
         params = [n.removeprefix("params.") for n in self._held if n.startswith("params.")]
         return recipe_of(
@@ -244,9 +259,9 @@ class Sequential:
             first_epoch=self._epochs_trained, **settings,
         )  # fmt: skip
 
-    def _compiled(self, door: Door) -> Program:
-        """A program without data, kept for the next call with the same settings."""
-        key = (door.backend, door.recipe.precision, door.recipe.head)
-        if self._program is None or self._program[0] != key:
-            self._program = key, door.backend.compile(door.recipe, self._values)
-        return self._program[1]
+    def _kept_for(self, chosen: Backend, precision: str) -> Kept:
+        """The program of the call before, if it is for this backend in this precision, or a new one."""
+        kept = self._kept
+        if kept is None or (kept.backend, kept.recipe.precision) != (chosen, precision):
+            kept = self._kept = Kept(chosen, self._recipe(precision), self._values)
+        return kept

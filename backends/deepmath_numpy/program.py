@@ -81,13 +81,12 @@ class FusedProgram(Program):
         places = {n: layout.batch_places(stages, own, results, n, item, memory) for n in sizes}
         self._buffer = aligned(memory.size, recipe.precision)
         self._buffer[: own["next_state"] + self._states.size] = 0.0
-        nets = {
-            n: tables.net_of(
-                recipe, kernels, stages, self._params, (own, *found, common), self._buffer, self._states.size
+        self._net, self._predicting = (
+            tables.net_of(
+                recipe, kernels, stages, self._params, (own, *places[n], common), self._buffer, self._states.size
             )
-            for n, found in places.items()
-        }
-        self._net, self._predicting = nets[rows], nets[CHUNK_ROWS]
+            for n in (rows, CHUNK_ROWS)
+        )
         shares = np.zeros(max(rows * recipe.accumulate, CHUNK_ROWS))
         self._scratch = shares, np.zeros(1 + results), np.zeros(4 + results + 8, np.int64), np.zeros(5)
         self._hooks: Any = 0

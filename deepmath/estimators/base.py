@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeAlias
 from sklearn.utils.validation import check_is_fitted
 
 from deepmath.activations import ActivationFunction
+from deepmath.backend import load_backend
 from deepmath.estimators import fitting, inputs, settings
 from deepmath.estimators.contract import ArrayLike, Estimator, available_if, with_callbacks
 from deepmath.estimators.network import Network
@@ -136,7 +137,7 @@ class MultilayerPerceptron(Estimator, abc.ABC):
         network = self._fitted()
         inputs.check_same_place(self, X, method)
         X, _ = inputs.admitted(self, X, reset=False)
-        return network.predict(X, network.backend(self.backend, self.device, X))
+        return network.predict(X, load_backend(self.backend, self.device, X))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from deepmath.arrays import to_numpy
-from deepmath.backend import Backend
+from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
@@ -75,7 +75,7 @@ def _train(
     hooks: Hooks | None,
 ) -> None:  # fmt: skip
     """Run epochs until a rule or a limit says that it is enough, and tell where it was a limit."""
-    backend, loss = network.backend(estimator.backend, estimator.device, rows.X), estimator._loss_object()
+    backend, loss = load_backend(estimator.backend, estimator.device, rows.X), estimator._loss_object()
     targets, score = estimator._for_loss(rows.targets, loss), None
     if held is not None and _stops(estimator, optimizer):
         score = functools.partial(_score, estimator, held, _placed(network, backend, held))
@@ -118,7 +118,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool)
     _begin(estimator, network, rows, optimizer, batch, first=first, anew=first)
     network.set_rate(estimator._rate_factor)
     loss = estimator._loss_object()
-    backend = network.backend(estimator.backend, estimator.device, rows.X)
+    backend = load_backend(estimator.backend, estimator.device, rows.X)
     targets = estimator._for_loss(rows.targets, loss)
     try:
         mean = network.one_pass(rows.X, targets, rows.weights, backend, batch, bool(estimator.shuffle))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array, namespace_of, to_numpy
-from deepmath.backend import Backend, load_backend
+from deepmath.arrays import namespace_of, to_numpy
+from deepmath.backend import Backend
 from deepmath.errors import ConfigError
 from deepmath.estimators.design import Design
 from deepmath.formulas.random import epoch_order
@@ -40,12 +40,11 @@ class Network:
         self.model._build((self.design.features,))
         self.model._values = self.model._values | values
         self._compiled: tuple[Optimizer, Loss] | None = None
-        self._backend: tuple[Any, Backend] | None = None
         self._lock = threading.Lock()
         self._shown: tuple[list[Any], list[Any]] = ([], [])
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("model", "_compiled", "_backend", "_shown", "_lock")
+        made = ("model", "_compiled", "_shown", "_lock")
         kept = {n: v for n, v in vars(self).items() if n not in made}
         return kept | {"values": self.model._values, "epochs": self.model._epochs_trained}
 
@@ -55,14 +54,6 @@ class Network:
         vars(self).update(kept)
         self._start(values)
         self.model._epochs_trained = epochs
-
-    def backend(self, name: Any, device: Any, X: Any) -> Backend:
-        """The backend for X; that for NumPy's arrays is looked up once."""
-        if is_array(X) and not isinstance(X, np.ndarray):
-            return load_backend(name, device, X)
-        if self._backend is None or self._backend[0] != (name, device):
-            self._backend = (name, device), load_backend(name, device)
-        return self._backend[1]
 
     def compile(self, design: Design, optimizer: Optimizer, loss: Loss, penalty: float, *, anew: bool) -> None:
         """Take over the settings of a fit. The optimiser keeps its slots unless `anew`, or it is of another kind."""
@@ -109,9 +100,8 @@ class Network:
         return total / count
 
     def predict(self, X: Any, backend: Backend) -> Any:
-        """Predictions [rows, outputs] in the library of X, one thread at a time: a program has one set of arrays."""
-        with self._lock:
-            return self.model.predict(X, backend=backend, precision=self.precision)
+        """Predictions [rows, outputs] in the library of X."""
+        return self.model.predict(X, backend=backend, precision=self.precision)
 
     def loss(self, X: Any, y: Any, weights: Any, backend: Backend) -> float:
         """The mean loss over these rows, with the penalty."""
@@ -166,7 +156,6 @@ class Network:
                     changed[name] = np.array(array, np.float64)
         if changed:
             self.model._values = values | changed
-            self.model._program = None
             self.design.check_shapes(self.model._values)
 
     def _padded(self) -> tuple[list[Any], list[Any]]:

@@ -16,6 +16,7 @@ from deepmath.metrics.exact import ExactSums, ratio
 from deepmath.metrics.inputs import admit, rows_of_targets
 from deepmath.metrics.measure import Accumulator, Measure
 from deepmath.trace import Formula
+from deepmath.typing import Namespace
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class TopKAccuracy(Metric):
         check_number("TopKAccuracy", "k", self.k, low=1, whole=True)
         k = float(self.k)
         set_field(self, "name", f"top_{self.k}_accuracy")
-        set_field(self, "value", lambda xp, p, d, index: formulas.top_k_accuracy(xp, p, d, index, k))
+        set_field(self, "value", functools.partial(_top_k_accuracy, k))
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class BinaryAccuracy(Metric):
 
 @functools.cache  # the same formula for the same number, so that programs can be told apart
 def _binary_accuracy(yes_above: float) -> Formula:
-    return lambda xp, p, d, _index: formulas.binary_accuracy(xp, p, d, yes_above)
+    return functools.partial(_yes_or_no, yes_above)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class ByOutputs(Metric):
 
     def __post_init__(self) -> None:
         one, several = self.one.value, self.several.value
-        set_field(self, "value", lambda xp, p, d, index: (one if p.shape[-1] == 1 else several)(xp, p, d, index))
+        set_field(self, "value", functools.partial(_by_outputs, one, several))
 
     def fitting(self, outputs: int, yes_above: float | None) -> Metric:
         """The metric for so many outputs; several that are questions of their own take that of one output."""
@@ -143,4 +144,23 @@ class ByOutputs(Metric):
 
 def of_rows(name: str, formula: Callable[..., Any]) -> Metric:
     """A metric from a formula (xp, p, d) that needs no columns' numbers."""
-    return Metric(name, lambda xp, p, d, _index: formula(xp, p, d))
+    return Metric(name, functools.partial(_without_index, formula))
+
+
+# Metrics hold formulas with their first arguments bound: unlike functions within functions, those go through a pickle.
+
+
+def _top_k_accuracy(k: float, xp: Namespace, p: Any, d: Any, index: Any) -> Any:
+    return formulas.top_k_accuracy(xp, p, d, index, k)
+
+
+def _yes_or_no(yes_above: float, xp: Namespace, p: Any, d: Any, _index: Any) -> Any:
+    return formulas.binary_accuracy(xp, p, d, yes_above)
+
+
+def _by_outputs(one: Formula, several: Formula, xp: Namespace, p: Any, d: Any, index: Any) -> Any:
+    return (one if p.shape[-1] == 1 else several)(xp, p, d, index)
+
+
+def _without_index(formula: Callable[..., Any], xp: Namespace, p: Any, d: Any, _index: Any) -> Any:
+    return formula(xp, p, d)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import copy
 import itertools
+import math
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -225,7 +226,7 @@ def rows_in(bytes_: int, features: tuple[int, ...]) -> int:
     >>> rows_in(1 << 20, (784,))
     334
     """
-    return max(1, bytes_ // max(1, 4 * int(np.prod(features, dtype=np.int64))))
+    return max(1, bytes_ // max(1, 4 * math.prod(features)))
 
 
 def check_rows(X: Any, y: Any, weights: Any = None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from deepmath.printers.float32_functions import T
 from deepmath_numpy.loop import function
+from deepmath_numpy.text.names import X
 
 LARGE = 1 << 20
 """From this size on, an array's update is halved between two threads."""
@@ -99,6 +100,11 @@ def gather(source, rows, out):
 def put(source, out):
     """A source [rows, columns] as a matrix of the batch."""
     out[:] = source
+
+
+def enter(x, net):
+    """Rows of data are the inputs of the first layer where they lie; no stage writes to its inputs."""
+    net.stages[0, X] = x.ctypes.data
 
 
 def give(source, out):

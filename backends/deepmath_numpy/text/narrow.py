@@ -1,7 +1,8 @@
 """Matrices stored [columns, rows] for steps that are compiled: few columns, and loops over the rows innermost."""
 
 from deepmath_numpy.text.compiled import multiply
-from deepmath_numpy.text.names import TIMES, TIMES_TURNED
+from deepmath_numpy.text.names import TIMES, TIMES_TURNED, X
+from deepmath_numpy.text.views import matrix
 
 
 def product(info, a, n, features, units, x, w, y):
@@ -32,6 +33,11 @@ def put(source, out):
     for r in range(source.shape[0]):
         for j in range(source.shape[1]):
             out[j, r] = source[r, j]
+
+
+def enter(x, net):
+    """Rows of data become the inputs of the first layer."""
+    put(x, matrix(net.stages[0, X], x.shape[0], x.shape[1]))
 
 
 def give(source, out):

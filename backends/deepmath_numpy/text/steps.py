@@ -21,7 +21,7 @@ from deepmath_numpy.text.compiled import (
 from deepmath_numpy.text.names import *
 from deepmath_numpy.text.stages import backward, forward
 from deepmath_numpy.text.views import matrix, table, vector, whole
-from deepmath_numpy.text.wide import gather, give, put
+from deepmath_numpy.text.wide import enter, gather, give, put
 
 
 def run(net, scratch, data, order, bounds, micro, seed, step, eager, coefficients, results, hooks):
@@ -229,6 +229,6 @@ def finish(sums, weight, counted, results):
 def scores(net, scratch, x, hooks):
     """What comes out of the last layer for the rows of x, in prediction mode."""
     n = len(x)
-    put(x, matrix(net.stages[0, X], n, net.stages[0, FEATURES]))
+    enter(x, net)
     for i in range(len(net.stages)):
         forward(net, scratch, i, n, n, n, n, False, hooks)  # nothing is random here

@@ -1,7 +1,7 @@
 """Matrices [rows, columns] for steps that are compiled: small products are our own, others SciPy's at its address."""
 
 from deepmath_numpy.text.compiled import multiply
-from deepmath_numpy.text.names import GEMM, TIMES
+from deepmath_numpy.text.names import GEMM, TIMES, X
 from deepmath_numpy.text.views import FLOAT, cgutils, intrinsic, ir, table, types
 
 
@@ -77,6 +77,11 @@ def put(source, out):
     for r in range(source.shape[0]):
         for j in range(source.shape[1]):
             out[r, j] = source[r, j]
+
+
+def enter(x, net):
+    """Rows of data are the inputs of the first layer where they lie; no stage writes to its inputs."""
+    net.stages[0, X] = x.ctypes.data
 
 
 def give(source, out):
