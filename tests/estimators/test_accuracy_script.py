@@ -17,8 +17,16 @@ def test_the_table_has_a_row_for_each_data_set():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     head, _, row = done.stdout.splitlines()[-3:]
-    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["data", "deepmath", "fit", "scikit-learn", "fit"]
-    name, ours, _, theirs, _ = (cell.strip() for cell in row.split("|")[1:-1])
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == [
+        "data",
+        "deepmath",
+        "fit",
+        "scikit-learn",
+        "fit",
+        "ahead by",
+    ]
+    name, ours, _, theirs, _, ahead = (cell.strip() for cell in row.split("|")[1:-1])
     assert name == "wine"
     assert ours == theirs  # all rows make one batch: the numbers are the same
+    assert ahead == "+0.0000 ± 0.0000"
     assert float(ours.split()[0]) > 0.9
