@@ -20,8 +20,8 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] |
     model = Sequential(found.layers, seed=found.seed)
     if found.loss is not None:
         model.compile(found.optimizer, found.loss, found.metrics, rates=found.rates)
-    model._build(found.shape)
-    model._values = found.values
-    model._epochs_trained = found.epochs_trained
+    model.build(found.shape)
+    model.values = found.values
+    model.epochs_trained = found.epochs_trained
     model.preprocessing = found.preprocessing
     return model

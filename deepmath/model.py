@@ -40,6 +40,9 @@ class Sequential:
     gets its first weights, as soon as the number of inputs is known: from the first layer's `input_dim`, or
     from the first data. `preprocessing`, such as `Standardize()`, is fitted by the first call of `fit` on the
     rows that train, applied to all data that come in, and saved with the model.
+
+    `input_shape` is the shape of a row, or None before the model is built; `optimizer`, `loss`, `metrics` and `rates`
+    are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`.
     """
 
     def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0, preprocessing: Any = None) -> None:
@@ -49,12 +52,12 @@ class Sequential:
         self.layers: list[Layer] = []
         self._held: dict[str, Any] = {}
         self._single: single.Single | None = None
-        self._rates: dict[int | str, float] = {}
-        self._shape: tuple[int, ...] | None = None
-        self._optimizer = optimizers.get("rmsprop")
-        self._loss: losses.Loss | None = None
-        self._metrics: tuple[Any, ...] = ()
-        self._epochs_trained = 0
+        self.rates: dict[int | str, float] = {}
+        self.input_shape: tuple[int, ...] | None = None
+        self.optimizer = optimizers.get("rmsprop")
+        self.loss: losses.Loss | None = None
+        self.metrics: tuple[Any, ...] = ()
+        self.epochs_trained = 0
         self._kept: Kept | None = None
         for layer in layers:
             self.add(layer)
@@ -65,10 +68,16 @@ class Sequential:
             raise ConfigError(f"Sequential.add: expected a layer such as Dense(4); got {layer!r}")
         self.layers.append(layer)
         first = self.layers[0]
-        if self._shape is not None:
-            self._build(self._shape)
+        if self.input_shape is not None:
+            self.build(self.input_shape)
         elif isinstance(first, Dense) and first.input_dim is not None:
-            self._build((first.input_dim,))
+            self.build((first.input_dim,))
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        """Draw weights for rows of this shape; layers that have weights of the right shapes keep them."""
+        fresh = first_values(self.layers, shape, self.seed)
+        self.input_shape = shape
+        self.values = fresh | {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), *, rates: Any = None
@@ -79,11 +88,11 @@ class Sequential:
         they are frozen; frozen batch normalisation still follows its running averages, and trains with the
         batch's moments. The optimiser begins anew; weights are never drawn again.
         """
-        self._rates = rate_table.checked(rates)
-        self._optimizer = optimizers.get(optimizer)
-        self._loss = None if loss is None else losses.get(loss)
-        self._metrics = tuple(metric_table.get(m) for m in metrics)
-        self._values = {n: v for n, v in self._values.items() if n.startswith(("params.", "state."))}
+        self.rates = rate_table.checked(rates)
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = None if loss is None else losses.get(loss)
+        self.metrics = tuple(metric_table.get(m) for m in metrics)
+        self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
 
     def fit(
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,
@@ -121,9 +130,9 @@ class Sequential:
         counting = Counting(class_weight, ignore_label).counted(given)
         given, chosen = self._placed(given, backend, device, precision)
         self._need_loss()
-        door = Door(chosen, self._recipe(precision, **steps), counting)
+        door = Door(chosen, self.recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
-        subject = fitting.Subject(self._values, self._config(), self._metrics, self._write, self._keep)
+        subject = fitting.Subject(self.values, self._config(), self.metrics, self._write, self._keep)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
@@ -131,12 +140,12 @@ class Sequential:
         backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
-        single.check(self._optimizer, self.preprocessing)
+        single.check(self.optimizer, self.preprocessing)
         given, chosen = self._placed(Whole(Rows(X, y, sample_weight)), backend, device, precision)
         self._need_loss()
-        door = Door(chosen, self._recipe(precision), Counting(ignore_label=ignore_label))
+        door = Door(chosen, self.recipe(precision), Counting(ignore_label=ignore_label))
         data = door.admit(given.rows)
-        self._single = single.continued(self._single, chosen, door.recipe, data, lambda: self._values)
+        self._single = single.continued(self._single, chosen, door.recipe, data, lambda: self.values)
         self._kept = None
         return self._single.step(data)
 
@@ -152,7 +161,7 @@ class Sequential:
         door = Door(chosen, kept.recipe, Counting(ignore_label=ignore_label))
         pieces = Pieces(given, kept.recipe.parts[0].shape, door.admit)
         with kept.program() as program:
-            return evaluation.evaluate(program, kept.recipe, pieces, self._metrics)
+            return evaluation.evaluate(program, kept.recipe, pieces, self.metrics)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in.
@@ -168,15 +177,29 @@ class Sequential:
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
-        return [np.array(self._values[name]) for name in self._names()]
+        return [np.array(self.values[name]) for name in self._names()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
-        self._values |= taken_over(weights, {n: self._values[n] for n in self._names()})
+        self.values |= taken_over(weights, {n: self.values[n] for n in self._names()})
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All values by name, the optimiser's too: "params.0.kernel", "state.1.moving_mean", "step", ...
+
+        A model takes over another dictionary as a whole; arrays in this one are not to be written to.
+        """
+        if self._single is not None:  # those of `train_on_batch` are fetched when somebody asks
+            self._held = self._single.values
+        return self._held
+
+    @values.setter
+    def values(self, values: dict[str, Any]) -> None:
+        self._held, self._single, self._kept = values, None, None  # new ones need new programs
 
     def summary(self) -> str:
         """A table of the layers with output shapes and numbers of parameters."""
-        return table(self.layers, self._shape, self._values)
+        return table(self.layers, self.input_shape, self.values)
 
     def plan(self, *, backend: Any = None, device: Any = None, precision: str = "float32") -> str:
         """Which part of the work runs how on a backend, and why: one line for each part."""
@@ -186,44 +209,43 @@ class Sequential:
         with self._kept_for(chosen, precision).program() as program:
             return columns(program.plan())
 
+    def recipe(self, precision: str = "float32", **settings: Any) -> Recipe:
+        """What a backend compiles to train this model; `settings` are fields of `Recipe`.
+
+        Raises ConfigError for a model that isn't built.
+        """
+        self._need_weights()
+        assert self.input_shape is not None
+        params = [n.removeprefix("params.") for n in self._held if n.startswith("params.")]
+        return recipe_of(
+            self.layers, self.input_shape, self.optimizer, self.loss, self.metrics, precision=precision, seed=self.seed,
+            rates=rate_table.by_parameter(self.rates, len(self.layers), params, self.optimizer),
+            origin=int(self._held.get("step", 0) if self._single is None else self._single.steps),
+            first_epoch=self.epochs_trained, **settings,
+        )  # fmt: skip
+
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
         self._need_weights()
-        values = self._values if include_optimizer else {n: v for n, v in self._values.items() if n in self._names()}
+        values = self.values if include_optimizer else {n: v for n, v in self.values.items() if n in self._names()}
         self._write(path, values)
 
     def _write(self, path: str | os.PathLike[str], values: Mapping[str, Any], epochs: int = 0) -> None:
         """The model's file with these values, after so many epochs more."""
-        saving.write_model(path, values, self._config(), self._epochs_trained + epochs, self.preprocessing)
+        saving.write_model(path, values, self._config(), self.epochs_trained + epochs, self.preprocessing)
 
     def _keep(self, values: dict[str, Any], epochs: int) -> None:
         """Take over the values after so many epochs more."""
-        self._values = values
-        self._epochs_trained += epochs
+        self.values = values
+        self.epochs_trained += epochs
 
     def _config(self) -> dict[str, Any]:
-        chosen = self._optimizer, self._loss, self._metrics, self._rates
-        return saving.config_of(self.layers, self._shape or (), self.seed, *chosen)
-
-    @property
-    def _values(self) -> dict[str, Any]:
-        """All values by name; those of `train_on_batch` are fetched when somebody asks. New ones need new programs."""
-        if self._single is not None:
-            self._held = self._single.values
-        return self._held
-
-    @_values.setter
-    def _values(self, values: dict[str, Any]) -> None:
-        self._held, self._single, self._kept = values, None, None
+        chosen = self.optimizer, self.loss, self.metrics, self.rates
+        return saving.config_of(self.layers, self.input_shape or (), self.seed, *chosen)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but programs: they are compiled again where they are needed."""
-        return vars(self) | {"_held": self._values, "_single": None, "_kept": None}
-
-    def _build(self, shape: tuple[int, ...]) -> None:
-        fresh = first_values(self.layers, shape, self.seed)
-        self._shape = shape
-        self._values = fresh | {n: v for n, v in self._values.items() if n in fresh and v.shape == fresh[n].shape}
+        return vars(self) | {"_held": self.values, "_single": None, "_kept": None}
 
     def _placed(self, given: Given, backend: Any, device: Any, precision: str) -> tuple[Any, Backend]:
         """Data as the first layer takes them, and the backend for them; a new model is built for them."""
@@ -232,36 +254,26 @@ class Sequential:
         check_precision(chosen, precision)
         if not self.layers:
             raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
-        if self._shape is None:
-            self._build(features(given.shape))
+        if self.input_shape is None:
+            self.build(features(given.shape))
         return given, chosen
 
     def _need_weights(self) -> None:
-        if self._shape is None:
+        if self.input_shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
 
     def _need_loss(self) -> None:
-        if self._loss is None:
+        if self.loss is None:
             raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
 
     def _names(self) -> list[str]:
         self._need_weights()
-        names = [n for n in self._values if n.startswith(("params.", "state."))]
+        names = [n for n in self.values if n.startswith(("params.", "state."))]
         return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
-
-    def _recipe(self, precision: str, **settings: Any) -> Recipe:
-        assert self._shape is not None
-        params = [n.removeprefix("params.") for n in self._held if n.startswith("params.")]
-        return recipe_of(
-            self.layers, self._shape, self._optimizer, self._loss, self._metrics, precision=precision, seed=self.seed,
-            rates=rate_table.by_parameter(self._rates, len(self.layers), params, self._optimizer),
-            origin=int(self._held.get("step", 0) if self._single is None else self._single.steps),
-            first_epoch=self._epochs_trained, **settings,
-        )  # fmt: skip
 
     def _kept_for(self, chosen: Backend, precision: str) -> Kept:
         """The program of the call before, if it is for this backend in this precision, or a new one."""
         kept = self._kept
         if kept is None or (kept.backend, kept.recipe.precision) != (chosen, precision):
-            kept = self._kept = Kept(chosen, self._recipe(precision), self._values)
+            kept = self._kept = Kept(chosen, self.recipe(precision), self.values)
         return kept

@@ -33,9 +33,9 @@ def random_model(seed: int) -> tuple[dm.Sequential, Any]:
         fitted = PCAWhitening()
     done = None if fitted is None else fitted.fit(X)
     model = dm.Sequential(case.layers, seed=seed, preprocessing=done)
-    model._build((features if done is None else done.outputs,))
-    kept = {n: _drawn(rng, n, v) for n, v in model._values.items()}
-    model._values = kept
+    model.build((features if done is None else done.outputs,))
+    kept = {n: _drawn(rng, n, v) for n, v in model.values.items()}
+    model.values = kept
     return model, X[:ROWS].astype(np.float32)
 
 

@@ -10,6 +10,6 @@ from deepmath import Sequential
 def model_of(case: Case) -> Sequential:
     """A built and compiled model, as a user would have it."""
     model = Sequential(case.layers, seed=case.seed)
-    model._build(case.shape)
+    model.build(case.shape)
     model.compile(case.optimizer, case.loss)
     return model

@@ -200,7 +200,7 @@ def test_a_full_batch_is_one_step(backend):
     one.fit(X, SCORES, batch_size="full", epochs=2, backend=backend, **EXACT)
     two.fit(X, SCORES, batch_size=30, epochs=2, backend=backend, **EXACT)
     assert same_weights(one, two)
-    assert one._values["step"] == 2
+    assert one.values["step"] == 2
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)

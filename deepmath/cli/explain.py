@@ -113,10 +113,10 @@ def _chosen(
         found = chosen.model
         rows = [d if r is None else r for r, d in zip(rows, chosen[2:], strict=True)]
     if optimizer is not None or loss is not None:
-        rule = found._optimizer if optimizer is None else optimizers.get(optimizer)
-        found.compile(rule, loss or found._loss)
+        rule = found.optimizer if optimizer is None else optimizers.get(optimizer)
+        found.compile(rule, loss or found.loss)
     assert rows[1] is not None
-    labelled = found._loss is not None and found._loss.targets == "labels"
+    labelled = found.loss is not None and found.loss.targets == "labels"
     return found, rows[0], rows[1][:, 0] if labelled else rows[1]
 
 

@@ -37,8 +37,8 @@ class Network:
     def _start(self, values: Values) -> None:
         self.model = Sequential(self.design.layers(initializer="zeros"), seed=self.seed)
         self.model.preprocessing = self.preprocessing
-        self.model._build((self.design.features,))
-        self.model._values = self.model._values | values
+        self.model.build((self.design.features,))
+        self.model.values = self.model.values | values
         self._compiled: tuple[Optimizer, Loss] | None = None
         self._lock = threading.Lock()
         self._shown: tuple[list[Any], list[Any]] = ([], [])
@@ -46,27 +46,27 @@ class Network:
     def __getstate__(self) -> dict[str, Any]:
         made = ("model", "_compiled", "_shown", "_lock")
         kept = {n: v for n, v in vars(self).items() if n not in made}
-        return kept | {"values": self.model._values, "epochs": self.model._epochs_trained}
+        return kept | {"values": self.model.values, "epochs": self.model.epochs_trained}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = dict(state)
         values, epochs = kept.pop("values"), kept.pop("epochs")
         vars(self).update(kept)
         self._start(values)
-        self.model._epochs_trained = epochs
+        self.model.epochs_trained = epochs
 
     def compile(self, design: Design, optimizer: Optimizer, loss: Loss, penalty: float, *, anew: bool) -> None:
         """Take over the settings of a fit. The optimiser keeps its slots unless `anew`, or it is of another kind."""
-        design.check_shapes(self.model._values)
+        design.check_shapes(self.model.values)
         self.design = design
         layers = design.layers(penalty, "zeros")
         if layers != self.model.layers:
             self.model.layers[:] = layers
         if anew or self._compiled != (optimizer, loss):
-            values = self.model._values
+            values = self.model.values
             self.model.compile(optimizer, loss)
             if not anew and type(optimizer).__name__ == self._optimizer_kind:
-                self.model._values = values
+                self.model.values = values
             self._compiled, self._optimizer_kind = (optimizer, loss), type(optimizer).__name__
 
     def goes_on(self, optimizer: Optimizer) -> None:
@@ -115,24 +115,24 @@ class Network:
         """The model with copies of all values, and with initialisers that would draw."""
         model = Sequential(self.design.layers(), seed=self.seed)
         model.preprocessing = self.preprocessing
-        model._build((self.design.features,))
+        model.build((self.design.features,))
         model.compile(optimizer, loss)
-        model._values = {n: np.array(v) for n, v in self.values.items()}
+        model.values = {n: np.array(v) for n, v in self.values.items()}
         return model
 
     @property
     def values(self) -> Values:
         """All values by name, the optimiser's too, as NumPy arrays."""
-        return self.model._values
+        return self.model.values
 
     def set_rate(self, factor: float) -> None:
         """Multiply the learning rate of the next passes by this number."""
-        if float(self.model._values.get("rate", 1.0)) != factor:
-            self.model._values = self.model._values | {"rate": np.asarray(factor)}
+        if float(self.model.values.get("rate", 1.0)) != factor:
+            self.model.values = self.model.values | {"rate": np.asarray(factor)}
 
     def shown(self, place: Callable[[Any], Any]) -> tuple[list[Any], list[Any]]:
         """Kernels and biases as an estimator shows them, each through `place`; remembered for `follow`."""
-        values, dense = self.model._values, self.design.dense
+        values, dense = self.model.values, self.design.dense
         coefs = [place(np.array(values[f"params.{n}.kernel"])) for n in dense]
         intercepts = [place(np.array(values[f"params.{n}.bias"])) for n in dense]
         self._shown = list(coefs), list(intercepts)
@@ -144,7 +144,7 @@ class Network:
             self._follow(coefs, intercepts)
 
     def _follow(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
-        values = self.model._values
+        values = self.model.values
         changed = {}
         for kind, given, shown in zip(("kernel", "bias"), (coefs, intercepts), self._padded(), strict=True):
             for number, new, old in zip(self.design.dense, given, shown, strict=True):
@@ -155,8 +155,8 @@ class Network:
                 if not np.array_equal(array, values[name]):
                     changed[name] = np.array(array, np.float64)
         if changed:
-            self.model._values = values | changed
-            self.design.check_shapes(self.model._values)
+            self.model.values = values | changed
+            self.design.check_shapes(self.model.values)
 
     def _padded(self) -> tuple[list[Any], list[Any]]:
         nothing: list[Any] = [None] * len(self.design.dense)

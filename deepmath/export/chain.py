@@ -62,11 +62,11 @@ def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, f
     if precision not in PRECISIONS:
         raise ConfigError(f"export: precision must be {' or '.join(PRECISIONS)}; got {precision!r}")
     model._need_weights()
-    assert model._shape is not None
-    if len(model._shape) != 1:
-        raise ConfigError(f"export: inputs must be rows of numbers; this model's rows have shape {model._shape}")
-    values = model._values
-    shapes = shapes_of(model.layers, model._shape)
+    assert model.input_shape is not None
+    if len(model.input_shape) != 1:
+        raise ConfigError(f"export: inputs must be rows of numbers; this model's rows have shape {model.input_shape}")
+    values = model.values
+    shapes = shapes_of(model.layers, model.input_shape)
     stages: list[Stage] = []
     for number, layer in enumerate(model.layers):
         params, state = (_own(values, f"{kind}.{number}.") for kind in ("params", "state"))
@@ -79,7 +79,7 @@ def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, f
     if unit != PLAIN:
         origin, size = (np.full(outputs, v) for v in unit)
         stages += cut("the outputs' unit", unstandardize, outputs, [origin, np.zeros(outputs), size])
-    features: int = model._shape[0]
+    features: int = model.input_shape[0]
     before: tuple[Stage, ...] = ()
     if model.preprocessing is not None:
         features, before = _preprocessing(model.preprocessing)

@@ -60,7 +60,7 @@ def from_torch(
         layers.append(read.layer)
         values += read.values
     model = Sequential(layers)
-    model._build((features,))
+    model.build((features,))
     model.set_weights(values)
     return model
 

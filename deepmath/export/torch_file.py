@@ -66,10 +66,10 @@ def modules_of(model: Sequential, unit: tuple[float, float] = PLAIN) -> Iterator
     """The modules of a model with weights, preprocessing first."""
     for step in () if model.preprocessing is None else steps_of(model.preprocessing):
         yield from _preprocessing(step)
-    assert model._shape is not None
-    for part in parts_of(model.layers, model._shape):
+    assert model.input_shape is not None
+    for part in parts_of(model.layers, model.input_shape):
         names = {kind: f"{kind}.{part.number}." for kind in ("params", "state")}
-        values = {n.removeprefix(p): v for p in names.values() for n, v in model._values.items() if n.startswith(p)}
+        values = {n.removeprefix(p): v for p in names.values() for n, v in model.values.items() if n.startswith(p)}
         yield from _layer(part.layer, part.shape[0], values)
     if unit != PLAIN:
         outputs = model.layers[-1].output_shape(part.shape)[0]

@@ -67,7 +67,7 @@ def compare(
     """
     model = check_model("compare", model)
     rules = _named(optimizers)
-    weights = None if model._shape is None else model.get_weights()
+    weights = None if model.input_shape is None else model.get_weights()
     histories: dict[str, Mapping[str, Sequence[float]]] = {}
     failed: dict[str, str] = {}
     for name, rule in rules.items():

@@ -13,7 +13,7 @@ def check_model(caller: str, model: Any) -> Sequential:
     """The model, if it is one that can be trained. Raises ConfigError otherwise."""
     if not isinstance(model, Sequential):
         raise ConfigError(f"{caller}: model must be a Sequential; got {type(model).__name__}")
-    if model._loss is None:
+    if model.loss is None:
         raise ConfigError(f"{caller}: the model has no loss; call model.compile(loss=...) first")
     if not model.layers:
         raise ConfigError(f"{caller}: the model has no layers; add some, for example model.add(Dense(1))")
@@ -26,10 +26,10 @@ def copy_of(
 ) -> Sequential:  # fmt: skip
     """An untrained model with the same layers, loss and preprocessing, its weights drawn from `seed` or as given."""
     made = Sequential(model.layers, seed=model.seed if seed is None else seed, preprocessing=model.preprocessing)
-    chosen = model._optimizer if optimizer is None else optimizer
-    made.compile(chosen, model._loss, model._metrics if metrics else (), rates=model._rates)
-    if model._shape is not None:
-        made._build(model._shape)
+    chosen = model.optimizer if optimizer is None else optimizer
+    made.compile(chosen, model.loss, model.metrics if metrics else (), rates=model.rates)
+    if model.input_shape is not None:
+        made.build(model.input_shape)
     if weights is not None:
         made.set_weights(weights)
     return made

@@ -71,14 +71,14 @@ class Patient:
         if self._start is None and not self.trained:
             return {n: v for n, v in self.whole.values.items() if n.startswith(("params.", "state."))}
         if self._start is None:
-            assert model._shape is not None
-            return first_values(model.layers, model._shape, model.seed)
-        return taken_over(self._start, {n: model._values[n] for n in model._names()})
+            assert model.input_shape is not None
+            return first_values(model.layers, model.input_shape, model.seed)
+        return taken_over(self._start, {n: model.values[n] for n in model._names()})
 
     @property
     def trained_as(self) -> Subject:
         """The whole data with the recipe in the precision that the values were last trained in."""
-        single = any(v.dtype == np.float32 for n, v in self._model._values.items() if n.startswith("params."))
+        single = any(v.dtype == np.float32 for n, v in self._model.values.items() if n.startswith("params."))
         recipe = self.whole.recipe
         return replace(self.whole, recipe=replace(recipe, precision="float32") if single else recipe)
 

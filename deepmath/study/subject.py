@@ -50,7 +50,7 @@ def subject(
     """
     if not isinstance(model, Sequential):
         raise ConfigError(f"{caller}: model must be a Sequential; got {type(model).__name__}")
-    if model._loss is None:
+    if model.loss is None:
         raise ConfigError(f"{caller}: the model has no loss; call model.compile(loss=...) first")
     X, y = _rows(X, y)
     if hasattr(model.preprocessing, "fit"):
@@ -58,14 +58,14 @@ def subject(
     if not model.layers:
         raise ConfigError(f"{caller}: the model has no layers; add some, for example model.add(Dense(1))")
     X = X if model.preprocessing is None else model.preprocessing.apply(X)
-    if model._shape is None and len(X.shape) > 1:
-        model._build(tuple(int(n) for n in X.shape[1:]))
-    recipe = model._recipe("float64", shuffle=False)
+    if model.input_shape is None and len(X.shape) > 1:
+        model.build(tuple(int(n) for n in X.shape[1:]))
+    recipe = model.recipe("float64", shuffle=False)
     recipe = replace(recipe, head=replace(recipe.head, metrics=()) if recipe.head else None)
     data = door.admit(BACKEND, recipe, X, y, sample_weight)
     recipe = replace(recipe, batch_size=data.rows)
     if values is None:
-        values = {n: np.array(v, np.float64 if n not in ("step",) else None) for n, v in model._values.items()}
+        values = {n: np.array(v, np.float64 if n not in ("step",) else None) for n, v in model.values.items()}
     rows = np.arange(data.rows, dtype=np.int64)
     summed = recipe.head is not None and recipe.head.loss.summed
     return Subject(recipe, values, data, Batch(rows, row_weights(data.weights, rows, summed)))

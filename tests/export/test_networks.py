@@ -58,12 +58,12 @@ def check(seeds, precision, record_property, tmp_path, gcc):
 
 def rounded_reference(model, X, precision):
     """The reference's predictions in float64, from weights rounded to the precision."""
-    kept = model._values
-    model._values = {n: v.astype(precision).astype("float64") for n, v in kept.items()}
+    kept = model.values
+    model.values = {n: v.astype(precision).astype("float64") for n, v in kept.items()}
     try:
         return model.predict(X.astype("float64"), backend="reference", precision="float64")
     finally:
-        model._values = kept
+        model.values = kept
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -55,7 +55,7 @@ def model(*layers, optimizer=None, loss="mse", fill=None, seed=1):
     made = Sequential(layers or [Dense(4, "relu", input_dim=3), Dense(1)], seed=seed)
     made.compile(optimizer or SGD(0.01), loss)
     if fill is not None:
-        made._build((X.shape[1],))
+        made.build((X.shape[1],))
         made.set_weights([np.full(w.shape, v) for w, v in zip(made.get_weights(), fill, strict=True)])
     return made
 
@@ -156,7 +156,7 @@ def test_rollback_halves_the_rate_until_it_works(backend, caplog):
     history = fit(made, epochs=9, on_nan="rollback", backend=backend)
     assert len(history.history["loss"]) == 9
     assert all(map(math.isfinite, history.history["loss"]))
-    halved = float(made._values["rate"])
+    halved = float(made.values["rate"])
     assert halved in (0.5, 0.25, 0.125, 0.0625)
     told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(told) == -math.log2(halved)
@@ -200,7 +200,7 @@ def test_skip_leaves_out_the_bad_steps_only(every, backend, caplog):
     told = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
     assert len(told) == 4, "one batch in each epoch holds the bad row"
     assert told[-1].endswith("4 left out so far")
-    assert int(made._values["step"]) == 24
+    assert int(made.values["step"]) == 24
     if every is not None:
         assert set(range(every, 25, every)) <= set(seen)
     assert [w.tobytes() for w in made.get_weights()] == [w.tobytes() for w in by_hand(backend)]

@@ -86,7 +86,7 @@ def test_the_model_has_what_it_learned(number, error):
     with pytest.raises(error) as raised:
         made.fit(X, y, epochs=4, batch_size=7, backend="reference", verbose=0, callbacks=[Send(number)])
     assert not isinstance(raised.value, SystemExit) or raised.value.code == 143
-    assert int(made._values["step"]) == 7
+    assert int(made.values["step"]) == 7
     assert {n: signal.getsignal(n) for n in DEFAULTS} == DEFAULTS
 
 

@@ -47,7 +47,7 @@ def test_names_train(name):
 def test_rmsprop_is_the_default():
     model = Sequential([Dense(1, input_dim=2)])
     model.compile(loss="mse")
-    assert model._optimizer == RMSprop()
+    assert model.optimizer == RMSprop()
 
 
 def test_backends_agree(optimizer):

@@ -42,7 +42,7 @@ def same(found, expected) -> None:
 def model_of(loss: str = "sparse_categorical_crossentropy"):
     made = small_model()
     made.compile("adam", loss, SCORES)
-    made._build((FEATURES,))
+    made.build((FEATURES,))
     return made
 
 
@@ -100,7 +100,7 @@ def test_validation(arrays, files, kind):
 
 def test_preprocessing_comes_first(arrays, files):
     made = small_model(preprocessing=Standardize().fit(arrays[0] * 3.0))
-    made._build((FEATURES,))
+    made.build((FEATURES,))
     expected = made.evaluate(*arrays)
     for given in every_kind(arrays, files).values():
         same(made.evaluate(given), expected)

@@ -101,7 +101,7 @@ def test_an_error_of_the_disk_comes_out_of_fit_with_the_values_reached(arrays):
     with pytest.raises(OSError, match="the disk has gone") as error:
         made.fit(Broken(*arrays), batch_size=16, verbose=0)
     assert "take" in [frame.name for frame in traceback.extract_tb(error.value.__traceback__)]
-    assert int(made._values["step"]) == 2 * 3  # of two stretches with three steps
+    assert int(made.values["step"]) == 2 * 3  # of two stretches with three steps
 
 
 def test_an_error_of_a_generator_comes_out_of_fit(arrays):

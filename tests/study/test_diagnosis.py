@@ -134,10 +134,10 @@ def test_the_model_is_left_as_it_is():
     X, y = case.data(TUNED, 0)
     model = network(case, y, 0)
     model.fit(X, y, epochs=2, verbose=0)
-    before, step = model.get_weights(), model._values["step"]
+    before, step = model.get_weights(), model.values["step"]
     assert not diagnose(model, X, y)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
-    assert model._values["step"] == step
+    assert model.values["step"] == step
 
 
 def test_a_rate_far_off_is_traced_to_one_that_learns():

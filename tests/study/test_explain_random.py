@@ -21,9 +21,9 @@ SEEDS = tuple(range(20))
 def program_step(model: Sequential, case: Case) -> tuple[dict, dict, dict]:
     """(values before, values after, gradients) of one step of the reference on these rows."""
     chosen = load_backend("reference")
-    recipe = replace(model._recipe("float64", shuffle=False), batch_size=len(case.X))
+    recipe = replace(model.recipe("float64", shuffle=False), batch_size=len(case.X))
     data = door.admit(chosen, recipe, case.X, case.y, case.weights)
-    program = chosen.compile(recipe, model._values, data)
+    program = chosen.compile(recipe, model.values, data)
     before = program.state()
     rows = np.arange(len(case.X), dtype=np.int64)
     gradients = program.gradients(Batch(rows, row_weights(data.weights, rows, recipe.head.loss.summed)))

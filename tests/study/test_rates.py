@@ -47,7 +47,7 @@ def test_the_suggestion_learns(optimizer):
     model = Sequential(layers)
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
     rate = lr_find(model, X, y).suggestion
-    model.compile(type(model._optimizer)(rate), "binary_crossentropy", metrics=["accuracy"])
+    model.compile(type(model.optimizer)(rate), "binary_crossentropy", metrics=["accuracy"])
     model.fit(X, y, epochs=30, verbose=0)
     assert model.evaluate(X, y)["accuracy"] > 0.85
 

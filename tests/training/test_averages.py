@@ -91,7 +91,7 @@ def test_what_was_measured_is_what_the_best_checkpoint_holds(tmp_path):
     _, state = train("numpy", BestCheckpoint(tmp_path), average, trained, epochs=1)
     best = load_model(tmp_path / "best.safetensors")
     for name, value in average.averaged.items():
-        np.testing.assert_array_equal(best._values[name], value.astype(np.float32))
+        np.testing.assert_array_equal(best.values[name], value.astype(np.float32))
         assert trained.weights[name].tobytes() == state[name].tobytes()
     assert any(not np.array_equal(state[n], v.astype(np.float32)) for n, v in average.averaged.items())
 

@@ -19,7 +19,7 @@ Y = X.sum(axis=1)
 def trained(callbacks, rate=0.01, epochs=40, **settings):
     model = Sequential([Dense(4, "relu", input_dim=3), Dense(1)])
     model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
-    model._optimizer = type(model._optimizer)(rate)
+    model.optimizer = type(model.optimizer)(rate)
     history = model.fit(X, Y, epochs=epochs, batch_size=16, verbose=0, callbacks=callbacks, **settings)
     return history, model.get_weights()
 

@@ -60,6 +60,6 @@ def test_a_callback_can_write_the_model(tmp_path):
     writer = Write()
     train("numpy", writer, epochs=2)
     model = load_model(tmp_path / "2.safetensors")
-    assert model._epochs_trained == 2
+    assert model.epochs_trained == 2
     for name, value in writer.state.items():
-        np.testing.assert_array_equal(model._values[name], value)
+        np.testing.assert_array_equal(model.values[name], value)

@@ -68,10 +68,10 @@ def by_torch(rule: str, rates: dict, start: dict) -> dict:
 def test_training_follows_pytorch_s_parameter_groups(rule, rates, backend):
     model = Sequential(LAYERS, seed=1)
     model.compile(RULES[rule][0], "mse", rates=RATES[rates])
-    start = {n.removeprefix("params."): v.copy() for n, v in model._values.items()}
+    start = {n.removeprefix("params."): v.copy() for n, v in model.values.items()}
     model.fit(*data(), epochs=STEPS, batch_size="full", precision="float64", backend=backend, verbose=0)
     for name, want in by_torch(rule, RATES[rates], start).items():
-        found = model._values[f"params.{name}"]
+        found = model.values[f"params.{name}"]
         np.testing.assert_allclose(found, want, rtol=1e-9, atol=1e-12, err_msg=name)
         if factor(RATES[rates], name) == 0.0:
             assert found.tobytes() == start[name].tobytes()
@@ -134,7 +134,7 @@ def test_frozen_batch_normalisation_follows_its_averages_only(backend):
 
 @pytest.mark.parametrize("backend", PROGRAMS)
 def test_what_is_frozen_is_not_constrained_either(backend):
-    start = rich_model({})._values["params.3.kernel"]
+    start = rich_model({}).values["params.3.kernel"]
     assert np.max(np.linalg.norm(start, axis=0)) > 0.5
     _, state = fitted({3: 0.0}, backend)
     assert state["params.3.kernel"].tobytes() == start.tobytes()
@@ -150,7 +150,7 @@ def test_a_rate_of_one_for_all_is_no_rate_to_the_bit(backend):
 @pytest.mark.parametrize("backend", PROGRAMS)
 def test_everything_frozen_trains_nothing(backend):
     _, state = fitted(dict.fromkeys(range(6), 0.0), backend, epochs=2)
-    for name, value in rich_model({})._values.items():
+    for name, value in rich_model({}).values.items():
         if name.startswith("params."):
             assert state[name].tobytes() == value.tobytes()
 
@@ -199,12 +199,12 @@ def test_rates_travel_with_the_model(tmp_path):
     model = rich_model(rates)
     model.save(tmp_path / "m.safetensors")
     loaded = load_model(tmp_path / "m.safetensors")
-    assert loaded._rates == rates
+    assert loaded.rates == rates
     frozen = loaded.get_weights()[0]
     loaded.fit(*data(), verbose=0)
     np.testing.assert_array_equal(loaded.get_weights()[0], frozen.astype(np.float32))
     loaded.compile("adam", "mse")
-    assert loaded._rates == {}
+    assert loaded.rates == {}
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)

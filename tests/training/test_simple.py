@@ -173,7 +173,7 @@ def test_the_best_model_is_written_when_it_is_better(tmp_path):
     assert scripted([3.0, math.nan, 2.0, 2.5, 1.9], tmp_path / "a") == [1, 3, 5]
     assert scripted([3.0, 2.0, 4.0], tmp_path / "b", mode="max") == [1, 3]
     assert scripted([3.0, 2.95, 2.0], tmp_path / "c", min_delta=0.1) == [1, 3]
-    assert load_model(tmp_path / "a" / "best.safetensors")._epochs_trained == 5
+    assert load_model(tmp_path / "a" / "best.safetensors").epochs_trained == 5
 
 
 def test_what_was_best_survives_a_stop(tmp_path):

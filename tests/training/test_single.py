@@ -37,9 +37,9 @@ def pieces(*arrays) -> list[tuple]:
 
 
 def assert_same(a: Sequential, b: Sequential) -> None:
-    assert a._values.keys() == b._values.keys()
-    for name, value in a._values.items():
-        assert value.tobytes() == b._values[name].tobytes(), name
+    assert a.values.keys() == b.values.keys()
+    for name, value in a.values.items():
+        assert value.tobytes() == b.values[name].tobytes(), name
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)
@@ -88,10 +88,10 @@ def test_the_program_is_kept_and_made_anew_for_more_rows_only():
     for rows, compiled in [(8, 1), (8, 1), (3, 1), (8, 1), (20, 2), (8, 2), (20, 2)]:
         model.train_on_batch(X[:rows], y[:rows], backend=backend)
         plain.train_on_batch(X[:rows], y[:rows], backend="numpy")
-        plain._values = dict(plain._values)  # a fresh program each time
+        plain.values = dict(plain.values)  # a fresh program each time
         assert backend.count == compiled
     assert_same(model, plain)
-    assert int(model._values["step"]) == 7
+    assert int(model.values["step"]) == 7
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)
@@ -119,9 +119,9 @@ def test_compile_begins_the_optimiser_anew():
     model = made()
     model.train_on_batch(X, y)
     model.compile("adam", "sparse_categorical_crossentropy")
-    assert "step" not in model._values
+    assert "step" not in model.values
     model.train_on_batch(X, y)
-    assert int(model._values["step"]) == 1
+    assert int(model.values["step"]) == 1
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)
@@ -138,7 +138,7 @@ def test_a_loss_that_is_no_number_changes_nothing(backend):
     )
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     model.train_on_batch([[1.0]], [0.0], backend=backend)
-    assert int(model._values["step"]) == 2
+    assert int(model.values["step"]) == 2
 
 
 def test_what_one_batch_can_t_do_is_refused():
