@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from deepmath.errors import ConfigError
 from deepmath.formulas.random import epoch_order
-from deepmath.program import Batch, Data, Program, Recipe, finished, tally
+from deepmath.program import Batch, Data, Order, Program, Recipe, finished, tally
 
 Orders = Callable[[int, int, int, int], Any]
 """(seed, first epoch, how many, rows) -> the orders in which epochs visit their rows, int64 [epochs, rows]."""
@@ -88,6 +89,8 @@ class InMemory(Batches):
         self._orders = functools.lru_cache(maxsize=2)(self._epochs)
 
     def _epochs(self, first: int, epochs: int) -> Any:
+        if callable(self.shuffle):
+            return np.stack([_told(self.shuffle, first + i, self.rows) for i in range(epochs)])
         if self.shuffle:
             return self._shuffled(self.seed, first, epochs, self.rows)
         return np.tile(np.arange(self.rows, dtype=np.int64), (epochs, 1))
@@ -110,6 +113,17 @@ class InMemory(Batches):
         stops = np.minimum(np.arange(1, steps + 1, dtype=np.int64) * self.logical, visited)
         starts = visited * np.arange(epochs, dtype=np.int64)[:, None]
         return rows.ravel(), np.concatenate([[0], (starts + stops).ravel()])
+
+
+def _told(order: Order, epoch: int, rows: int) -> Any:
+    """The order that somebody's function gives. Raises ConfigError for what can't be one."""
+    told = np.asarray(order(epoch, rows))
+    if told.shape != (rows,) or told.dtype.kind not in "iu" or told.min() < 0 or told.max() >= rows:
+        raise ConfigError(
+            f"fit: shuffle(epoch, rows) must give {rows} whole numbers of rows, 0 to {rows - 1}; for epoch {epoch} it "
+            f"gave {told.dtype} of shape {told.shape}" + (f" from {told.min()} to {told.max()}" if told.size else "")
+        )
+    return told.astype(np.int64)
 
 
 class InStretch(Batches):

@@ -14,7 +14,7 @@ from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
-from deepmath.program import Recipe
+from deepmath.program import Order, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
 from deepmath.training import evaluation, fitting, opening, single
@@ -98,7 +98,8 @@ class Sequential:
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,
         validation_data: Any = None, validation_split: float = 0.0, sample_weight: Any = None,
         class_weight: Mapping[Any, float] | str | None = None, ignore_label: float | None = None,
-        shuffle: bool | int = True, drop_last: bool = False, accumulate: int = 1, steps_per_epoch: int | None = None,
+        shuffle: bool | int | Order = True, drop_last: bool = False, accumulate: int = 1,
+        steps_per_epoch: int | None = None,
         callbacks: Sequence[Callback] = (), verbose: int | str = "auto",
         backend: str | Backend | None = None, device: Any = None, precision: str = "float32",
         initial_epoch: int = 0, resume: str | os.PathLike[str] | None = None, on_nan: str = "stop",
@@ -107,7 +108,8 @@ class Sequential:
 
         X alone may be a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or
         a generator of them with `steps_per_epoch`. Sources and memory maps are read while they train, in the order of
-        arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows.
+        arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows. Of arrays, a function
+        `shuffle(epoch, rows)` may give the order of each epoch.
 
         `class_weight` maps labels to numbers; "balanced" makes them rows / (classes x rows of the class). Rows whose
         label is `ignore_label` count nothing, nor in metrics and validation, though batch normalisation sees them.

@@ -30,6 +30,9 @@ RESULTS = ("loss", "cost", "weight", "rows")
 """What every step reports in front of the metrics: objective, loss without penalties, sum of weights, rows counted."""
 
 
+Order = Callable[[int, int], Any]
+"""(epoch, rows) -> the numbers of the rows in the order in which the epoch visits them, whole numbers [rows]."""
+
 Snapshot = Callable[[], dict[str, Any]]
 """Gives a program's state of an earlier moment."""
 
@@ -103,7 +106,7 @@ class Recipe:
     number in `rates`; where that is 0, it is frozen: neither it nor its slots change, and its gradient doesn't
     count where the gradient is clipped by its norm. Step number `origin` is the first of epoch `first_epoch`:
     a second call of fit goes on counting both. `shuffle` is a number of rows where rows of a file are shuffled
-    within a window.
+    within a window, and a function where it gives each epoch's order.
     """
 
     parts: tuple[Part, ...]
@@ -113,7 +116,7 @@ class Recipe:
     seed: int = 0
     batch_size: int = 32
     accumulate: int = 1
-    shuffle: bool | int = True
+    shuffle: bool | int | Order = True
     drop_last: bool = False
     penalties: Mapping[str, Regularizer] = field(default_factory=dict)
     constraints: Mapping[str, Constraint] = field(default_factory=dict)

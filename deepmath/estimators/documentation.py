@@ -36,8 +36,9 @@ max_iter : int, default=200
 shuffle : bool, default=True
     Whether each epoch has an order of its own.
 random_state : int, RandomState instance or None, default=None
-    Decides first weights, held-out rows, order and dropout. First weights and held-out rows are those of
-    scikit-learn's MLP with the same `random_state`.
+    Decides first weights, held-out rows, order and dropout. In `fit`, all but dropout are those of scikit-learn's MLP
+    with the same `random_state`: with scikit-learn's arguments alone and a constant rate it learns the same weights,
+    but for rounding and the penalty of a shorter last batch.
 tol : float, default=1e-4
     What counts as better; for "lbfgs", the largest component of the gradient at a minimum.
 verbose : bool or int, default=False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
+import numbers
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,7 @@ from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
 from deepmath.estimators.hooks import Hooks, hooks_of
 from deepmath.estimators.network import Network, take
+from deepmath.estimators.orders import Orders
 from deepmath.estimators.watch import Watch
 from deepmath.optimizers import LBFGS, Optimizer
 from deepmath.preprocessing import MinMax, Standardize
@@ -64,7 +67,14 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
     network = _network(estimator, rows, rng, made, first)
     batch = rows.count if isinstance(optimizer, LBFGS) else inputs.batch_rows(estimator, rows.count)
     _begin(estimator, network, rows, optimizer, batch, first=first, anew=True)
-    _train(estimator, network, rows, held, optimizer, batch, hooks)
+    orders = Orders(rng, network.model.epochs_trained)
+    _train(estimator, network, rows, held, optimizer, batch, orders, hooks)
+    if (
+        estimator.shuffle
+        and not isinstance(optimizer, LBFGS)
+        and not isinstance(estimator.random_state, numbers.Integral)
+    ):
+        orders.leave(rng, estimator.n_iter_, rows.count)
     show(estimator, network, rows.X)
     if hooks is not None:
         hooks.end()
@@ -72,7 +82,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
 
 def _train(
     estimator: Any, network: Network, rows: Rows, held: Rows | None, optimizer: Optimizer, batch: int,
-    hooks: Hooks | None,
+    orders: Orders, hooks: Hooks | None,
 ) -> None:  # fmt: skip
     """Run epochs until a rule or a limit says that it is enough, and tell where it was a limit."""
     backend, loss = load_backend(estimator.backend, estimator.device, rows.X), estimator._loss_object()
@@ -86,7 +96,7 @@ def _train(
         history = network.fit(
             rows.X, targets, backend,
             epochs=int(estimator.max_iter), batch_size=batch, sample_weight=rows.weights,
-            shuffle=bool(estimator.shuffle) and batch < rows.count,
+            shuffle=orders if estimator.shuffle and batch < rows.count else False,
             callbacks=[watch, *([hooks] if hooks else []), *estimator.callbacks],
             validation_data=held and (held.X, estimator._for_loss(held.targets, loss), held.weights),
         )  # fmt: skip
@@ -180,7 +190,7 @@ def _network(estimator: Any, rows: Rows, rng: Any, made: tuple[Any, ...] | None,
             scaler = scaler.fit(rows.X)
         design = design_of(estimator, int(rows.X.shape[1]) if scaler is None else scaler.outputs)
         precision = settings.precision(estimator, rows.X.dtype)
-        seed = int(rng.randint(np.iinfo(np.int32).max))
+        seed = int(copy.deepcopy(rng).randint(np.iinfo(np.int32).max))  # scikit-learn draws no such number
         estimator._network = Network(design, seed, values, precision, scaler)
     network: Network = estimator._network
     if not first:

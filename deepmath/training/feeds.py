@@ -62,6 +62,7 @@ class RowsFeed(Feed):
         self._source, self._seed = source.within(Reused()), recipe.seed
         if source.rows >= 2**31:
             raise ConfigError(f"fit: a source has less than 2^31 rows; this one has {source.rows:,}")
+        assert isinstance(recipe.shuffle, int), "functions order arrays in memory alone"
         self._windowed = not isinstance(recipe.shuffle, bool)
         self._shuffled = bool(recipe.shuffle)
         self._logical = min(recipe.batch_size * recipe.accumulate, source.rows)

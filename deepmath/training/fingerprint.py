@@ -42,7 +42,7 @@ def _settings(model: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "batch_size": recipe.batch_size,
         "accumulate": recipe.accumulate,
-        "shuffle": recipe.shuffle,
+        "shuffle": "by a function" if callable(recipe.shuffle) else recipe.shuffle,
         "drop_last": recipe.drop_last,
         "origin": recipe.origin,
     }

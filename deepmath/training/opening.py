@@ -13,12 +13,12 @@ from deepmath.errors import ConfigError
 from deepmath.training.sources import ArraySource, Batched, Given, Rows, Source, Streamed, Whole, kind_of
 
 
-def opened(rows: Rows, steps_per_epoch: int | None = None, shuffle: bool | int = False, who: str = "fit") -> Given:
+def opened(rows: Rows, steps_per_epoch: int | None = None, shuffle: Any = False, who: str = "fit") -> Given:
     """The data that X, y and weights stand for, in messages of `who`.
 
     Memory maps are a source. So are arrays in memory that are shuffled within a window: they train as a file would.
     """
-    windowed = not isinstance(shuffle, (bool, np.bool_))
+    windowed = not isinstance(shuffle, (bool, np.bool_)) and not callable(shuffle)
     given, y, weights = rows
     if y is not None:
         if isinstance(given, Source) or steps_per_epoch is not None:

@@ -58,6 +58,10 @@ def begin(
         recipe = replace(recipe, shuffle=bool(recipe.shuffle))
     if isinstance(given, Whole):
         return _begin_in_memory(replace(door, recipe=recipe), values, model, given, batch_size, named)
+    if callable(recipe.shuffle):
+        raise ConfigError(
+            "fit: shuffle by a function orders arrays in memory; for other data give True, False or a number"
+        )
     if isinstance(recipe.optimizer, LBFGS):
         raise ConfigError("LBFGS takes all rows in every step; give arrays in memory, or another optimizer")
     recipe = replace(recipe, batch_size=_piece_size(recipe, given, batch_size))
