@@ -66,11 +66,11 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
         next(iter(pieces))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held, pieces.whole)} if named else {}
         validate = functools.partial(evaluation.evaluate, program, recipe, pieces, subject.metrics)
-    if asked.resume is not None:
-        resume_run(asked.resume, run)
+    resumed = asked.resume is not None and resume_run(asked.resume, run)
     try:
         watched = [*asked.callbacks, *progress(asked.verbose)]
-        guard = nonfinite.Guard(run, recipe, begun.data_at, asked.on_nan)
+        values = None if resumed else dict(subject.values)  # set_weights writes into the model's own
+        guard = nonfinite.Guard(run, recipe, begun.data_at, asked.on_nan, values)
         loop.train(run, watched, validate, guard, begun.minimize)
     finally:
         run.write_model = None  # it holds the run, which would keep the program's memory until garbage is collected

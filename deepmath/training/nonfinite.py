@@ -1,8 +1,8 @@
 """Training that stops being numbers: found, traced to its first step, and answered as `fit(on_nan=...)` says.
 
 The loss of each step tells that something went wrong, at the latest one step after it did. To know what, the guard
-keeps a copy of a good state, at most so often that it costs one hundredth of the time, and computes from there
-again. The program gives the same bits, so the step that broke the values is found, and the state before it.
+goes back to a good state and computes from there again. The program gives the same bits, so the step that broke the
+values is found, and the state before it.
 """
 
 from __future__ import annotations
@@ -10,33 +10,30 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from deepmath.arrays import all_finite
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
-from deepmath.program import Data, Recipe, Snapshot
+from deepmath.program import Data, Recipe
 from deepmath.schedules import Schedule
-from deepmath.training.callbacks import Run
+from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import Checkpoint
+from deepmath.training.copies import Copies, Copy
 from deepmath.training.witness import bad_value_of, first_bad_value
 
 logger = logging.getLogger("deepmath")
 
 CHOICES = ("stop", "rollback", "skip")
-SECONDS = 0.5
-"""How far apart two copies of the state are at least."""
-SHARE = 0.005
-"""What part of the time copies may take; looking whether they are finite takes as long again at most."""
 ROLLBACKS = 5
 """How often one run begins an epoch again."""
 SKIPS_IN_A_ROW = 10
 """How many steps in a row are left out before it is clear that the values themselves are of no use."""
 
-State = dict[str, Any]
+BETWEEN_STEPS = ("on_epoch_begin", "on_steps_end", "on_validation_begin", "on_epoch_end")
+"""The events at which a callback could change the values in the middle of training."""
 
 
 class Guard:
@@ -47,9 +44,13 @@ class Guard:
     out the steps that give values which are not finite. Neither depends on when copies were taken: same seed, same
     run. `data_at(step)` are the data that hold a step's rows; where they come only once, it is None: then nothing can
     be computed again, and there is only "stop", which goes back to the last copy and can't tell which layer it was.
+    `values` are those that the program was compiled with, if the run begins with them: they need no copy.
     """
 
-    def __init__(self, run: Run, recipe: Recipe, data_at: Callable[[int], Data] | None, on_nan: str = "stop") -> None:
+    def __init__(
+        self, run: Run, recipe: Recipe, data_at: Callable[[int], Data] | None, on_nan: str = "stop",
+        values: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         if on_nan != "stop" and isinstance(recipe.optimizer, LBFGS):
             raise ConfigError(f"fit: on_nan={on_nan!r} needs an optimizer that steps; LBFGS can only stop")
         if on_nan != "stop" and data_at is None:
@@ -61,45 +62,46 @@ class Guard:
         self.careful = on_nan != "stop"
         self._rollbacks, self._skips, self._in_a_row = 0, 0, 0
         self._last_skip = -2
-        self._good: Snapshot = dict
-        self._start: Snapshot | None = None
+        self._copies = Copies(run.program)
+        self._values = values if _keep_values(run.callbacks, "on_train_begin") else None
+        self._steady = _keep_values(run.callbacks, *BETWEEN_STEPS)
+        self._start: tuple[Copy, int] | None = None
         self._lowest = math.inf
-        self._rates: list[tuple[int, float]] = []
 
     def begin(self) -> None:
         """Before the first step: raise NonFiniteError for values that are not finite already."""
-        program = self._run.program
+        program, start = self._run.program, time.perf_counter()
         if not program.is_finite():
             self._run.failed = True
             raise NonFiniteError(
                 f"the model holds values that are not finite before the first step: "
                 f"{bad_value_of(self._recipe, program.state())}. Set other weights, or draw new ones in a new model."
             )
-        self._keep(program.snapshot())
+        self._copies.begin(self._values, time.perf_counter() - start)
 
     def begin_epoch(self) -> None:
         """The place that "rollback" goes back to, and what "skip" counts from."""
-        self._first_step = self._run.step - self._run.step_in_epoch
-        self._left_out = self._run.step_in_epoch - len(self._run.results)
+        if not self.careful:
+            return
+        run = self._run
+        self._first_step = run.step - run.step_in_epoch
+        self._left_out = run.step_in_epoch - len(run.results)
         self._skipped: list[int] = []
-        if self.careful:
-            state = self._run.program.snapshot()
-            self._position = self._run.step, self._run.step_in_epoch, len(self._run.results)
-            self._candidate: Snapshot | None = state
-            self._start = self._start or state
-            self._keep(state)
+        self._position = run.step, run.step_in_epoch, len(run.results)
+        if not self._steady or self._copies.is_due():  # what others changed can't be computed again
+            self._copies.keep()
+        self._candidate: tuple[Copy, int] | None = (self._copies.newest, run.step)
+        self._start = self._start or self._candidate
 
     def admits(self, results: Any) -> bool:
         """Take in what a call gave. False where it went wrong and the run was put back to go on from there."""
-        results = np.asarray(results)
-        run, losses = self._run, results[:, 0]
-        self._note_rate(run.step - len(losses))
+        run, losses = self._run, results[:, 0].tolist()  # NumPy would need longer to begin than the sum takes
+        self._copies.note_rate(run.step - len(losses))
         if self.careful and self._candidate is not None:
-            self._consider(float(losses[0]))
-        finite = np.isfinite(losses)
-        if finite.all():
-            return not self._is_due() or self._look(list(results))
-        bad = int(np.argmin(finite))
+            self._consider(losses[0])
+        bad = _first_not_finite(losses)
+        if bad is None:
+            return not self._copies.is_due() or self._look(list(results))
         step = run.step - len(losses) + bad
         self._answer(step, f"loss became {losses[bad]} at step {step}", list(results))
         return False
@@ -109,8 +111,8 @@ class Guard:
         if not self.careful:
             return True
         if not self._run.results:
-            self._fail(f"every step of epoch {self._run.epoch + 1} was left out", None, self._good())
-        return self._is_finite([])  # a copy is made when the next epoch begins, of what callbacks left
+            self._fail(f"every step of epoch {self._run.epoch + 1} was left out", None, self._copies.newest.state())
+        return self._is_finite([])
 
     def finish(self) -> None:
         """At the end: raise NonFiniteError if the last step broke the values."""
@@ -120,7 +122,7 @@ class Guard:
     def put_back(self) -> None:
         """To the last copy of good values: after what stopped in the middle of a step."""
         self._run.failed = True
-        self._run.program.load(self._good())
+        self._run.program.load(self._copies.newest.state())
 
     def _is_finite(self, results: list[Any]) -> bool:
         """Check the values as they stand, after a call that gave `results`. False where the run was put back."""
@@ -134,23 +136,8 @@ class Guard:
         start = time.perf_counter()
         if not self._is_finite(results):
             return False
-        self._keep(self._run.program.snapshot(), time.perf_counter() - start)
+        self._copies.keep(time.perf_counter() - start)
         return True
-
-    def _keep(self, state: Snapshot, seconds: float = 0.0) -> None:
-        self._good, self._rates = state, []
-        self._rate_kept = self._run.program.pace.factor
-        self._due = time.perf_counter() + max(SECONDS, seconds / SHARE)
-
-    def _is_due(self) -> bool:
-        return time.perf_counter() >= self._due
-
-    def _note_rate(self, step: int) -> None:
-        """Callbacks change the rate between calls; to compute again means to change it at the same steps."""
-        factor = self._run.program.pace.factor
-        before = self._rates[-1][1] if self._rates else self._rate_kept
-        if factor != before:
-            self._rates.append((step, factor))
 
     def _answer(self, bad: int | None, what: str, results: list[Any]) -> None:
         """Find the step that broke the values, and do what `on_nan` says. `bad` is the first with a bad loss."""
@@ -160,8 +147,8 @@ class Guard:
             self._roll_back(what)
             return
         if self._data_at is None:
-            self._fail(what, None, self._good())
-        step, good = self._culprit(run.step if bad is None else bad)
+            self._fail(what, None, self._copies.newest.state())
+        step, good = self._copies.culprit(run.step if bad is None else bad)
         with np.errstate(all="ignore"):
             cause = first_bad_value(self._recipe, self._data_at(step), good)
         found = bad is not None or step < run.step
@@ -182,16 +169,16 @@ class Guard:
         del run.results[count:]
         factor = run.program.pace.factor / 2.0
         assert self._start is not None
-        start = self._start()
+        start = self._copies.at(*self._start)
         run.program.load(start | {"step": np.asarray(step), "rate": np.asarray(factor)})
-        self._keep(run.program.snapshot())
+        self._copies.keep()
         self._rollbacks += 1
         logger.warning(
             "%s; back to the values of step %d with %g of the learning rate (%d of at most %d times)",
             what, start["step"], factor, self._rollbacks, ROLLBACKS,
         )  # fmt: skip
 
-    def _skip(self, step: int, good: State, what: str, cause: str | None, results: list[Any]) -> None:
+    def _skip(self, step: int, good: dict[str, Any], what: str, cause: str | None, results: list[Any]) -> None:
         run = self._run
         self._in_a_row = self._in_a_row + 1 if step == self._last_skip + 1 else 1
         if self._in_a_row > SKIPS_IN_A_ROW:
@@ -203,10 +190,10 @@ class Guard:
         self._skips, self._last_skip = self._skips + 1, step
         run.program.load(good | {"step": np.asarray(step + 1)})
         run.step_in_epoch = step + 1 - self._first_step
-        self._keep(run.program.snapshot())
+        self._copies.keep()
         logger.warning("%s; step %d left out (%s); %d left out so far", what, step, cause, self._skips)
 
-    def _fail(self, what: str, cause: str | None, good: State) -> NoReturn:
+    def _fail(self, what: str, cause: str | None, good: dict[str, Any]) -> NoReturn:
         self._run.failed = True
         self._run.program.load(good)
         rate = self._rate()
@@ -232,31 +219,17 @@ class Guard:
             rate = rate(self._run.step)
         return None if rate is None else float(rate) * self._run.program.pace.factor
 
-    def _culprit(self, broken: int) -> tuple[int, State]:
-        """(step, the state it starts from): the state is finite, and after the step something is not.
 
-        Before step `broken`, or in it, the values broke. What is not finite stays so: halving finds the step.
-        """
-        good = self._good()
-        low, high = int(good["step"]), broken
-        middle = high
-        while low < high:
-            state = self._computed(good, middle)
-            if all_finite(state.values()):
-                low, good = middle, state
-            else:
-                high = middle - 1
-            middle = high if high == broken - 1 else math.ceil((low + high) / 2)
-        return low, good
+def _first_not_finite(losses: list[float]) -> int | None:
+    if math.isfinite(sum(losses)):
+        return None
+    return next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
 
-    def _computed(self, good: State, stop: int) -> State:
-        """The state before step `stop`, from an earlier one."""
-        program = self._run.program
-        program.load(good)
-        with np.errstate(all="ignore"):
-            for step, factor in [*self._rates, (stop, None)]:
-                if program.step < step <= stop:
-                    program.run(step - program.step)
-                if factor is not None and step <= stop and step >= int(good["step"]):
-                    program.pace.factor = factor
-        return program.state()
+
+def _keep_values(callbacks: Sequence[Callback], *events: str) -> bool:
+    """Whether these events leave the values as they are: our own callbacks see to that, others may do what they like.
+
+    The rate may change.
+    """
+    functions = (getattr(callback, event) for callback in callbacks for event in events)
+    return all(str(getattr(function, "__module__", "")).startswith("deepmath.") for function in functions)
