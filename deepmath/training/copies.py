@@ -25,11 +25,16 @@ State = dict[str, Any]
 
 @dataclass
 class Copy:
-    """A good state, and what later ones are computed with: the rate's factor, and each (step, factor) behind it."""
+    """A good state before `step`, the rate's factor in this step, and each (step, factor) behind it."""
 
-    state: Snapshot
+    _values: Snapshot
+    step: int
     factor: float
     rates: list[tuple[int, float]] = field(default_factory=list)
+
+    def state(self) -> State:
+        """The state, to be loaded."""
+        return self._values() | {"rate": np.asarray(self.factor)}
 
 
 class Copies:
@@ -46,14 +51,12 @@ class Copies:
         self._program = program
 
     def begin(self, values: Mapping[str, Any] | None, seconds: float) -> None:
-        """Begin with the values `values`, which the program holds, or with a copy; a look at them took so long."""
+        """Begin with `values`, if the program holds those, or else with a copy; a look at them took so long."""
         program = self._program
-        factor = program.pace.factor
 
         def again() -> State:
             assert values is not None
             program.load(values)
-            program.pace.factor = factor
             return program.state()
 
         self._take(program.snapshot() if values is None else again, (1.0 + FRESH) * seconds)
@@ -70,10 +73,14 @@ class Copies:
 
     def note_rate(self, step: int) -> None:
         """Remember the rate's factor of `step` and of those behind it."""
-        factor = self._program.pace.factor
-        if factor != self._factor:
-            self._factor = factor
-            self.newest.rates.append((step, factor))
+        factor, copy = self._program.pace.factor, self.newest
+        if factor == self._factor:
+            return
+        self._factor = factor
+        if step == copy.step:
+            copy.factor = factor
+        else:
+            copy.rates.append((step, factor))
 
     def culprit(self, broken: int) -> tuple[int, State]:
         """(step, the state it starts from): the state is finite, and after the step something is not.
@@ -81,7 +88,7 @@ class Copies:
         Before step `broken`, or in it, the values broke. What is not finite stays so: halving finds the step.
         """
         rates, good = self.newest.rates, self.newest.state()
-        low, high = int(good["step"]), broken
+        low, high = self.newest.step, broken
         middle = high
         while low < high:
             state = self._computed(good, rates, middle)
@@ -98,7 +105,7 @@ class Copies:
 
     def _take(self, state: Snapshot, seconds: float) -> None:
         self._factor = self._program.pace.factor
-        self.newest = Copy(state, self._factor)
+        self.newest = Copy(state, self._program.step, self._factor)
         self._due = time.perf_counter() + max(SECONDS, seconds / SHARE)
 
     def _computed(self, good: State, rates: list[tuple[int, float]], stop: int) -> State:

@@ -148,10 +148,11 @@ class Guard:
             return
         if self._data_at is None:
             self._fail(what, None, self._copies.newest.state())
-        step, good = self._copies.culprit(run.step if bad is None else bad)
+        broken = run.step if bad is None else bad
+        step, good = self._copies.culprit(broken)
         with np.errstate(all="ignore"):
             cause = first_bad_value(self._recipe, self._data_at(step), good)
-        found = bad is not None or step < run.step
+        found = bad is not None or step < broken
         if self._on_nan == "skip" and found and step >= self._first_step:
             self._skip(step, good, what, cause, results)
         else:
