@@ -17,8 +17,8 @@ SECONDS = 0.5
 """How far apart two copies of the state are at least."""
 SHARE = 0.005
 """What part of the time copies may take, together with looking whether they are finite."""
-FRESH = 10.0
-"""What the first copy may cost, in looks at the same numbers: the system must find memory for it."""
+FRESH = 25.0
+"""What the first copy may cost, in looks at the same numbers: the system must find memory for it, page by page."""
 
 State = dict[str, Any]
 

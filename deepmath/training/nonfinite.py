@@ -41,8 +41,10 @@ class Guard:
 
     "rollback" begins the epoch again with half the learning rate and with the values of the last epoch's beginning
     whose first loss was at most twice the lowest such loss: the newest ones may be on their way out. "skip" leaves
-    out the steps that give values which are not finite. Neither depends on when copies were taken: same seed, same
-    run. `data_at(step)` are the data that hold a step's rows; where they come only once, it is None: then nothing can
+    out the steps that give values which are not finite. Both look at all values at the end of each epoch, and neither
+    depends on when copies were taken: same seed, same run.
+
+    `data_at(step)` are the data that hold a step's rows; where they come only once, it is None: then nothing can
     be computed again, and there is only "stop", which goes back to the last copy and can't tell which layer it was.
     `values` are those that the program was compiled with, if the run begins with them: they need no copy.
     """
