@@ -3,11 +3,12 @@
     python bench/nan_watch.py --pairs 15
 
 For each network and each answer (`fit(on_nan=...)`) two figures. `ratio`: training with the watch by training without,
-medians (and quartiles) over pairs of neighbouring runs, each pair in the other order than the one before. `share`: the
-time spent in the watch itself, as a part of the run's. Both are the training thread's processor time, which doesn't
-see what else the machine does; `clock` is the ratio by the clock. A run begins and ends as any `fit` does, so the copy
-and the check at its beginning and end count, and so do those of each epoch. A callback that does nothing sees to it
-that epochs end one by one.
+medians (and quartiles) over pairs of neighbouring runs, each pair in the other order than the one before. It is the
+training thread's processor time, which doesn't see what else the machine does; `clock` is the same by the clock.
+`share`: the time spent in the watch itself, as a part of the run's, the median of runs by the clock: asking for the
+processor's time takes longer than some of what is timed. A run begins and ends as any `fit` does, so the checks at its
+beginning and end count, and so do those of each epoch. A callback that does nothing sees to it that epochs end one by
+one.
 """
 
 from __future__ import annotations
@@ -96,20 +97,20 @@ class Unwatched(nonfinite.Guard):
 
 
 class Timed(nonfinite.Guard):
-    """The watch, adding up the time that it takes, without that of the clock."""
+    """The watch, adding up the time that it takes."""
 
-    seconds, clock = 0.0, 0.0
+    seconds = 0.0
 
 
 def _timed(event: str) -> Any:
     method = getattr(nonfinite.Guard, event)
 
     def call(self: Any, *arguments: Any) -> Any:
-        start = time.thread_time()
+        start = time.perf_counter()
         try:
             return method(self, *arguments)
         finally:
-            Timed.seconds += time.thread_time() - start - Timed.clock
+            Timed.seconds += time.perf_counter() - start
 
     return call
 
@@ -137,8 +138,8 @@ def measured(network: Network, on_nan: str, pairs: int) -> dict[str, Any]:
         both = {guard: run(network, on_nan, guard)[0] for guard in ((shipped, Unwatched), (Unwatched, shipped))[i % 2]}
         ratios.append(both[shipped] / both[Unwatched])
         Timed.seconds = 0.0
-        shares.append(float(run(network, on_nan, Timed)[0][0]))
-        shares[-1] = Timed.seconds / shares[-1]
+        seconds = run(network, on_nan, Timed)[0][1]
+        shares.append(Timed.seconds / seconds)
     processor, clock = np.transpose(ratios)
     return {
         "ratio": float(np.median(processor)), "quartiles": np.percentile(processor, [25, 75]).tolist(),
@@ -150,7 +151,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15)
     pairs = parser.parse_args().pairs
-    Timed.clock = float(np.median([-time.thread_time() + time.thread_time() for _ in range(1000)]))
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}, {pairs} pairs"
     )
