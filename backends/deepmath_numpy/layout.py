@@ -112,14 +112,14 @@ class Memory:
 
 
 def own_places(recipe: Recipe, params: Layout, states: Layout, memory: Memory) -> dict[str, int]:
-    """Where parameters, their gradients, the optimiser's slots and the layers' averages lie."""
+    """Where parameters, the optimiser's slots, the layers' averages and gradients lie; sums of gradients come last."""
     return {
         "params": memory.take(params.size),
-        "grads": memory.take(params.size),
-        "total": memory.take(params.size),
         "slots": memory.take(params.size * len(recipe.optimizer.slots)),
         "state": memory.take(states.size),
         "next_state": memory.take(states.size),
+        "grads": memory.take(params.size),
+        "total": memory.take(params.size),
     }
 
 

@@ -80,7 +80,7 @@ class FusedProgram(Program):
         sizes = sorted({rows, CHUNK_ROWS})
         places = {n: layout.batch_places(stages, own, results, n, item, memory) for n in sizes}
         self._buffer = aligned(memory.size, recipe.precision)
-        self._buffer[: own["next_state"] + self._states.size] = 0.0
+        self._buffer[: own["total"]] = 0.0
         self._net, self._predicting = (
             tables.net_of(
                 recipe, kernels, stages, self._params, (own, *places[n], common), self._buffer, self._states.size
@@ -155,6 +155,7 @@ class FusedProgram(Program):
 
     def load(self, state: Mapping[str, Any]) -> None:
         for prefix, names, flat in self._kept():
+            flat[...] = 0.0  # between parameters there may be what a bad step left
             for name, view in names.views(flat).items():
                 view[...] = state.get(f"{prefix}.{name}", 0.0)
         self.step = int(state.get("step", 0))

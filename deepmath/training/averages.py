@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.descriptions import check_number
+from deepmath.errors import ConfigError
 from deepmath.training.callbacks import Callback, Run
 
 
@@ -43,6 +44,8 @@ class _Average(Callback):
         return {name: value.copy() for name, value in self._mean.items()}
 
     def on_train_begin(self, run: Run) -> None:
+        if self.validate and sum(isinstance(c, _Average) and c.validate for c in run.callbacks) > 1:
+            raise ConfigError("fit: validation data can be measured with one average; give the others validate=False")
         self._put_back(run)  # the run may have been saved while it was measured with the average
 
     def on_steps_end(self, run: Run) -> None:

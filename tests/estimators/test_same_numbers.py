@@ -1,4 +1,4 @@
-"""Where all rows make one batch there is no order to differ in: then ours gives scikit-learn's numbers."""
+"""Ours gives scikit-learn's numbers: here all rows make one batch; `test_same_order.py` has the others."""
 
 import numpy as np
 import pytest

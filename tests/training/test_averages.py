@@ -142,3 +142,10 @@ def test_a_run_that_did_not_finish_keeps_its_trained_weights():
 def test_settings_are_checked(make, text):
     with pytest.raises(ConfigError, match=text):
         make()
+
+
+def test_only_one_average_can_be_what_validation_measures():
+    first, second = (ExponentialMovingAverage(decay=d, validate=True) for d in (0.8, 0.9))
+    with pytest.raises(ConfigError, match="validation data can be measured with one average"):
+        train("reference", first, second)
+    train("reference", first, ExponentialMovingAverage(decay=0.9, validate=False))
