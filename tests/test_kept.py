@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deepmath import Dense, Dropout, Sequential
+from deepmath.callbacks import Callback
 
 ROWS = np.random.default_rng(0).standard_normal((1500, 12)).astype(np.float32)
 LABELS = (ROWS[:, 0] * ROWS[:, 1] > 0).astype(np.int64) + (ROWS[:, 2] > 0)
@@ -40,6 +41,22 @@ def test_threads_that_share_a_model_get_what_each_would_get_alone(width):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_while_a_thread_trains_others_predict_with_the_values_before():
+    shared, seen = model(16), []
+    before = shared.predict(ROWS)
+
+    class Ask(Callback):
+        def on_epoch_end(self, run, logs) -> None:
+            thread = threading.Thread(target=lambda: seen.append(shared.predict(ROWS)))
+            thread.start()
+            thread.join()
+
+    shared.fit(ROWS, LABELS, epochs=3, verbose=0, callbacks=[Ask()])
+    assert len(seen) == 3
+    assert all(np.array_equal(found, before) for found in seen)
+    assert not np.array_equal(shared.predict(ROWS), before)
 
 
 def test_data_that_ask_their_own_model_for_predictions_do_not_wait_for_ever():
