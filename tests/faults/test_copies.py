@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from resuming import Stop
 
 from deepmath import Dense, Dropout, Sequential, callbacks
 from deepmath.errors import NonFiniteError
@@ -81,18 +82,6 @@ def always(monkeypatch):
     monkeypatch.setattr(copies, "SHARE", math.inf)
 
 
-class StopAt(callbacks.Callback):
-    """Ends training before the first step that breaks."""
-
-    every = 1
-
-    def __init__(self, step):
-        self._step = step
-
-    def on_steps_end(self, run):
-        run.stop = run.step == self._step
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("epochs", [0, 2], ids=["new", "trained before"])
 def test_without_any_copy_the_model_has_the_values_before_the_bad_step(epochs, backend, monkeypatch):
@@ -105,7 +94,7 @@ def test_without_any_copy_the_model_has_the_values_before_the_bad_step(epochs, b
     with pytest.raises(NonFiniteError, match=rf"kernel of layer 1 \(Dense\) after the update, .* \(step {broken}\)"):
         fit(made, backend=backend)
     assert never.taken == 0
-    fit(good, backend=backend, callbacks=[StopAt(broken)])
+    fit(good, backend=backend, callbacks=[Stop(broken)])
     assert bits(made) == bits(good)
 
 
@@ -141,7 +130,7 @@ def test_the_values_that_a_run_really_begins_with_are_kept(by, monkeypatch, tmp_
     made, good = model(SGD(Breaking((8,)))), model(SGD(Breaking((8,))))
     with pytest.raises(NonFiniteError, match=r"\(step 8\)"):
         begin(made)
-    begin(good, also=[StopAt(8)])
+    begin(good, also=[Stop(8)])
     assert bits(made) == bits(good)
 
 
@@ -189,7 +178,7 @@ def test_skip_leaves_out_the_last_step_of_an_epoch(backend, caplog):
     y = np.where(np.arange(len(Y))[:, None] == 47, 10.0, Y)
     fit(made, y, on_nan="skip", shuffle=False, backend=backend, epochs=1)
     assert [told.split("; ")[1].split(" (")[0] for told in caplog.messages] == ["step 5 left out"]
-    fit(good, y, callbacks=[StopAt(5)], shuffle=False, backend=backend, epochs=1)
+    fit(good, y, callbacks=[Stop(5)], shuffle=False, backend=backend, epochs=1)
     assert [w.tobytes() for w in made.get_weights()] == [w.tobytes() for w in good.get_weights()]
 
 

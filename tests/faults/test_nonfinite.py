@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from resuming import Stop
 
 from deepmath import BatchNormalization, Dense, Sequential, callbacks
 from deepmath.errors import ConfigError, NonFiniteError
@@ -110,18 +111,8 @@ def test_the_last_finite_values_are_those_before_the_step(backend):
     made, good = model(optimizer=SGD(Breaking(5))), model(optimizer=SGD(0.01))
     with pytest.raises(NonFiniteError, match=r"\(step 5\)"):
         fit(made, backend=backend)
-    fit(good, backend=backend, callbacks=[StopAt(5)])
+    fit(good, backend=backend, callbacks=[Stop(5)])
     assert [w.tobytes() for w in made.get_weights()] == [w.tobytes() for w in good.get_weights()]
-
-
-class StopAt(callbacks.Callback):
-    every = 1
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_steps_end(self, run):
-        run.stop = run.step == self.step
 
 
 @pytest.mark.parametrize("every", [1, 2, None])
