@@ -170,7 +170,7 @@ def measure(folder: Path, size: int, dtype: str, window: int, turn: int) -> dict
     seconds = now() - start
     read.append(reading(folder, row, 1 << 20))
     if turn and not turns.rates:
-        raise SystemExit(f"{size / 1e9:g} GB end before the first turn of {AHEAD + turn} windows: take more, or --turn 0")
+        raise SystemExit(f"{size / 1e9:g} GB end before a turn of {AHEAD + turn} windows: take more, or --turn 0")
     figures = {"file": turns.rates or [rows / seconds], "in_memory": turns.others}
     by_clock, by_processor = ({n: [float(v[i]) for v in values] for n, values in figures.items()} for i in (0, 1))
     by_clock["reading"] = read
