@@ -59,6 +59,7 @@ class FusedProgram(Program):
             rows = self._micro = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
         own = self._start(rows)
         self._eager = recipe.accumulate == 1 and recipe.optimizer.clipnorm is None and self._params.size > CACHED
+        self._kept_size = own["next_state"]  # in front of it lies all that a state holds
         self._own = {name: self._buffer[start:] for name, start in own.items()}
         self.load(values)
         if data is not None:
@@ -151,7 +152,7 @@ class FusedProgram(Program):
         return self.snapshot()()
 
     def is_finite(self) -> bool:
-        return is_finite(self._buffer[: self._buffer.size - self._own["next_state"].size])  # all that a state holds
+        return is_finite(self._buffer[: self._kept_size])
 
     def load(self, state: Mapping[str, Any]) -> None:
         for prefix, names, flat in self._kept():

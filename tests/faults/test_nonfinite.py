@@ -5,32 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from breaking import BACKENDS, Breaking, X, Y
 from resuming import Stop
 
 from deepmath import BatchNormalization, Dense, Sequential, callbacks
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import SGD, Adam
 from deepmath.regularizers import L2
-from deepmath.schedules import Schedule
-
-RNG = np.random.default_rng(5)
-X = RNG.standard_normal((48, 3))
-Y = X.sum(1, keepdims=True)
-BACKENDS = ("reference", "numpy")
-
-
-@dataclass(frozen=True)
-class Breaking(Schedule):
-    """A rate that is finite until a step, and infinite from then on."""
-
-    step: int
-
-    def __call__(self, t: int) -> float:
-        return math.inf if t >= self.step else 0.01
 
 
 def nan_below(limit: float):
