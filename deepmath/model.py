@@ -20,11 +20,13 @@ from deepmath.summary import columns, table
 from deepmath.training import evaluation, fitting, opening, single
 from deepmath.training.callbacks import Callback
 from deepmath.training.door import Door, features
+from deepmath.training.held import Held, Trained
 from deepmath.training.history import History
 from deepmath.training.kept import Kept
 from deepmath.training.pieces import Pieces
 from deepmath.training.settings import check_precision
 from deepmath.training.sources import Given, Rows, Whole
+from deepmath.training.start import Subject
 from deepmath.training.weights import Counting, taken_over
 
 
@@ -50,8 +52,7 @@ class Sequential:
         self.seed = int(seed)
         self.preprocessing = preprocessing
         self.layers: list[Layer] = []
-        self._held: dict[str, Any] = {}
-        self._single: single.Single | None = None
+        self._held = Held({})
         self.rates: dict[int | str, float] = {}
         self.input_shape: tuple[int, ...] | None = None
         self.optimizer = optimizers.get("rmsprop")
@@ -134,7 +135,7 @@ class Sequential:
         self._need_loss()
         door = Door(chosen, self.recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
-        subject = fitting.Subject(self.values, self._config(), self.metrics, self._write, self._keep)
+        subject = Subject(self.values, self._config(), self.metrics, self._write, self._held.taken, self._keep)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
@@ -147,9 +148,9 @@ class Sequential:
         self._need_loss()
         door = Door(chosen, self.recipe(precision), Counting(ignore_label=ignore_label))
         data = door.admit(given.rows)
-        self._single = single.continued(self._single, chosen, door.recipe, data, lambda: self.values)
         self._kept = None
-        return self._single.step(data)
+        with self._held.lock:
+            return single.step(self._held, chosen, door.recipe, data)
 
     def evaluate(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, ignore_label: float | None = None,
@@ -191,13 +192,11 @@ class Sequential:
 
         A model takes over another dictionary as a whole; arrays in this one are not to be written to.
         """
-        if self._single is not None:  # those of `train_on_batch` are fetched when somebody asks
-            self._held = self._single.values
-        return self._held
+        return self._held.values
 
     @values.setter
     def values(self, values: dict[str, Any]) -> None:
-        self._held, self._single, self._kept = values, None, None  # new ones need new programs
+        self._held.values, self._kept = values, None
 
     def summary(self) -> str:
         """A table of the layers with output shapes and numbers of parameters."""
@@ -218,12 +217,10 @@ class Sequential:
         """
         self._need_weights()
         assert self.input_shape is not None
-        params = [n.removeprefix("params.") for n in self._held if n.startswith("params.")]
         return recipe_of(
             self.layers, self.input_shape, self.optimizer, self.loss, self.metrics, precision=precision, seed=self.seed,
-            rates=rate_table.by_parameter(self.rates, len(self.layers), params, self.optimizer),
-            origin=int(self._held.get("step", 0) if self._single is None else self._single.steps),
-            first_epoch=self.epochs_trained, **settings,
+            rates=rate_table.by_parameter(self.rates, len(self.layers), self._held.parameters, self.optimizer),
+            origin=self._held.step, first_epoch=self.epochs_trained, **settings,
         )  # fmt: skip
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
@@ -236,9 +233,10 @@ class Sequential:
         """The model's file with these values, after so many epochs more."""
         saving.write_model(path, values, self._config(), self.epochs_trained + epochs, self.preprocessing)
 
-    def _keep(self, values: dict[str, Any], epochs: int) -> None:
-        """Take over the values after so many epochs more."""
-        self.values = values
+    def _keep(self, trained: Trained, epochs: int) -> None:
+        """Take over the values of a program after so many epochs more."""
+        self._held.give(trained)
+        self._kept = None
         self.epochs_trained += epochs
 
     def _config(self) -> dict[str, Any]:
@@ -247,7 +245,11 @@ class Sequential:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but programs: they are compiled again where they are needed."""
-        return vars(self) | {"_held": self.values, "_single": None, "_kept": None}
+        return vars(self) | {"_held": self.values, "_kept": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._held = Held(state["_held"])
 
     def _placed(self, given: Given, backend: Any, device: Any, precision: str) -> tuple[Any, Backend]:
         """Data as the first layer takes them, and the backend for them; a new model is built for them."""

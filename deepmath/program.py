@@ -133,9 +133,11 @@ class Recipe:
 class Program(abc.ABC):
     """A compiled recipe with its values. `step` counts the updates made; it alone says where training stands.
 
-    `data` is where the rows of a batch are taken from: what it was compiled with, or what was attached last.
+    `recipe` is what it was compiled from, and `data` where the rows of a batch are taken from: what it was compiled
+    with, or what was attached last.
     """
 
+    recipe: Recipe
     step: int
     pace: Pace
     data: Data | None
@@ -146,6 +148,12 @@ class Program(abc.ABC):
 
         Batches then still have at most as many rows as the recipe's, or the first data's if those were fewer.
         """
+
+    def renew(self, recipe: Recipe, values: Mapping[str, Any], data: Data) -> None:
+        """Begin again as if compiled from these; the recipe may differ in `origin` and `first_epoch` alone."""
+        self.recipe = recipe
+        self.load(values)
+        self.attach(data)
 
     def ready(self, k: int) -> int:
         """How many of the next k steps can run without waiting for data; waits until it is one at least."""

@@ -70,7 +70,7 @@ class FusedProgram(Program):
         recipe, stages, memory = self.recipe, self._stages, layout.Memory()
         by_reference = next((f"{s.name} runs by the reference" for s in stages if s.kind == "reference"), "")
         missing = tables.untraced(recipe)
-        way, self._why = ways.chosen(stages, rows, recipe.precision, by_reference or "; ".join(missing.values()))
+        way, self._why = ways.chosen(stages, recipe.precision, by_reference or "; ".join(missing.values()))
         kernels = Kernels(recipe.precision, narrow=way == "narrow")
         common = tables.common_kernels(kernels, recipe, stages, missing)
         common |= kernels.products() if way != "interpreted" else {}

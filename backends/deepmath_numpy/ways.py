@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import re
 from collections.abc import Sequence
 from types import ModuleType
@@ -13,30 +12,22 @@ from deepmath_numpy import blas, cache, loop
 from deepmath_numpy.layout import Stage
 
 WAYS = ("interpreted", "wide", "narrow")
-"""By Python with NumPy's BLAS; compiled with SciPy's BLAS; compiled with loops of our own, matrices turned round."""
+"""By Python with NumPy's BLAS; compiled with BLAS; compiled with loops of our own, matrices turned round."""
 ENTRIES = ("run", "gradients", "settle", "predict", "measure")
 """What Python calls. Each is kept on disk with all that it calls, and nothing else is."""
 NARROW = 16
 """Up to this width, loops with the batch innermost are faster than BLAS."""
-LARGE = 1_000_000_000
-"""From so many multiplications in a pass forward on, steps by Python lose nothing."""
 
 
-def chosen(stages: Sequence[Stage], rows: int, precision: str, by_reference: str) -> tuple[str, str]:
-    """How the steps of this network run with batches of so many rows, and why.
-
-    `by_reference` names a part without a kernel, or is empty.
-    """
+def chosen(stages: Sequence[Stage], precision: str, by_reference: str) -> tuple[str, str]:
+    """How the steps of this network run, and why. `by_reference` names a part without a kernel, or is empty."""
     if by_reference:
         return "interpreted", f"steps by Python: {by_reference}"
     if max(stage.row[side] for stage in stages for side in ("features", "units")) <= NARROW:
         return "narrow", f"steps compiled: no layer is wider than {NARROW}, loops over the batch innermost"
-    products = sum(stage.row["features"] * stage.row["units"] for stage in stages if stage.kind == "dense")
-    if rows * products > LARGE:
-        return "interpreted", "steps by Python: large products run faster in NumPy's BLAS"
-    if importlib.util.find_spec("scipy") is None or not blas.gemm(precision):
+    if not blas.gemm(precision):
         return "interpreted", "steps by Python: compiled products need scipy, pip install 'deepmath[fast]'"
-    return "wide", "steps compiled: products by SciPy's BLAS"
+    return "wide", "steps compiled: products by BLAS"
 
 
 @functools.cache

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from deepmath.metrics import Measure
 from deepmath.training import evaluation, loop, nonfinite, settings, start
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
@@ -18,6 +16,7 @@ from deepmath.training.history import History
 from deepmath.training.pieces import Pieces
 from deepmath.training.progress import progress
 from deepmath.training.sources import Given
+from deepmath.training.start import Subject
 
 
 @dataclass(frozen=True)
@@ -33,27 +32,12 @@ class Asked:
     on_nan: str
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What a run must know of the model.
-
-    `values` are those it starts from. `write(path, values, epochs)` saves the model as it is after so many epochs of
-    this run; `keep(values, epochs)` hands them back.
-    """
-
-    values: Mapping[str, Any]
-    config: dict[str, Any]
-    metrics: Sequence[Measure]
-    write: Callable[[Any, dict[str, Any], int], None]
-    keep: Callable[[dict[str, Any], int], None]
-
-
 def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: Asked) -> History:
     """Train on `given`, validate on what is `held` out, and hand back the values, also of a run that was cut short."""
     recipe, first = door.recipe, asked.initial_epoch
     settings.check(asked.epochs, recipe.accumulate, first, asked.on_nan)
     named = asked.resume is not None or bool(asked.callbacks)
-    begun = start.begin(door, subject.values, subject.config, given, asked.batch_size, asked.epochs - first, named)
+    begun = start.begin(door, subject, given, asked.batch_size, asked.epochs - first, named)
     program, recipe, facts, history = begun.program, begun.recipe, begun.facts, History()
     run = Run(program, history, asked.epochs, begun.per_epoch, recipe.columns, facts, asked.callbacks, first)
     run.batches = begun.batches
@@ -75,5 +59,5 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
     finally:
         run.write_model = None  # it holds the run, which would keep the program's memory until garbage is collected
         begun.close()
-        subject.keep(program.state(), run.epoch - first)
+        subject.keep(begun.trained, run.epoch - first)
     return history

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from deepmath.backend import Backend
-from deepmath.batches import InMemory, Stretch
+from deepmath.batches import InMemory
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
+from deepmath.metrics import Measure
 from deepmath.optimizers import LBFGS
 from deepmath.program import Data, Program, Recipe
 from deepmath.training import lbfgs, settings
@@ -19,17 +19,35 @@ from deepmath.training.door import Door
 from deepmath.training.fed import FedProgram
 from deepmath.training.feeds import feed_of
 from deepmath.training.fingerprint import facts_of, facts_of_pieces
+from deepmath.training.held import Trained, compiled, no_rows
 from deepmath.training.sources import Given, Source, Whole
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What a run must know of the model.
+
+    `values` are those it starts from. `write(path, values, epochs)` saves the model as it is after so many epochs of
+    this run. `taken()` gives the program of the run before, and `keep(trained, epochs)` hands back this run's.
+    """
+
+    values: Mapping[str, Any]
+    config: dict[str, Any]
+    metrics: Sequence[Measure]
+    write: Callable[[Any, dict[str, Any], int], None]
+    taken: Callable[[], Trained | None]
+    keep: Callable[[Trained, int], None]
+
+
+@dataclass(frozen=True)
 class Begun:
-    """A program that stands before its first step, and what the loop must know.
+    """A program that stands before its first step, and what the loop must know; `trained` outlasts the run.
 
     `batches.at(step)` are the micro-batches of the next step, `data_at(step)` the data that hold a step's rows; it
     is None where they come only once. `minimize` is L-BFGS's own loop.
     """
 
+    trained: Trained
     program: Program
     recipe: Recipe
     per_epoch: int
@@ -39,15 +57,13 @@ class Begun:
     minimize: Any = None
 
     def close(self) -> None:
-        """End what runs beside the program."""
+        """End what runs beside the program, and let go of the data."""
         if isinstance(self.program, FedProgram):
             self.program.close()
+        self.trained.release()
 
 
-def begin(
-    door: Door, values: Mapping[str, Any], model: dict[str, Any], given: Given, batch_size: int | str, epochs: int,
-    named: bool,
-) -> Begun:  # fmt: skip
+def begin(door: Door, subject: Subject, given: Given, batch_size: int | str, epochs: int, named: bool) -> Begun:
     """Check the data at the door, and compile its recipe for them.
 
     `epochs` are those of this run. `named` says whether the facts must tell these data from others. Raises
@@ -57,7 +73,7 @@ def begin(
     if isinstance(recipe.shuffle, np.bool_):  # anything else that is no bool is a window
         recipe = replace(recipe, shuffle=bool(recipe.shuffle))
     if isinstance(given, Whole):
-        return _begin_in_memory(replace(door, recipe=recipe), values, model, given, batch_size, named)
+        return _begin_in_memory(replace(door, recipe=recipe), subject, given, batch_size, named)
     if callable(recipe.shuffle):
         raise ConfigError(
             "fit: shuffle by a function orders arrays in memory; for other data give True, False or a number"
@@ -67,24 +83,25 @@ def begin(
     recipe = replace(recipe, batch_size=_piece_size(recipe, given, batch_size))
     feed = feed_of(replace(door, recipe=recipe), given)
     last = recipe.origin + epochs * feed.per_epoch
-    program = FedProgram(door.backend.compile(recipe, values, _nothing(door.backend, recipe)), feed, last)
-    facts = facts_of_pieces(model, recipe, given, named) | {"counting": repr(door.counting)}
-    return Begun(program, recipe, feed.per_epoch, facts, program, program.data_at if feed.again else None)
+    trained = compiled(door.backend, recipe, subject.values, no_rows(door.backend, recipe), subject.taken())
+    program = FedProgram(trained.program, feed, last)
+    facts = facts_of_pieces(subject.config, recipe, given, named) | {"counting": repr(door.counting)}
+    return Begun(trained, program, recipe, feed.per_epoch, facts, program, program.data_at if feed.again else None)
 
 
-def _begin_in_memory(
-    door: Door, values: Mapping[str, Any], model: dict[str, Any], given: Whole, batch_size: int | str, named: bool
-) -> Begun:
+def _begin_in_memory(door: Door, subject: Subject, given: Whole, batch_size: int | str, named: bool) -> Begun:
     recipe, backend = door.recipe, door.backend
     data = door.admit(given.rows)
     size = settings.batch_size(batch_size, data.rows, recipe.drop_last, recipe.accumulate)
     recipe = replace(recipe, batch_size=size)
     whole = isinstance(recipe.optimizer, LBFGS)
-    program = backend.compile(lbfgs.standing(recipe) if whole else recipe, values, data)
+    asked = lbfgs.standing(recipe) if whole else recipe
+    trained = compiled(backend, asked, subject.values, data, subject.taken())
+    program = trained.program
     minimize = lbfgs.on_all_rows(program, recipe.optimizer, recipe, data) if whole else None
     batches = InMemory(recipe, data)
-    facts = facts_of(model, recipe, data, named)
-    return Begun(program, recipe, batches.per_epoch, facts, batches, lambda _: data, minimize)
+    facts = facts_of(subject.config, recipe, data, named)
+    return Begun(trained, program, recipe, batches.per_epoch, facts, batches, lambda _: data, minimize)
 
 
 def _piece_size(recipe: Recipe, given: Given, batch_size: int | str) -> int:
@@ -99,13 +116,3 @@ def _piece_size(recipe: Recipe, given: Given, batch_size: int | str) -> int:
     if size == 0:
         raise ConfigError("fit: batch 0 has no rows")
     return size
-
-
-def _nothing(backend: Backend, recipe: Recipe) -> Stretch:
-    """A stretch without rows, which has the shapes and types of all others."""
-    head = recipe.head
-    assert head is not None
-    x = backend.put(np.zeros((0, *recipe.parts[0].shape)), recipe.precision)
-    if head.labelled:
-        return Stretch(x, backend.put(np.zeros(0, np.int64), "int64"))
-    return Stretch(x, backend.put(np.zeros((0, head.outputs)), recipe.precision))

@@ -51,7 +51,7 @@ def both(case: Case, precision: str = "float64"):
 
 def test_the_way_is_told(way):
     _, fused = both(case_of(way, batch_size=8))
-    words = {"narrow": "loops over the batch", "wide": "SciPy's BLAS", "interpreted": "steps by Python"}
+    words = {"narrow": "loops over the batch", "wide": "products by BLAS", "interpreted": "steps by Python"}
     assert words[way] in dict(fused.plan())["steps"]
 
 

@@ -25,11 +25,6 @@ def multiply(at, a, left, right, out, rows, columns, inner, left_row, left_inner
     call(at, a, a, rows, columns)
 
 
-def call_flat(address, a, c, size, arrays):
-    """Call a kernel over flat arrays of this size."""
-    call(address, a, c, 1, size)
-
-
 def copy(source, out):
     """out[i] = source[i], for all of the source."""
     for i in range(len(source)):

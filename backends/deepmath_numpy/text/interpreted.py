@@ -2,16 +2,12 @@
 
 import ctypes
 import math
-import threading
 
 import numpy as np
 
 from deepmath.printers.float32_functions import T
 from deepmath_numpy.loop import function
 from deepmath_numpy.text.names import X
-
-LARGE = 1 << 20
-"""From this size on, an array's update is halved between two threads."""
 
 
 def _array(address, dtype, *shape):
@@ -46,20 +42,6 @@ def whole(address, size):
 def call(address, a, c, rows, columns):
     """Call the kernel at this address on the addresses in `a` and the numbers in `c`."""
     function(int(address))(a.ctypes.data, c.ctypes.data, int(rows), int(columns))
-
-
-def call_flat(address, a, c, size, arrays):
-    """A kernel over flat arrays: the first so many of `a`."""
-    if size < LARGE:
-        call(address, a, c, 1, size)
-        return
-    half = int(size) // 2
-    rest = a.copy()
-    rest[:arrays] += half * ITEM
-    other = threading.Thread(target=call, args=(address, rest, c, 1, size - half))
-    other.start()
-    call(address, a, c, 1, half)
-    other.join()
 
 
 def product(info, a, n, features, units, x, w, y):

@@ -11,7 +11,6 @@ from deepmath_numpy.text.compiled import (
     ITEM,
     add_to,
     call,
-    call_flat,
     copy,
     reference_conclude,
     reference_judge,
@@ -156,7 +155,7 @@ def update(net, scratch, at, coefficients, hooks):
     else:
         for k in range(2 + info[SLOTS]):
             scratch.a[k] = at[OWN + k]
-        call_flat(info[UPDATE], scratch.a, coefficients[at[RATE]], at[SIZE], 2 + info[SLOTS])
+        call(info[UPDATE], scratch.a, coefficients[at[RATE]], 1, at[SIZE])
 
 
 def penalize(net, scratch, p):

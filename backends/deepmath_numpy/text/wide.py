@@ -1,4 +1,4 @@
-"""Matrices [rows, columns] for steps that are compiled: small products are our own, others SciPy's at its address."""
+"""Matrices [rows, columns] for steps that are compiled: small products are our own, others BLAS's at its address."""
 
 from deepmath_numpy.text.compiled import multiply
 from deepmath_numpy.text.names import GEMM, TIMES, X
@@ -10,12 +10,13 @@ def blas(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
     """c = a b in the order of Fortran, c [rows, columns]; a or b is turned where the letter, a character's code, says.
     All are addresses or whole numbers.
 
-    `gemm` is the address of SciPy's sgemm or dgemm: void (char *, char *, int *, int *, int *, T *, T *, int *, T *,
-    int *, T *, T *, int *). The leading dimensions are those of matrices that lie closely packed.
+    `gemm` is the address of BLAS's sgemm or dgemm: void (char *, char *, int *, int *, int *, T *, T *, int *, T *,
+    int *, T *, T *, int *). Its whole numbers may have 32 bits or 64: it gets 64, of which the first 32 are the number
+    too. The leading dimensions are those of matrices that lie closely packed.
     """
 
     def code(context, builder, signature, args):
-        char, whole, number = ir.IntType(8), ir.IntType(32), context.get_data_type(FLOAT)
+        char, whole, number = ir.IntType(8), ir.IntType(64), context.get_data_type(FLOAT)
 
         def at(value, kind):
             place = cgutils.alloca_once(builder, kind)
@@ -23,7 +24,7 @@ def blas(typingctx, gemm, turn_a, turn_b, rows, columns, inner, a, b, c):
             return place
 
         letters = [at(builder.trunc(args[i], char), char) for i in (1, 2)]
-        m, n, k = (at(builder.trunc(args[i], whole), whole) for i in (3, 4, 5))
+        m, n, k = (at(args[i], whole) for i in (3, 4, 5))
         data = [builder.inttoptr(args[i], number.as_pointer()) for i in (6, 7, 8)]
         one, zero = at(ir.Constant(number, 1.0), number), at(ir.Constant(number, 0.0), number)
         turned = [builder.icmp_signed("==", args[i], ir.Constant(args[i].type, ord("T"))) for i in (1, 2)]
