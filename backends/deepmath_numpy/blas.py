@@ -7,19 +7,18 @@ import importlib
 import sys
 from functools import cache
 
-_NAMES = {"float32": "sgemm", "float64": "dgemm"}
-
 
 @cache
-def gemm(precision: str) -> int:
-    """The address of sgemm or dgemm in Fortran's form, or 0: NumPy's own, or else SciPy's, which may be an older one.
+def address(name: str, precision: str) -> int:
+    """The address of "gemm" or "gemv" in Fortran's form, or 0: of NumPy's own, or else of SciPy's, which may be older.
 
     Whole numbers that it is given must be valid as 32-bit and as 64-bit ones, for its size isn't told. The address is
     passed to compiled steps as a number, because code that holds one can't be kept for another process.
     """
     if sys.byteorder == "big":  # the first half of a 64-bit number is then not the number
         return 0
-    return _of_numpy(_NAMES[precision]) or _of_scipy(_NAMES[precision])
+    name = {"float32": "s", "float64": "d"}[precision] + name
+    return _of_numpy(name) or _of_scipy(name)
 
 
 def _of_numpy(name: str) -> int:

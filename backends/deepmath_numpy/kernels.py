@@ -59,7 +59,7 @@ class Kernels:
         """Products of matrices by their places in `info`: BLAS, and our own of small ones (`text/products.py`)."""
         module = cache.load(f"{numba.functions(self.precision)}\n\n\n{cache.text('products')}")
         own = {name: int(getattr(module, name).address) for name in ("times", "times_turned")}
-        return {"gemm": blas.gemm(self.precision), **own}
+        return {name: blas.address(name, self.precision) for name in ("gemm", "gemv")} | own
 
     @remembered
     def activation(self, function: ActivationFunction | None, bias: bool) -> tuple[int, int]:

@@ -22,13 +22,13 @@ STAGE = (
 INFO = (
     "capacity", "outputs", "labelled", "summed", "scores", "scores_back", "targets", "labels", "weight", "results",
     "state", "next_state", "grads", "total", "states", "parameters", "head", "judge", "conclude", "update", "clip_norm",
-    "clip_value", "noise", "average", "gemm", "times", "times_turned", "slots",
+    "clip_value", "noise", "average", "gemm", "gemv", "times", "times_turned", "slots",
 )  # fmt: skip
 """The places of `info`."""
 PLAIN = {
     "kind", "number", "features", "units", "forward", "backward", "special", "capacity", "outputs", "labelled",
     "summed", "states", "parameters", "head", "judge", "conclude", "update", "clip_norm", "clip_value", "noise",
-    "average", "gemm", "times", "times_turned",
+    "average", "gemm", "gemv", "times", "times_turned",
 }  # fmt: skip
 """What is no place in the buffer."""
 

@@ -25,7 +25,7 @@ def chosen(stages: Sequence[Stage], precision: str, by_reference: str) -> tuple[
         return "interpreted", f"steps by Python: {by_reference}"
     if max(stage.row[side] for stage in stages for side in ("features", "units")) <= NARROW:
         return "narrow", f"steps compiled: no layer is wider than {NARROW}, loops over the batch innermost"
-    if not blas.gemm(precision):
+    if not blas.address("gemm", precision):
         return "interpreted", "steps by Python: compiled products need scipy, pip install 'deepmath[fast]'"
     return "wide", "steps compiled: products by BLAS"
 
@@ -36,7 +36,8 @@ def steps(precision: str, way: str) -> ModuleType:
     if way == "interpreted":
         plain = "\n\n\n".join([cache.text(name) for name in ("names", "interpreted", "stages", "steps")])
         return cache.load(f"{numba.functions(precision)}\n\n\n{plain}\n")
-    views = loop.views(way == "narrow")
+    given = [numba.functions(precision), loop.views(way == "narrow")]
+    given += [cache.text("blas")] if way == "wide" else []
     plain = "\n\n\n".join(cache.text(name) for name in ("names", "compiled", way, "stages", "steps"))
     names = re.findall(r"^(?:@intrinsic\n)?def (\w+)", plain, re.MULTILINE)
     names = [name for name in names if f"@intrinsic\ndef {name}(" not in plain]
@@ -45,4 +46,4 @@ def steps(precision: str, way: str) -> ModuleType:
         f"kept = njit({numba.OPTIONS}, cache=True, _nrt=False)",
     ]
     compiled += [f"{name} = {'kept' if name in ENTRIES else 'compiled'}({name})" for name in names]
-    return cache.load("\n\n\n".join([numba.functions(precision), views, plain, "\n".join(compiled)]) + "\n")
+    return cache.load("\n\n\n".join([*given, plain, "\n".join(compiled)]) + "\n")

@@ -23,8 +23,8 @@ regulariser and its constraint (0: none), its shape; its address, its gradient's
 (
     CAPACITY, OUTPUTS, LABELLED, SUMMED, SCORES, SCORES_BACK, TARGETS, LABELS, WEIGHT, RESULTS, STATE, NEXT_STATE,
     GRADS, TOTAL, STATES, PARAMETERS, HEAD, JUDGE, CONCLUDE, UPDATE, CLIP_NORM, CLIP_VALUE, NOISE, AVERAGE, GEMM,
-    TIMES, TIMES_TURNED, SLOTS,
-) = range(28)  # fmt: skip
+    GEMV, TIMES, TIMES_TURNED, SLOTS,
+) = range(29)  # fmt: skip
 """Places of `info`: the most rows of a batch; outputs; are targets labels; is the loss a sum; then the addresses of
 the head's matrices, of all averages and gradients; how many there are; the kernels; products; the number of slots."""
 
@@ -38,7 +38,7 @@ class Net(NamedTuple):
     stages: Any  # int64 [stages, 23]
     params: Any  # int64 [parameters, 13]
     segments: Any  # int64 [segments, 13]: neighbouring parameters that share a learning rate, as one
-    info: Any  # int64 [28]
+    info: Any  # int64 [29]
     numbers: Any  # float64 [stages + 1, 4]: constants of each stage, last of the activation behind the loss
     strengths: Any  # float64 [parameters + 1, 4]: of regulariser and constraint; last the clips by norm and value
     loss: Any  # float64 [4]: constants of the loss
