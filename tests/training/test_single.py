@@ -1,11 +1,13 @@
 """`train_on_batch`: the updates that `fit` would make, one at a time, by a program that is kept."""
 
+import copy
+
 import numpy as np
 import pytest
+from counted import Counted
 from networks import PROGRAMS
 
-from deepmath import Activation, BatchNormalization, Dense, Dropout, Sequential, load_backend, load_model
-from deepmath.backend import Backend
+from deepmath import Activation, BatchNormalization, Dense, Dropout, Sequential, load_model
 from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.optimizers import LBFGS, SGD, Adam
 from deepmath.preprocessing import Standardize
@@ -67,28 +69,13 @@ def test_fit_and_single_batches_take_turns(backend):
     assert_same(whole, mixed)
 
 
-class Counting(Backend):
-    """The fused backend, with a count of what it compiled."""
-
-    def __init__(self) -> None:
-        self.inner, self.count = load_backend("numpy"), 0
-        self.name = self.inner.name
-
-    def put(self, x, dtype):
-        return self.inner.put(x, dtype)
-
-    def compile(self, recipe, values, data=None):
-        self.count += 1
-        return self.inner.compile(recipe, values, data)
-
-
 def test_the_program_is_kept_and_made_anew_for_more_rows_only():
     X, y, _ = data()
-    model, backend, plain = made(), Counting(), made()
+    model, backend, plain = made(), Counted(), made()
     for rows, compiled in [(8, 1), (8, 1), (3, 1), (8, 1), (20, 2), (8, 2), (20, 2)]:
         model.train_on_batch(X[:rows], y[:rows], backend=backend)
         plain.train_on_batch(X[:rows], y[:rows], backend="numpy")
-        plain.values = dict(plain.values)  # a fresh program each time
+        plain = copy.deepcopy(plain)  # a fresh program each time
         assert backend.count == compiled
     assert_same(model, plain)
     assert int(model.values["step"]) == 7
