@@ -235,9 +235,12 @@ class Kernels:
 
     @remembered
     def words(self) -> int:
-        """Whole 32-bit random words, int64, by which an epoch's rows are sorted; as `noise` otherwise."""
+        """Whole 32-bit random words, int64, by which an epoch's rows are sorted: one row of them for each epoch.
+
+        a = (words,), c = (first epoch, part, purpose, seed, stream).
+        """
         words = {name: f"wholes(a[0], R, 4 * C)[:, {i}::4]" for i, name in enumerate("pqrs")}
-        return self.compiled(_words, _WORD_KINDS, list("pqrs"), _WORD_NAMES, words | _wholes(), transposed=False)
+        return self.compiled(_epochs, _WORD_KINDS, list("pqrs"), _WORD_NAMES, words | _wholes(), transposed=False)
 
 
 _WORD_NAMES = ["unit", "row", "first", "step", "layer", "seed", "stream"]
@@ -246,6 +249,10 @@ _WORD_KINDS = ["index", "row_index", *["scalar:int"] * 5]
 
 def _words(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
     return philox(xp, unit, row + first, step, layer, seed, stream)
+
+
+def _epochs(xp: Any, unit: Any, row: Any, first: Any, part: Any, purpose: Any, seed: Any, stream: Any) -> Any:
+    return philox(xp, unit, part, (row + first) & 0xFFFFFFFF, purpose, seed, stream)
 
 
 def _bits(*arguments: Any) -> Any:

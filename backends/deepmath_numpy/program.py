@@ -188,14 +188,8 @@ class FusedProgram(Program):
 
 def _epoch_orders(seed: int, first: int, epochs: int, rows: int) -> Any:
     """`epoch_orders`, the random words from a compiled loop."""
-    groups = -(-rows // 4)
-    words = np.empty((epochs, 4 * groups), np.int64)
-    draw = loop.function(_words())
-    a, c = np.asarray([words.ctypes.data]), np.asarray([0.0, 0.0, 0.0, seed & MASK, SHUFFLE])
-    for epoch in range(first, first + epochs):
-        c[1] = epoch & MASK
-        draw(a.ctypes.data, c.ctypes.data, 1, groups)
-        a += words.strides[0]
+    words = np.empty((epochs, -(-rows // 4) * 4), np.int64)
+    loop.call(_words(), [words], [first, 0, 0, seed & MASK, SHUFFLE], epochs, words.shape[1] // 4)
     return sorted_order(words[:, :rows])
 
 

@@ -84,7 +84,11 @@ def epoch_order(seed: int, epoch: int, size: int, *, part: int = 0, purpose: int
 
 def sorted_order(keys: Any) -> Any:
     """The places of random words [..., size] by their values, int64; of equal ones the first comes first."""
-    return np.sort((keys << 31) | np.arange(keys.shape[-1], dtype=np.int64)) & 0x7FFFFFFF
+    places = keys << 31
+    places |= np.arange(keys.shape[-1], dtype=np.int64)
+    places.sort()
+    places &= 0x7FFFFFFF
+    return places
 
 
 def uniforms(seed: int, count: int, *, layer: int, parameter: int) -> Any:
