@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,13 +34,19 @@ class Trained:
 
 
 def compiled(
-    backend: Backend, recipe: Recipe, values: Mapping[str, Any], data: Data, before: Trained | None
+    backend: Backend,
+    recipe: Recipe,
+    values: Mapping[str, Any],
+    data: Data,
+    taken: Callable[[], Trained | None],
 ) -> Trained:
     """A program that starts from these values: the one before, in its memory, where it serves, or else a new one."""
     rows = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
+    before = taken()
     if before is not None and before.rows == rows and before.serves(backend, recipe):
         before.program.renew(recipe, values, data)
         return before
+    del before  # its memory may be needed
     return Trained(backend, recipe, rows, backend.compile(recipe, values, data))
 
 

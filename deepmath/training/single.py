@@ -53,10 +53,13 @@ def step(held: Held, backend: Backend, recipe: Recipe, data: Data) -> dict[str, 
 def _ready(held: Held, backend: Backend, recipe: Recipe, data: Data) -> Trained:
     """The program of the training before if it serves for these rows too, or a new one, with the values in it."""
     trained = held.ready()
-    most = data.rows if trained is None else max(trained.rows, data.rows)
-    recipe = replace(recipe, batch_size=most)
-    if trained is not None and trained.serves(backend, recipe):
-        return trained
+    if trained is not None and data.rows <= trained.rows:
+        asked = replace(recipe, batch_size=trained.recipe.batch_size)
+        if trained.serves(backend, asked):
+            return trained
+    trained = None  # its memory may be needed
+    held.taken()
+    recipe = replace(recipe, batch_size=data.rows)
     trained = Trained(backend, recipe, data.rows, backend.compile(recipe, held.values, data))
     held.give(trained)
     return trained

@@ -83,7 +83,7 @@ def begin(door: Door, subject: Subject, given: Given, batch_size: int | str, epo
     recipe = replace(recipe, batch_size=_piece_size(recipe, given, batch_size))
     feed = feed_of(replace(door, recipe=recipe), given)
     last = recipe.origin + epochs * feed.per_epoch
-    trained = compiled(door.backend, recipe, subject.values, no_rows(door.backend, recipe), subject.taken())
+    trained = compiled(door.backend, recipe, subject.values, no_rows(door.backend, recipe), subject.taken)
     program = FedProgram(trained.program, feed, last)
     facts = facts_of_pieces(subject.config, recipe, given, named) | {"counting": repr(door.counting)}
     return Begun(trained, program, recipe, feed.per_epoch, facts, program, program.data_at if feed.again else None)
@@ -96,7 +96,7 @@ def _begin_in_memory(door: Door, subject: Subject, given: Whole, batch_size: int
     recipe = replace(recipe, batch_size=size)
     whole = isinstance(recipe.optimizer, LBFGS)
     asked = lbfgs.standing(recipe) if whole else recipe
-    trained = compiled(backend, asked, subject.values, data, subject.taken())
+    trained = compiled(backend, asked, subject.values, data, subject.taken)
     program = trained.program
     minimize = lbfgs.on_all_rows(program, recipe.optimizer, recipe, data) if whole else None
     batches = InMemory(recipe, data)

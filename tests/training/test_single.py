@@ -151,3 +151,30 @@ def test_weights_keep_their_order_when_the_model_trains(train):
     getattr(model, train)(*data()[:2], **({"verbose": 0} if train == "fit" else {}))
     assert [w.shape for w in model.get_weights()] == shapes
     model.set_weights(model.get_weights())
+
+
+def test_another_optimizer_makes_one_new_program():
+    X, y, _ = data()
+    model, backend = made(), Counted()
+    for optimizer, rows in [(None, 8), (SGD(0.1), 3), (SGD(0.1), 3), (SGD(0.1), 8), (SGD(0.1), 3)]:
+        if optimizer is not None and model.optimizer != optimizer:
+            model.compile(optimizer, "sparse_categorical_crossentropy")
+        model.train_on_batch(X[:rows], y[:rows], backend=backend)
+    assert backend.count == 3  # for Adam, for three rows, and for eight
+
+
+def test_the_program_of_a_fit_serves_single_batches_and_theirs_serves_a_fit():
+    X, y, _ = data()
+    model, backend = made(), Counted()
+    model.fit(X, y, batch_size=32, verbose=0, backend=backend)
+    model.train_on_batch(X[:8], y[:8], backend=backend)
+    assert backend.count == 1
+    model.fit(X, y, batch_size=32, verbose=0, backend=backend)
+    assert backend.count == 1
+    alone = made()
+    alone.fit(X, y, batch_size=32, verbose=0)
+    alone = copy.deepcopy(alone)
+    alone.train_on_batch(X[:8], y[:8])
+    alone = copy.deepcopy(alone)
+    alone.fit(X, y, batch_size=32, verbose=0)
+    assert_same(model, alone)
