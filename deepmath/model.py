@@ -20,13 +20,13 @@ from deepmath.summary import columns, table
 from deepmath.training import evaluation, fitting, opening, single
 from deepmath.training.callbacks import Callback
 from deepmath.training.door import Door, features
-from deepmath.training.held import Held, Trained
 from deepmath.training.history import History
 from deepmath.training.kept import Kept
 from deepmath.training.pieces import Pieces
 from deepmath.training.settings import check_precision
 from deepmath.training.sources import Given, Rows, Whole
 from deepmath.training.start import Subject
+from deepmath.training.trained import Trained, Values
 from deepmath.training.weights import Counting, taken_over
 
 
@@ -52,7 +52,7 @@ class Sequential:
         self.seed = int(seed)
         self.preprocessing = preprocessing
         self.layers: list[Layer] = []
-        self._held = Held({})
+        self._values = Values({})
         self.rates: dict[int | str, float] = {}
         self.input_shape: tuple[int, ...] | None = None
         self.optimizer = optimizers.get("rmsprop")
@@ -135,7 +135,7 @@ class Sequential:
         self._need_loss()
         door = Door(chosen, self.recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
-        subject = Subject(self.values, self._config(), self.metrics, self._write, self._held.taken, self._keep)
+        subject = Subject(self.values, self._config(), self.metrics, self._write, self._values.taken, self._keep)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
@@ -149,8 +149,8 @@ class Sequential:
         door = Door(chosen, self.recipe(precision), Counting(ignore_label=ignore_label))
         data = door.admit(given.rows)
         self._kept = None
-        with self._held.lock:
-            return single.step(self._held, chosen, door.recipe, data)
+        with self._values.lock:
+            return single.step(self._values, chosen, door.recipe, data)
 
     def evaluate(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, ignore_label: float | None = None,
@@ -192,11 +192,11 @@ class Sequential:
 
         A model takes over another dictionary as a whole; arrays in this one are not to be written to.
         """
-        return self._held.values
+        return self._values.values
 
     @values.setter
     def values(self, values: dict[str, Any]) -> None:
-        self._held.values, self._kept = values, None
+        self._values.values, self._kept = values, None
 
     def summary(self) -> str:
         """A table of the layers with output shapes and numbers of parameters."""
@@ -219,8 +219,8 @@ class Sequential:
         assert self.input_shape is not None
         return recipe_of(
             self.layers, self.input_shape, self.optimizer, self.loss, self.metrics, precision=precision, seed=self.seed,
-            rates=rate_table.by_parameter(self.rates, len(self.layers), self._held.parameters, self.optimizer),
-            origin=self._held.step, first_epoch=self.epochs_trained, **settings,
+            rates=rate_table.by_parameter(self.rates, len(self.layers), self._values.parameters, self.optimizer),
+            origin=self._values.step, first_epoch=self.epochs_trained, **settings,
         )  # fmt: skip
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
@@ -235,7 +235,7 @@ class Sequential:
 
     def _keep(self, trained: Trained, epochs: int) -> None:
         """Take over the values of a program after so many epochs more."""
-        self._held.give(trained)
+        self._values.give(trained)
         self._kept = None
         self.epochs_trained += epochs
 
@@ -245,11 +245,11 @@ class Sequential:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but programs: they are compiled again where they are needed."""
-        return vars(self) | {"_held": self.values, "_kept": None}
+        return vars(self) | {"_values": self.values, "_kept": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._held = Held(state["_held"])
+        self._values = Values(state["_values"])
 
     def _placed(self, given: Given, backend: Any, device: Any, precision: str) -> tuple[Any, Backend]:
         """Data as the first layer takes them, and the backend for them; a new model is built for them."""

@@ -10,6 +10,7 @@ Run by pytest, it compares programs of many networks with the reference and with
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from deepmath.batches import InMemory
 from deepmath.program import Batch, Data, Program
 from deepmath.testing.close import assert_close
 from deepmath.testing.networks import NETWORKS, SMOOTH, Network, Turned
+from deepmath.training.trained import no_rows
 
 STEPS = 200
 LOCK_STEPS = 60
@@ -188,6 +190,20 @@ class BackendContract:
             program.attach(Data(put(X[:40] + 1.0, "float64"), put(y[:40], "float64")))
             program.run(4)
         assert_close(programs[1].state(), programs[0].state(), 1e-11, who="the state after other data")
+
+    @networks
+    def test_a_renewed_program_is_as_a_new_one(self, name: str) -> None:
+        network, backend = NETWORKS[name], load_backend(self.backend)
+        program, data = self._compiled(name), network.data(backend, "float64")
+        program.run(7)
+        values = program.state() | {"step": np.asarray(5), "rate": np.asarray(0.5)}
+        later = replace(network.recipe("float64"), origin=5, first_epoch=3)
+        program.run(4)
+        program.attach(no_rows(backend, later))
+        program.renew(later, values, data)
+        fresh = backend.compile(later, values, data)
+        assert np.array(program.run(9)).tobytes() == np.array(fresh.run(9)).tobytes(), "it gave other results"
+        assert_same_bits(program.state(), fresh.state(), "the state after it was renewed")
 
     @networks
     def test_the_plan_says_how_each_part_runs(self, name: str) -> None:

@@ -21,7 +21,7 @@ from deepmath.layers import (
 )
 from deepmath.losses import get as loss_of
 from deepmath.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from deepmath.program import Program, Recipe
+from deepmath.program import Data, Program, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.regularizers import L1L2, L2, MaxNorm
 from deepmath.schedules import ExponentialDecay
@@ -92,10 +92,12 @@ class Network:
 
     def compiled(self, backend: Backend, precision: str, values: Any = None) -> Program:
         """A program of it with its data."""
-        recipe = self.recipe(precision)
-        return backend.compile(
-            recipe, self.values if values is None else values, door.admit(backend, recipe, *self.rows)
-        )
+        given = self.values if values is None else values
+        return backend.compile(self.recipe(precision), given, self.data(backend, precision))
+
+    def data(self, backend: Backend, precision: str) -> Data:
+        """Its rows as programs take them."""
+        return door.admit(backend, self.recipe(precision), *self.rows)
 
     def probe(self) -> Network:
         """The same, with a rule that leaves each step's gradient in its velocity and moves nothing."""

@@ -12,8 +12,8 @@ from deepmath.batches import row_weights
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
 from deepmath.program import Batch, Data, Recipe, finished
-from deepmath.training.held import Held, Trained
 from deepmath.training.history import summarize
+from deepmath.training.trained import Trained, Values
 
 
 def check(optimizer: Any, preprocessing: Any) -> None:
@@ -27,12 +27,12 @@ def check(optimizer: Any, preprocessing: Any) -> None:
         )
 
 
-def step(held: Held, backend: Backend, recipe: Recipe, data: Data) -> dict[str, float]:
+def step(values: Values, backend: Backend, recipe: Recipe, data: Data) -> dict[str, float]:
     """One update of these values on all rows of the data: its loss, cost and metrics, at the values before it.
 
     Raises NonFiniteError, and leaves all values as they were, where the loss is not a finite number.
     """
-    trained = _ready(held, backend, recipe, data)
+    trained = _ready(values, backend, recipe, data)
     program = trained.program
     rows = np.arange(data.rows, dtype=np.int64)
     summed = recipe.head is not None and recipe.head.loss.summed
@@ -46,20 +46,20 @@ def step(held: Held, backend: Backend, recipe: Recipe, data: Data) -> dict[str, 
             "Try a lower learning rate, or gradient clipping (clipnorm=1.0)."
         )
     program.apply(gradients)
-    held.give(trained)
+    values.give(trained)
     return logs
 
 
-def _ready(held: Held, backend: Backend, recipe: Recipe, data: Data) -> Trained:
+def _ready(values: Values, backend: Backend, recipe: Recipe, data: Data) -> Trained:
     """The program of the training before if it serves for these rows too, or a new one, with the values in it."""
-    trained = held.ready()
+    trained = values.ready()
     if trained is not None and data.rows <= trained.rows:
         asked = replace(recipe, batch_size=trained.recipe.batch_size)
         if trained.serves(backend, asked):
             return trained
     trained = None  # its memory may be needed
-    held.taken()
+    values.taken()
     recipe = replace(recipe, batch_size=data.rows)
-    trained = Trained(backend, recipe, data.rows, backend.compile(recipe, held.values, data))
-    held.give(trained)
+    trained = Trained(backend, recipe, data.rows, backend.compile(recipe, values.values, data))
+    values.give(trained)
     return trained

@@ -19,8 +19,8 @@ from deepmath.training.door import Door
 from deepmath.training.fed import FedProgram
 from deepmath.training.feeds import feed_of
 from deepmath.training.fingerprint import facts_of, facts_of_pieces
-from deepmath.training.held import Trained, compiled, no_rows
 from deepmath.training.sources import Given, Source, Whole
+from deepmath.training.trained import Trained, compiled, no_rows
 
 
 @dataclass(frozen=True)

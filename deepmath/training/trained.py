@@ -34,11 +34,7 @@ class Trained:
 
 
 def compiled(
-    backend: Backend,
-    recipe: Recipe,
-    values: Mapping[str, Any],
-    data: Data,
-    taken: Callable[[], Trained | None],
+    backend: Backend, recipe: Recipe, values: Mapping[str, Any], data: Data, taken: Callable[[], Trained | None]
 ) -> Trained:
     """A program that starts from these values: the one before, in its memory, where it serves, or else a new one."""
     rows = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
@@ -60,12 +56,12 @@ def no_rows(backend: Backend, recipe: Recipe) -> Stretch:
     return Stretch(x, backend.put(np.zeros((0, head.outputs)), recipe.precision))
 
 
-class Held:
+class Values:
     """The values of one model. Who holds `lock` keeps others from changing them."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.lock = threading.RLock()
-        self._values: dict[str, Any] | None = values
+        self._found: dict[str, Any] | None = values
         self._names = list(values)
         self._trained: Trained | None = None
         self._loaded = False
@@ -74,15 +70,15 @@ class Held:
     def values(self) -> dict[str, Any]:
         """All values by name."""
         with self.lock:
-            if self._values is None:
+            if self._found is None:
                 assert self._trained is not None
-                self._values = self._trained.program.state()
-            return self._values
+                self._found = self._trained.program.state()
+            return self._found
 
     @values.setter
     def values(self, values: dict[str, Any]) -> None:
         with self.lock:
-            self._values, self._names, self._loaded = values, list(values), False
+            self._found, self._names, self._loaded = values, list(values), False
 
     @property
     def parameters(self) -> list[str]:
@@ -93,8 +89,8 @@ class Held:
     def step(self) -> int:
         """How many updates have been made."""
         with self.lock:
-            if self._values is not None:
-                return int(self._values.get("step", 0))
+            if self._found is not None:
+                return int(self._found.get("step", 0))
             assert self._trained is not None
             return self._trained.program.step
 
@@ -108,7 +104,7 @@ class Held:
     def give(self, trained: Trained) -> None:
         """From now on the values are those in this program."""
         with self.lock:
-            self._trained, self._values, self._loaded = trained, None, True
+            self._trained, self._found, self._loaded = trained, None, True
 
     def ready(self) -> Trained | None:
         """The program, with the values in it."""

@@ -17,7 +17,7 @@ from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS, SGD, Adam
 from deepmath.regularizers import L2
 from deepmath.schedules import ExponentialDecay
-from deepmath.training.held import Trained
+from deepmath.training.trained import Trained
 
 DRAW = np.random.default_rng(0)
 X = DRAW.standard_normal((70, 5)).astype(np.float32)
@@ -123,7 +123,7 @@ def test_the_data_are_let_go_and_the_program_goes_with_its_model():
     model, held = made(), X.astype(np.float32).copy()
     ref = weakref.ref(held)
     model.fit(held, Y, verbose=0)
-    program = weakref.ref(model._held._trained.program)
+    program = weakref.ref(model._values._trained.program)
     del held
     assert ref() is None
     assert program() is not None
