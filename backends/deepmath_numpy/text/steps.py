@@ -15,7 +15,9 @@ from deepmath_numpy.text.compiled import (
     reference_conclude,
     reference_judge,
     reference_update,
+    restore,
     take,
+    without_subnormals,
 )  # fmt: skip
 from deepmath_numpy.text.names import *
 from deepmath_numpy.text.stages import backward, forward
@@ -26,6 +28,7 @@ from deepmath_numpy.text.wide import enter, gather, give, put
 def run(net, scratch, data, order, bounds, micro, seed, step, eager, coefficients, results, hooks):
     """Train a step on each stretch of `order` between two `bounds`; `coefficients` [steps, rates, n]."""
     net, scratch, data = Net(*net), Scratch(*scratch), Data(*data)
+    before = without_subnormals()
     for s in range(len(bounds) - 1):
         rows = order[bounds[s] : bounds[s + 1]]
         n = len(rows)
@@ -38,17 +41,22 @@ def run(net, scratch, data, order, bounds, micro, seed, step, eager, coefficient
             settle_all(net, scratch, coefficients[s], hooks)
         copy(vector(net.info[NEXT_STATE], net.info[STATES]), vector(net.info[STATE], net.info[STATES]))
         finish(scratch.sums, weight, counted, results[s])
+    restore(before)
 
 
 def gradients(net, scratch, data, rows, shares, seed, step, first, again, coefficients, hooks):
     """The gradient of one micro-batch, `again`: added to those before."""
     given = Net(*net), Scratch(*scratch), Data(*data)
+    before = without_subnormals()
     learn(given[0], given[1], given[2], rows, shares, seed, step, first, again, False, coefficients, hooks)
+    restore(before)
 
 
 def settle(net, scratch, coefficients, hooks):
     """Clip the gradient, update the parameters, and put them back into what is allowed."""
+    before = without_subnormals()
     settle_all(Net(*net), Scratch(*scratch), coefficients, hooks)
+    restore(before)
 
 
 def predict(net, scratch, x, out, hooks):

@@ -1,5 +1,7 @@
 """Arrays at an address, which own nothing: what compiled code makes of places in the program's buffer."""
 
+import platform
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -10,6 +12,15 @@ from deepmath.printers.float32_functions import T, np
 TRANSPOSED = False
 """Whether `matrix` and `integers` are stored [columns, rows]."""
 FLOAT = types.float32 if T is np.float32 else types.float64
+X86 = platform.machine() in {"x86_64", "AMD64"}
+
+
+def control(builder, name, place):
+    """An instruction on the word that controls SSE's arithmetic."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}")
+    builder.call(function, [builder.bitcast(place, byte)])
 
 
 def view(dtype, turned=False):
