@@ -178,3 +178,15 @@ def test_the_program_of_a_fit_serves_single_batches_and_theirs_serves_a_fit():
     alone = copy.deepcopy(alone)
     alone.fit(X, y, batch_size=32, verbose=0)
     assert_same(model, alone)
+
+
+def test_weights_that_are_set_between_batches_are_those_of_the_next():
+    X, y, _ = data()
+    model, backend = made(), Counted()
+    model.train_on_batch(X[:8], y[:8], backend=backend)
+    model.set_weights([0.5 * w for w in model.get_weights()])
+    fresh = copy.deepcopy(model)
+    model.train_on_batch(X[:8], y[:8], backend=backend)
+    fresh.train_on_batch(X[:8], y[:8])
+    assert_same(model, fresh)
+    assert backend.count == 1
