@@ -123,6 +123,8 @@ class Sequential:
         finite values; "rollback" begins the epoch again with good values and half the learning rate; "skip" leaves
         the step out. A generator can't be gone back in: with one there is only "stop".
 
+        The model keeps the program's memory for its next training with the same settings.
+
         Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
         asked = fitting.Asked(epochs, batch_size, callbacks, verbose, initial_epoch, resume, on_nan)

@@ -1,7 +1,6 @@
 """The fused program: steps over flat buffers, with loops printed from the formulas.
 
-Steps are compiled whole where that is faster, and else run by Python with NumPy's BLAS. All work arrays are
-allocated once.
+Steps are compiled whole, or run by Python where a part has no kernel (`ways.py`). All work arrays are allocated once.
 """
 
 from __future__ import annotations

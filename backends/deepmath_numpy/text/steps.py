@@ -1,6 +1,6 @@
 """How a network trains and predicts: tables that say what lies where, and kernels that are called at their addresses.
 
-This is text: it is compiled whole for small networks, once for all of them, and run by Python for large ones. In
+This is text: it is compiled whole, once for all networks, and run by Python where a part has no kernel. In
 front of it stands one set of the functions on memory (`vector`, `matrix`, `call`, `product`, `gather`, ...). What is
 called from outside takes plain tuples, whose types Numba knows at once.
 """
