@@ -12,22 +12,22 @@ from deepmath import descriptions, losses, optimizers, saving
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
+from deepmath.checks import weights_like
+from deepmath.data import encoding
+from deepmath.data.adapters import adapt, adapt_inputs, adapt_measured, hold_out, rows_of
+from deepmath.data.chunks import Chunks
+from deepmath.data.sources import Adapter
+from deepmath.data.validation import Validator, row_shape
+from deepmath.data.weights import RowWeighting
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Order, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
-from deepmath.training import evaluation, fitting, opening, single
+from deepmath.training import evaluation, fit, single_batch
 from deepmath.training.callbacks import Callback
-from deepmath.training.door import Door, features
 from deepmath.training.history import History
-from deepmath.training.kept import Kept
-from deepmath.training.pieces import Pieces
-from deepmath.training.settings import check_precision
-from deepmath.training.sources import Given, Rows, Whole
-from deepmath.training.start import Subject
-from deepmath.training.trained import Trained, Values
-from deepmath.training.weights import Counting, taken_over
+from deepmath.training.program_cache import CachedProgram, ModelValues, PredictingProgram
 
 
 class Sequential:
@@ -51,15 +51,16 @@ class Sequential:
         descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
         self.seed = int(seed)
         self.preprocessing = preprocessing
+        self.target: Any = None
         self.layers: list[Layer] = []
-        self._values = Values({})
+        self._values = ModelValues({})
         self.rates: dict[int | str, float] = {}
         self.input_shape: tuple[int, ...] | None = None
         self.optimizer = optimizers.get("rmsprop")
         self.loss: losses.Loss | None = None
         self.metrics: tuple[Any, ...] = ()
         self.epochs_trained = 0
-        self._kept: Kept | None = None
+        self._predicting: PredictingProgram | None = None
         for layer in layers:
             self.add(layer)
 
@@ -127,58 +128,62 @@ class Sequential:
 
         Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
-        asked = fitting.Asked(epochs, batch_size, callbacks, verbose, initial_epoch, resume, on_nan)
-        rows, held = opening.held_out(Rows(X, y, sample_weight), validation_data, validation_split)
-        given = opening.opened(rows, steps_per_epoch, shuffle)
-        self.preprocessing = opening.fitted(self.preprocessing, given)
-        steps = {"shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate}
-        counting = Counting(class_weight, ignore_label).counted(given)
-        given, chosen = self._placed(given, backend, device, precision)
+        settings = fit.Settings(epochs, batch_size, callbacks, verbose, initial_epoch, resume, on_nan)
+        given = adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
+        given, held_out = hold_out(given, validation_data, validation_split)
         self._need_loss()
-        door = Door(chosen, self.recipe(precision, **steps), counting)
-        measured = None if held is None else opening.prepared(self.preprocessing, held)
-        subject = Subject(self.values, self._config(), self.metrics, self._write, self._values.taken, self._keep)
-        return fitting.fit(subject, door, given, measured, asked)
+        self.preprocessing = encoding.fitted(self.preprocessing, given)
+        self.target = self.target or encoding.target_of(given, self.loss)
+        weighting = RowWeighting(class_weight, ignore_label).counted(given)
+        given, chosen = self._encoded(given, backend, device, precision)
+        held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
+        recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
+        validator = Validator(chosen, recipe, weighting, self.target)
+        values = self._values
+        model = fit.ModelInTraining(values.values, self._config(), self.metrics, self._write, values.taken, self._keep)
+        return fit.fit(model, validator, given, held_out, settings)
 
     def train_on_batch(
         self, X: Any, y: Any, sample_weight: Any = None, *, ignore_label: float | None = None,
         backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
-        single.check(self.optimizer, self.preprocessing)
-        given, chosen = self._placed(Whole(Rows(X, y, sample_weight)), backend, device, precision)
+        single_batch.check(self.optimizer, self.preprocessing)
+        given, chosen = self._encoded(adapt(X, y, sample_weight, who="train_on_batch"), backend, device, precision)
         self._need_loss()
-        door = Door(chosen, self.recipe(precision), Counting(ignore_label=ignore_label))
-        data = door.admit(given.rows)
-        self._kept = None
+        weighting = RowWeighting(ignore_label=ignore_label)
+        validator = Validator(chosen, self.recipe(precision), weighting, self.target)
+        data = validator.data(rows_of(given))
+        self._predicting = None
         with self._values.lock:
-            return single.step(self._values, chosen, door.recipe, data)
+            return single_batch.step(self._values, chosen, validator.recipe, data)
 
     def evaluate(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, ignore_label: float | None = None,
         backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
         """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them."""
-        given = opening.measurable(Rows(X, y, sample_weight), "evaluate")
-        given, chosen = self._placed(given, backend, device, precision)
+        given = adapt_measured(X, y, sample_weight, "evaluate")
+        given, chosen = self._encoded(given, backend, device, precision)
         self._need_loss()
-        kept = self._kept_for(chosen, precision)
-        door = Door(chosen, kept.recipe, Counting(ignore_label=ignore_label))
-        pieces = Pieces(given, kept.recipe.parts[0].shape, door.admit)
-        with kept.program() as program:
-            return evaluation.evaluate(program, kept.recipe, pieces, self.metrics)
+        predicting = self._program_for(chosen, precision)
+        validator = Validator(chosen, predicting.recipe, RowWeighting(ignore_label=ignore_label), self.target)
+        chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
+        with predicting.program() as program:
+            return evaluation.evaluate(program, predicting.recipe, chunks, self.metrics)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in.
 
         X may be a source or batches as for `fit`: they are read piece by piece, and their targets passed over.
-        Threads may call it on one model; they take turns.
+        Where the target was scaled, predictions have its own units. Threads may call it on one model; they take turns.
         """
-        given, chosen = self._placed(opening.inputs(X), backend, device, precision)
-        kept = self._kept_for(chosen, precision)
-        pieces = Pieces(given, kept.recipe.parts[0].shape, Door(chosen, kept.recipe).admit_inputs)
-        with kept.program() as program:
-            return evaluation.predict(program, pieces, given.like)
+        given, chosen = self._encoded(adapt_inputs(X), backend, device, precision, tell_extra=True)
+        predicting = self._program_for(chosen, precision)
+        chunks = Chunks(given, predicting.recipe.parts[0].shape, Validator(chosen, predicting.recipe).inputs)
+        with predicting.program() as program:
+            p = evaluation.predict(program, chunks, given.like)
+        return p if self.target is None else self.target.predictions(p)
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
@@ -186,7 +191,7 @@ class Sequential:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
-        self.values |= taken_over(weights, {n: self.values[n] for n in self._names()})
+        self.values |= weights_like(weights, {n: self.values[n] for n in self._names()})
 
     @property
     def values(self) -> dict[str, Any]:
@@ -198,7 +203,7 @@ class Sequential:
 
     @values.setter
     def values(self, values: dict[str, Any]) -> None:
-        self._values.values, self._kept = values, None
+        self._values.values, self._predicting = values, None
 
     def summary(self) -> str:
         """A table of the layers with output shapes and numbers of parameters."""
@@ -208,8 +213,8 @@ class Sequential:
         """Which part of the work runs how on a backend, and why: one line for each part."""
         self._need_weights()
         chosen = load_backend(backend, device)
-        check_precision(chosen, precision)
-        with self._kept_for(chosen, precision).program() as program:
+        fit.check_precision(chosen, precision)
+        with self._program_for(chosen, precision).program() as program:
             return columns(program.plan())
 
     def recipe(self, precision: str = "float32", **settings: Any) -> Recipe:
@@ -235,10 +240,10 @@ class Sequential:
         """The model's file with these values, after so many epochs more."""
         saving.write_model(path, values, self._config(), self.epochs_trained + epochs, self.preprocessing)
 
-    def _keep(self, trained: Trained, epochs: int) -> None:
+    def _keep(self, cached: CachedProgram, epochs: int) -> None:
         """Take over the values of a program after so many epochs more."""
-        self._values.give(trained)
-        self._kept = None
+        self._values.give(cached)
+        self._predicting = None
         self.epochs_trained += epochs
 
     def _config(self) -> dict[str, Any]:
@@ -247,21 +252,23 @@ class Sequential:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but programs: they are compiled again where they are needed."""
-        return vars(self) | {"_values": self.values, "_kept": None}
+        return vars(self) | {"_values": self.values, "_predicting": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._values = Values(state["_values"])
+        self._values = ModelValues(state["_values"])
 
-    def _placed(self, given: Given, backend: Any, device: Any, precision: str) -> tuple[Any, Backend]:
+    def _encoded(
+        self, given: Adapter, backend: Any, device: Any, precision: str, tell_extra: bool = False
+    ) -> tuple[Adapter, Backend]:
         """Data as the first layer takes them, and the backend for them; a new model is built for them."""
-        given = opening.prepared(self.preprocessing, given)
+        given = encoding.encoded(self.preprocessing, given, self.target, tell_extra)
         chosen = load_backend(backend, device, given.like)
-        check_precision(chosen, precision)
+        fit.check_precision(chosen, precision)
         if not self.layers:
             raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
         if self.input_shape is None:
-            self.build(features(given.shape))
+            self.build(row_shape(given.shape))
         return given, chosen
 
     def _need_weights(self) -> None:
@@ -277,9 +284,9 @@ class Sequential:
         names = [n for n in self.values if n.startswith(("params.", "state."))]
         return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
 
-    def _kept_for(self, chosen: Backend, precision: str) -> Kept:
+    def _program_for(self, chosen: Backend, precision: str) -> PredictingProgram:
         """The program of the call before, if it is for this backend in this precision, or a new one."""
-        kept = self._kept
-        if kept is None or (kept.backend, kept.recipe.precision) != (chosen, precision):
-            kept = self._kept = Kept(chosen, self.recipe(precision), self.values)
-        return kept
+        found = self._predicting
+        if found is None or (found.backend, found.recipe.precision) != (chosen, precision):
+            found = self._predicting = PredictingProgram(chosen, self.recipe(precision), self.values)
+        return found

@@ -16,7 +16,7 @@ from networks import Case, Probe, compiled, first_values_of, recipe_of
 
 from deepmath.batches import InMemory
 from deepmath.parameters import Layout
-from deepmath.training import door
+from deepmath.program import Data
 
 COUNT, STEPS = 50, 20
 """How many random networks train, and how many steps."""
@@ -74,7 +74,7 @@ def lock_step(case, backend, precision, steps):
     """The largest distance of any step's gradient from the reference's, from the same state, in units of its norm."""
     trainer = compiled(case, "reference", "float32")
     probes = [Probe(case, "reference", "float32"), Probe(case, backend, precision)]
-    batches = InMemory(trainer.recipe, door.Data(case.X, trainer.data.targets, case.weights))
+    batches = InMemory(trainer.recipe, Data(case.X, trainer.data.targets, case.weights))
     worst = 0.0
     for step in range(STEPS):
         if step in steps:

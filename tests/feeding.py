@@ -9,7 +9,7 @@ import numpy as np
 from resuming import Keep, Stop, fingerprint
 
 from deepmath import Dense, Dropout, Sequential, callbacks, datasets
-from deepmath.training import feeds, sources
+from deepmath.data import chunks, loaders, sources
 
 ROWS, FEATURES, CLASSES = 333, 5, 3
 EPOCHS, BATCH = 2, 16
@@ -39,7 +39,7 @@ def trained(X, y=None, made=None, **settings):
 
 def in_small_chunks() -> None:
     """About 50 rows a stretch, so that a small run goes through many."""
-    for module in (feeds, sources):
+    for module in (chunks, loaders, sources):
         module.CHUNK = 50 * 4 * FEATURES
 
 

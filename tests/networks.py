@@ -11,11 +11,11 @@ from deepmath import activations, losses
 from deepmath.activations import ActivationFunction
 from deepmath.backend import load_backend
 from deepmath.batches import row_weights
+from deepmath.data import validation
 from deepmath.layers import Layer
 from deepmath.optimizers import SGD, Optimizer
 from deepmath.program import Batch, Program, Recipe
 from deepmath.recipes import constraints_of, first_values, parts_of, penalties_of, with_head
-from deepmath.training import door
 
 PROGRAMS = ("reference", "numpy")
 """The programs on NumPy arrays: the formulas themselves, and the fused one."""
@@ -80,7 +80,7 @@ def compiled(case: Case, backend: Any = "reference", precision: str = "float64",
     """A program of the case with its data; it starts from the initial values unless others are given."""
     chosen = load_backend(backend)
     recipe = recipe_of(case, precision)
-    data = door.admit(chosen, recipe, case.X, case.y, case.weights)
+    data = validation.validated(chosen, recipe, case.X, case.y, case.weights)
     return chosen.compile(recipe, first_values_of(case) if values is None else values, data)
 
 

@@ -13,9 +13,9 @@ from twin import Twin
 from deepmath.batches import InMemory
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.optimizers import SGD, Adam
+from deepmath.program import Data
 from deepmath.regularizers import L2
 from deepmath.schedules import ExponentialDecay
-from deepmath.training import door
 
 STEPS = 200
 
@@ -89,7 +89,7 @@ def test_float32_gradients_agree_in_lock_step(name, record_property):
     case = CASES[name]
     trainer = compiled(case, "reference", "float32")
     probes = [Probe(case, backend, "float32") for backend in PROGRAMS]
-    batches = InMemory(trainer.recipe, door.Data(case.X, case.y, case.weights))
+    batches = InMemory(trainer.recipe, Data(case.X, case.y, case.weights))
     worst, flips = 0.0, 0
     for step in range(STEPS):
         values = trainer.state()
@@ -119,7 +119,7 @@ def test_the_lock_step_sees_a_gradient_that_is_slightly_off():
     case = CASES["sigmoid"]
     probes = [Probe(c, "numpy", "float32") for c in (case, replace(case, X=case.X * (1 + 1e-4)))]
     values = compiled(case, "reference", "float32").state()
-    batches = InMemory(probes[0].program.recipe, door.Data(case.X, case.y, case.weights))
+    batches = InMemory(probes[0].program.recipe, Data(case.X, case.y, case.weights))
     one, other = (probe.gradients(values, batches.at(0)) for probe in probes)
     assert length({n: other[n].astype(np.float64) - g for n, g in one.items()}) > 1e-5 * length(one)
 
@@ -199,7 +199,7 @@ def test_loading_does_not_take_the_arrays_themselves(backend):
 def test_random_networks_agree(seed):
     case = random_case(seed)
     reference, fused = compiled(case), compiled(case, "numpy")
-    data = door.Data(case.X, reference.data.targets, case.weights)
+    data = Data(case.X, reference.data.targets, case.weights)
     if not isinstance(case.optimizer, SGD):
         # what is zero but for rounding makes the steps of adaptive rules arbitrary: see the gradients instead
         probes = [Probe(case, backend) for backend in PROGRAMS]

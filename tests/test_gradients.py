@@ -21,8 +21,8 @@ from deepmath.layers import (
     LayerNormalization,
     PReLU,
 )
+from deepmath.program import Data
 from deepmath.regularizers import L1, L1L2, L2, MaxNorm
-from deepmath.training import door
 
 OWN_ACTIVATIONS = ("leaky_relu(0.3)", "elu(0.5)", "celu(1.7)")
 OWN_LOSSES = (
@@ -77,7 +77,7 @@ def test_micro_batches_add_up_to_the_gradient_of_the_logical_batch(seed, backend
     case = replace(random_case(seed), batch_size=4, accumulate=3, drop_last=False)
     case = replace(case, layers=tuple(x for x in case.layers if not isinstance(x, BatchNormalization)))
     probe = Probe(case, backend)
-    data = door.Data(case.X, case.y, case.weights)
+    data = Data(case.X, case.y, case.weights)
     micro = InMemory(probe.program.recipe, data).at(0)
     assert len(micro) > 1
     values = first_values_of(case)

@@ -15,13 +15,15 @@ import torch
 from networks import Case, Probe, compiled
 
 from deepmath import Sequential
+from deepmath.arrays import to_numpy
 from deepmath.backend import ReferenceBackend, load_backend
 from deepmath.batches import InMemory
+from deepmath.data import validation
 from deepmath.errors import ConfigError
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.optimizers import SGD, Adam
+from deepmath.program import Data
 from deepmath.regularizers import L2
-from deepmath.training import door
 
 
 @contextlib.contextmanager
@@ -96,7 +98,7 @@ def agree(found, expected, tolerance=1e-11):
 def test_float64_results_agree_with_numpy(name, library):
     case = CASES[name]
     here, there = compiled(case), compiled(case, library)
-    data = door.Data(case.X, case.y, case.weights)
+    data = Data(case.X, case.y, case.weights)
     micro = InMemory(here.recipe, data).at(0)
     values = here.state()
     agree(Probe(case, library).gradients(values, micro), Probe(case).gradients(values, micro))
@@ -104,13 +106,13 @@ def test_float64_results_agree_with_numpy(name, library):
     agree({"results": there.run(5)}, {"results": expected})
     agree(there.state(), here.state())
     admitted = [
-        door.admit(b, p.recipe, case.X, case.y, case.weights)
+        validation.validated(b, p.recipe, case.X, case.y, case.weights)
         for b, p in ((load_backend("reference"), here), (library, there))
     ]
     agree({"results": there.measure(admitted[1])}, {"results": np.asarray(here.measure(admitted[0]))})
     predicted = there.predict(library.put(case.X, "float64"))
     assert type(predicted) is type(library.put(case.X, "float64"))
-    agree({"p": door.to_numpy(predicted)}, {"p": np.asarray(here.predict(case.X))})
+    agree({"p": to_numpy(predicted)}, {"p": np.asarray(here.predict(case.X))})
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

@@ -10,13 +10,12 @@ import click
 
 from deepmath.backend import load_backend
 from deepmath.cli.settings import Settings
+from deepmath.data.adapters import adapt, hold_out, rows_of
 from deepmath.model import Sequential
 from deepmath.storage import write_whole
 from deepmath.study import diagnose
 from deepmath.study.findings import Diagnosis
 from deepmath.training.history import History
-from deepmath.training.opening import held_out
-from deepmath.training.sources import Rows, Whole
 
 FILE = "diagnosis.txt"
 """What the verdict is called in the run's folder."""
@@ -31,8 +30,9 @@ def verdict(
     `training` are the rows that `fit` got: the last of them measured each epoch where the settings say so, and
     judge variance then. Else the test part does, where there is one. Trials run where the training did.
     """
-    rows, measured = held_out(Rows(*training), None, settings.validation_split)
-    held = measured.rows[:2] if isinstance(measured, Whole) else test
+    trained, held_out = hold_out(adapt(*training), None, settings.validation_split)
+    rows = rows_of(trained)
+    held = test if held_out is None else rows_of(held_out)[:2]
     return diagnose(
         model,
         rows.X,

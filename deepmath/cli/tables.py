@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from deepmath import datasets
+from deepmath.checks import check_finite
 from deepmath.cli.settings import Settings
+from deepmath.data.fingerprint import digest
 from deepmath.errors import ConfigError, LabelError
 from deepmath.program import Data
-from deepmath.training import door
-from deepmath.training.fingerprint import digest
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def load(settings: Settings) -> Source:
         if d.y.ndim != 1:
             raise ConfigError(f"{settings.data} has {d.y.shape[1]} targets; the command learns one")
         source = Source(d.name, d.X, d.y, d.feature_names, None, d.classes)
-    door.check_finite(source.X, f"X of {source.name}", "float64")
+    check_finite(source.X, f"X of {source.name}")
     if source.y.dtype.kind == "f":
-        door.check_finite(source.y, f"y of {source.name}", "float64")
+        check_finite(source.y, f"y of {source.name}")
     return source
 
 
@@ -76,7 +76,7 @@ def load_features(settings: Settings, names: tuple[str, ...] | None, target: str
     if not _holds(columns, names, settings.header):
         columns, X = _all_columns(settings)
     X = chosen_columns(settings.data, columns, X, names, settings.header)
-    door.check_finite(X, f"X of {settings.data}", "float64")
+    check_finite(X, f"X of {settings.data}")
     return X
 
 

@@ -7,6 +7,7 @@
 ((900, 2), (100, 2))
 """
 
+from deepmath.data.sources import ArraySource, Source
 from deepmath.datasets.handwritten import digits, mnist
 from deepmath.datasets.housing import HOUSE_FEATURES, HOUSE_TARGETS, houses
 from deepmath.datasets.idx import read_idx
@@ -26,7 +27,6 @@ from deepmath.datasets.splits import (
 from deepmath.datasets.synthetic import circles, moons, spirals, xor
 from deepmath.datasets.table_source import CsvSource
 from deepmath.datasets.tables import Table, read_csv
-from deepmath.training.sources import ArraySource, Source
 
 __all__ = [
     "HOUSE_FEATURES",

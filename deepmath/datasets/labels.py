@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmath.arrays import to_numpy
+from deepmath.checks import LabelCures, hot_rows, whole_labels
+from deepmath.data.weights import balanced
 from deepmath.datasets import arguments
 from deepmath.errors import LabelError
-from deepmath.training.weights import balanced
+
+_CURES = LabelCures(large="Fix it or set classes={classes}.")
 
 
 def one_hot(labels: Any, classes: int | None = None) -> NDArray[np.float64]:
@@ -36,12 +39,7 @@ def one_hot(labels: Any, classes: int | None = None) -> NDArray[np.float64]:
         row = int(codes.argmax())
         msg = f"one_hot: label {codes[row]} at row {row} would make {count} classes; at most {1 << 24} are possible"
         raise LabelError(msg)
-    wrong = np.flatnonzero(codes >= count)
-    if wrong.size:
-        row = int(wrong[0])
-        top = int(codes.max()) + 1
-        msg = f"one_hot: label {codes[row]} at row {row} is outside 0..{count - 1}; fix it or set classes={top}"
-        raise LabelError(msg)
+    whole_labels(codes, count, "one_hot", cures=_CURES)
     rows = np.zeros((len(codes), count))
     rows[np.arange(len(codes)), codes] = 1.0
     return rows
@@ -61,7 +59,7 @@ def to_labels(one_hot: Any) -> NDArray[np.int64]:
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "biuf":
         msg = f"to_labels: one-hot rows must be numbers [rows, classes], got shape {rows.shape} of {rows.dtype}"
         raise LabelError(msg)
-    good = ((rows == 0) | (rows == 1)).all(axis=1) & (np.count_nonzero(rows, axis=1) == 1)
+    good = hot_rows(rows)
     if not good.all():
         row = int(np.argmin(good))
         cure = "for probabilities use their argmax"
@@ -108,21 +106,7 @@ def _codes(labels: Any) -> NDArray[np.int64]:
         cure = "; number text by numpy.unique(labels, return_inverse=True)" if values.dtype.kind in "OUS" else ""
         msg = f"one_hot: labels must be whole numbers [rows], got shape {values.shape} of {values.dtype}{cure}"
         raise LabelError(msg)
-    if values.dtype.kind == "f":
-        good = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2.0**53)
-        if not good.all():
-            row = int(np.argmin(good))
-            msg = f"one_hot: labels must be whole numbers; row {row} is {values[row]}"
-            raise LabelError(msg)
-    elif values.max() > 2**53:
-        row = int(values.argmax())
-        msg = f"one_hot: label {values[row]} at row {row} is too large for a label"
-        raise LabelError(msg)
-    if (values < 0).any():
-        row = int(np.argmax(values < 0))
-        msg = f"one_hot: label {int(values[row])} at row {row} is negative; labels count from 0"
-        raise LabelError(msg)
-    return values.astype(np.int64)
+    return whole_labels(values, None, "one_hot", cures=_CURES)
 
 
 def _shown(row: NDArray[Any]) -> str:

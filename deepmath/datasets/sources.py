@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmath.data.buffers import BufferPool
+from deepmath.data.rows import Rows
+from deepmath.data.sources import Piece, Source, check_rows, unordered
 from deepmath.datasets.files import check_shape, open_regular, product
 from deepmath.datasets.idx import read_header
 from deepmath.datasets.npz import read_npy_header
 from deepmath.errors import FormatError
-from deepmath.training.memory import Reused
-from deepmath.training.sources import Piece, Rows, Source, check_rows, unordered
 
 
 class FlatFile:
@@ -37,7 +38,7 @@ class FlatFile:
         self._map: Any = None
         self._empty: Any = np.empty
 
-    def within(self, memory: Reused) -> FlatFile:
+    def within(self, memory: BufferPool) -> FlatFile:
         """The same file, read into this memory."""
         other = copy.copy(self)
         other._empty = memory.empty
@@ -84,7 +85,7 @@ class _Files(Source):
         self._files = X, y, weights
         self.shape = (len(X), math.prod(X.shape[1:]))
 
-    def within(self, memory: Reused) -> _Files:
+    def within(self, memory: BufferPool) -> _Files:
         other = copy.copy(self)
         X, y, weights = self._files
         other._files = X.within(memory), y, weights

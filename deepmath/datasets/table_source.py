@@ -8,10 +8,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from deepmath.data.rows import Rows
+from deepmath.data.sources import Piece, Source
 from deepmath.datasets.lines import Records
 from deepmath.datasets.tables import TableRows, classes_of, header_names, separator_hint, target_places
 from deepmath.errors import FormatError
-from deepmath.training.sources import Piece, Rows, Source
 
 LABELS = 10_000
 """A target with more distinct cells than this holds numbers, not labels."""

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 
 from deepmath.arrays import to_numpy
 from deepmath.backend import Backend, load_backend
+from deepmath.checks import row_weights
 from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
@@ -141,7 +142,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool)
 def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, classes: str) -> Rows:
     """Checked rows; finds the number of outputs, or holds it against that which there is."""
     X, y = inputs.admitted(estimator, X, y, reset=first, numeric=estimator._numeric)
-    weights = inputs.checked_weights(sample_weight, len(y))
+    weights = row_weights(sample_weight, len(y))
     targets, outputs, function = estimator._encoded(y, classes)
     if not first and hasattr(estimator, "n_outputs_") and estimator.n_outputs_ != outputs:
         raise ConfigError(f"y has {outputs} outputs, but the network was begun with {estimator.n_outputs_}")
@@ -153,7 +154,7 @@ def _evaluated(estimator: Any, eval_set: Any) -> Rows:
     if not isinstance(eval_set, (tuple, list)) or len(eval_set) not in (2, 3):
         raise ConfigError(f"fit: eval_set must be (X, y) or (X, y, sample_weight); got {type(eval_set).__name__}")
     X, y = inputs.admitted(estimator, eval_set[0], eval_set[1], reset=False, numeric=estimator._numeric)
-    weights = inputs.checked_weights(eval_set[2], len(y)) if len(eval_set) == 3 else None
+    weights = row_weights(eval_set[2], len(y)) if len(eval_set) == 3 else None
     return Rows(X, estimator._encoded(y, "known")[0], weights)
 
 

@@ -89,15 +89,3 @@ def split(rows: int, share: float, rng: Any, stratify: Any) -> tuple[Any, Any]:
             f"got {len(held)} of {rows} rows"
         )
     return kept, held
-
-
-def checked_weights(given: Any, rows: int) -> Any:
-    """Sample weights as float64 [rows] on the host, or None."""
-    if given is None:
-        return None
-    weights = np.asarray(to_numpy(given), np.float64)
-    if weights.shape != (rows,):
-        raise ConfigError(
-            f"sample_weight must have shape ({rows},), one number for each row; got {tuple(weights.shape)}"
-        )
-    return weights

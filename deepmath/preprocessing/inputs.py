@@ -10,7 +10,8 @@ import array_api_compat
 import numpy as np
 
 from deepmath.arrays import from_numpy, is_array, namespace_of, to_numpy
-from deepmath.errors import ConfigError, NumericError
+from deepmath.checks import check_finite, real_numbers
+from deepmath.errors import ConfigError
 
 BLOCK = 1 << 20
 """Numbers in a block: what is held in float64 at one time."""
@@ -75,11 +76,7 @@ def admit(who: str, X: Any, columns: int | None = None, name: str = "X", rows: i
 
     Raises ConfigError or NumericError that says who was given what, and what to do.
     """
-    x = X if is_array(X) else np.asarray(X)
-    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
-        raise ConfigError(f"{who}: {name} has dtype {x.dtype}; expected real numbers. Encode text and dates first.")
-    if not namespace_of(x).isdtype(x.dtype, ("real floating", "integral", "bool")):
-        raise ConfigError(f"{who}: {name} has dtype {x.dtype}; expected real numbers.")
+    x = real_numbers(X, f"{who}: {name}")
     if x.ndim != 2:
         hint = (
             f"Reshape it using {name}.reshape(-1, 1) (one feature) or {name}.reshape(1, -1) (one sample)."
@@ -98,27 +95,8 @@ def admit(who: str, X: Any, columns: int | None = None, name: str = "X", rows: i
         raise ConfigError(
             f"{who}: {name} has {given.columns} features, but it was fitted on {columns}. Pass the same features."
         )
-    _check_finite(who, given, name)
+    check_finite(x, f"{who}: {name}")
     return given
-
-
-def _check_finite(who: str, given: Input, name: str) -> None:
-    xp = namespace_of(given.x)
-    if not xp.isdtype(given.x.dtype, "real floating") or bool(xp.all(xp.isfinite(given.x))):
-        return
-    first, count, row0 = None, 0, 0
-    for block in given.host_blocks():
-        bad = np.argwhere(~np.isfinite(block))
-        if len(bad) and first is None:
-            first = row0 + int(bad[0][0]), int(bad[0][1]), float(block[tuple(bad[0])])
-        count += len(bad)
-        row0 += len(block)
-    assert first is not None
-    what, cure = ("NaN", "Impute or drop it.") if np.isnan(first[2]) else ("infinity", "Clip or drop it.")
-    raise NumericError(
-        f"{who}: {name} must hold finite numbers; it contains {what} (first at row {first[0]}, column {first[1]}; "
-        f"{count} value{'s' * (count > 1)} not finite). {cure}"
-    )
 
 
 def _widest(xp: Any) -> str:

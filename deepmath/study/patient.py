@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.checks import weights_like
 from deepmath.errors import ConfigError
 from deepmath.formulas import metrics
 from deepmath.formulas.losses import one_hot
@@ -20,7 +21,6 @@ from deepmath.program import Head, results_formula
 from deepmath.recipes import first_values
 from deepmath.study.subject import BACKEND, Subject, subject
 from deepmath.study.watched import Stage, Watched
-from deepmath.training.weights import taken_over
 
 ROWS = 1000
 """At most so many rows are looked at; of more, a choice by chance."""
@@ -73,7 +73,7 @@ class Patient:
         if self._start is None:
             assert model.input_shape is not None
             return first_values(model.layers, model.input_shape, model.seed)
-        return taken_over(self._start, {n: model.values[n] for n in model._names()})
+        return weights_like(self._start, {n: model.values[n] for n in model._names()})
 
     @property
     def trained_as(self) -> Subject:

@@ -10,10 +10,11 @@ import numpy as np
 
 from deepmath.backend import ReferenceBackend
 from deepmath.batches import row_weights
+from deepmath.data.rows import Rows
+from deepmath.data.validation import Validator
 from deepmath.errors import ConfigError
 from deepmath.model import Sequential
 from deepmath.program import Batch, Data, Recipe
-from deepmath.training import door
 
 BACKEND = ReferenceBackend("reference", np)
 
@@ -62,7 +63,7 @@ def subject(
         model.build(tuple(int(n) for n in X.shape[1:]))
     recipe = model.recipe("float64", shuffle=False)
     recipe = replace(recipe, head=replace(recipe.head, metrics=()) if recipe.head else None)
-    data = door.admit(BACKEND, recipe, X, y, sample_weight)
+    data = Validator(BACKEND, recipe, target=model.target).data(Rows(X, y, sample_weight))
     recipe = replace(recipe, batch_size=data.rows)
     if values is None:
         values = {n: np.array(v, np.float64 if n not in ("step",) else None) for n, v in model.values.items()}

@@ -19,10 +19,10 @@ import pytest
 from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
 from deepmath.batches import InMemory
+from deepmath.data.loaders import empty_stretch
 from deepmath.program import Batch, Data, Program
 from deepmath.testing.close import assert_close
 from deepmath.testing.networks import NETWORKS, SMOOTH, Network, Turned
-from deepmath.training.trained import no_rows
 
 STEPS = 200
 LOCK_STEPS = 60
@@ -199,7 +199,7 @@ class BackendContract:
         values = program.state() | {"step": np.asarray(5), "rate": np.asarray(0.5)}
         later = replace(network.recipe("float64"), origin=5, first_epoch=3)
         program.run(4)
-        program.attach(no_rows(backend, later))
+        program.attach(empty_stretch(backend, later))
         program.renew(later, values, data)
         fresh = backend.compile(later, values, data)
         assert np.array(program.run(9)).tobytes() == np.array(fresh.run(9)).tobytes(), "it gave other results"

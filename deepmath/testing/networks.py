@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.backend import Backend
+from deepmath.data import validation
 from deepmath.layers import (
     Activation,
     BatchNormalization,
@@ -25,7 +26,6 @@ from deepmath.program import Data, Program, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.regularizers import L1L2, L2, MaxNorm
 from deepmath.schedules import ExponentialDecay
-from deepmath.training import door
 
 ROWS, FEATURES = 61, 6
 
@@ -97,7 +97,7 @@ class Network:
 
     def data(self, backend: Backend, precision: str) -> Data:
         """Its rows as programs take them."""
-        return door.admit(backend, self.recipe(precision), *self.rows)
+        return validation.validated(backend, self.recipe(precision), *self.rows)
 
     def probe(self) -> Network:
         """The same, with a rule that leaves each step's gradient in its velocity and moves nothing."""

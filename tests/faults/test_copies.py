@@ -12,11 +12,11 @@ from breaking import BACKENDS, Breaking, X, Y
 from resuming import Stop
 
 from deepmath import Dense, Dropout, Sequential, callbacks
+from deepmath.data.sources import ArraySource
 from deepmath.errors import NonFiniteError
 from deepmath.optimizers import SGD, Adam
 from deepmath.schedules import Schedule
 from deepmath.training import copies
-from deepmath.training.sources import ArraySource
 
 
 @dataclass(frozen=True)

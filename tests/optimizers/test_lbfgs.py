@@ -8,11 +8,11 @@ import scipy.optimize
 from networks import PROGRAMS, Case, first_values_of, recipe_of
 
 from deepmath.backend import load_backend
+from deepmath.data import validation
 from deepmath.errors import ConfigError, MissingExtra, NonFiniteError, TraceError
 from deepmath.layers import BatchNormalization, Dense, Dropout
 from deepmath.optimizers import LBFGS
 from deepmath.regularizers import L2
-from deepmath.training import door
 from deepmath.training.lbfgs import all_rows, fit_lbfgs, standing
 
 RNG = np.random.default_rng(0)
@@ -25,7 +25,7 @@ def prepared(layers, loss="mse", y=LINE, backend="numpy", precision="float64", b
     case = Case(layers, loss, LBFGS(), X, y, weights=weights, batch_size=batch_size)
     chosen = load_backend(backend)
     recipe = standing(replace(recipe_of(case), precision=precision))
-    data = door.admit(chosen, recipe, X, y, weights)
+    data = validation.validated(chosen, recipe, X, y, weights)
     return chosen.compile(recipe, first_values_of(case), data), all_rows(recipe, data.rows, data.weights)
 
 
@@ -197,7 +197,7 @@ def test_a_program_that_would_step_row_by_row_says_so(backend):
     case = Case((Dense(1),), "mse", LBFGS(), X, LINE)
     chosen = load_backend(backend)
     recipe = recipe_of(case)
-    program = chosen.compile(recipe, first_values_of(case), door.admit(chosen, recipe, X, LINE))
+    program = chosen.compile(recipe, first_values_of(case), validation.validated(chosen, recipe, X, LINE))
     assert np.all(np.isfinite(np.asarray(program.predict(program.data.x))))
     with pytest.raises(TraceError, match="LBFGS has no update element by element"):
         program.run(1)

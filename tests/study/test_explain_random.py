@@ -11,8 +11,8 @@ from studied import model_of
 from deepmath import Sequential, explain_step
 from deepmath.backend import load_backend
 from deepmath.batches import row_weights
+from deepmath.data import validation
 from deepmath.program import Batch
-from deepmath.training import door
 
 ROWS = 3
 SEEDS = tuple(range(20))
@@ -22,7 +22,7 @@ def program_step(model: Sequential, case: Case) -> tuple[dict, dict, dict]:
     """(values before, values after, gradients) of one step of the reference on these rows."""
     chosen = load_backend("reference")
     recipe = replace(model.recipe("float64", shuffle=False), batch_size=len(case.X))
-    data = door.admit(chosen, recipe, case.X, case.y, case.weights)
+    data = validation.validated(chosen, recipe, case.X, case.y, case.weights)
     program = chosen.compile(recipe, model.values, data)
     before = program.state()
     rows = np.arange(len(case.X), dtype=np.int64)

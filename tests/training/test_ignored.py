@@ -8,9 +8,9 @@ import torch
 from networks import PROGRAMS
 
 from deepmath import Dense, Sequential, metrics
+from deepmath.data.sources import ArraySource
 from deepmath.errors import ConfigError
 from deepmath.optimizers import SGD
-from deepmath.training.sources import ArraySource
 
 ROWS, FEATURES, CLASSES, IGNORE = 60, 4, 3, -1
 RNG = np.random.default_rng(8)

@@ -13,7 +13,7 @@ from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
 from deepmath.program import Batch, Data, Recipe, finished
 from deepmath.training.history import summarize
-from deepmath.training.trained import Trained, Values
+from deepmath.training.program_cache import CachedProgram, ModelValues
 
 
 def check(optimizer: Any, preprocessing: Any) -> None:
@@ -27,7 +27,7 @@ def check(optimizer: Any, preprocessing: Any) -> None:
         )
 
 
-def step(values: Values, backend: Backend, recipe: Recipe, data: Data) -> dict[str, float]:
+def step(values: ModelValues, backend: Backend, recipe: Recipe, data: Data) -> dict[str, float]:
     """One update of these values on all rows of the data: its loss, cost and metrics, at the values before it.
 
     Raises NonFiniteError, and leaves all values as they were, where the loss is not a finite number.
@@ -50,7 +50,7 @@ def step(values: Values, backend: Backend, recipe: Recipe, data: Data) -> dict[s
     return logs
 
 
-def _ready(values: Values, backend: Backend, recipe: Recipe, data: Data) -> Trained:
+def _ready(values: ModelValues, backend: Backend, recipe: Recipe, data: Data) -> CachedProgram:
     """The program of the training before if it serves for these rows too, or a new one, with the values in it."""
     trained = values.ready()
     if trained is not None and data.rows <= trained.rows:
@@ -60,6 +60,6 @@ def _ready(values: Values, backend: Backend, recipe: Recipe, data: Data) -> Trai
     trained = None  # its memory may be needed
     values.taken()
     recipe = replace(recipe, batch_size=data.rows)
-    trained = Trained(backend, recipe, data.rows, backend.compile(recipe, values.values, data))
+    trained = CachedProgram(backend, recipe, data.rows, backend.compile(recipe, values.values, data))
     values.give(trained)
     return trained

@@ -6,12 +6,12 @@ import feeding
 import numpy as np
 import pytest
 
-from deepmath.training import feeds, sources
+from deepmath.data import chunks, loaders, sources
 
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    for module in (feeds, sources):
+    for module in (chunks, loaders, sources):
         monkeypatch.setattr(module, "CHUNK", module.CHUNK)  # so that it is put back
     feeding.in_small_chunks()
 

@@ -8,17 +8,18 @@ from feeding import CLASSES, FEATURES, ROWS, Loader, batches, small_model, train
 from networks import PROGRAMS
 
 from deepmath import datasets, metrics
+from deepmath.data import chunks
+from deepmath.data.rows import Rows, rows_in
+from deepmath.data.sources import ArraySource, Source
 from deepmath.errors import ConfigError, LabelError, NumericError
 from deepmath.preprocessing import Standardize
-from deepmath.training import pieces, sources
-from deepmath.training.sources import ArraySource, Rows, Source
 
 SCORES = ["accuracy", "f1", "auc", "r2", metrics.ConfusionMatrix()]
 
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    monkeypatch.setattr(pieces, "CHUNK", 47 * 4 * FEATURES)
+    monkeypatch.setattr(chunks, "CHUNK", 47 * 4 * FEATURES)
 
 
 def every_kind(arrays, files):
@@ -76,7 +77,7 @@ def test_pieces_add_up_to_the_whole(arrays, backend, loss, monkeypatch):
     source = ArraySource(arrays[0], y, weights)
     found = made.evaluate(source, **settings)
     same(made.evaluate(arrays[0], y, sample_weight=weights, **settings), found)
-    monkeypatch.setattr(pieces, "CHUNK", 1 << 23)
+    monkeypatch.setattr(chunks, "CHUNK", 1 << 23)
     expected = made.evaluate(source, **settings)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-13)
@@ -166,7 +167,7 @@ def test_a_checkpoint_knows_how_rows_counted(files, tmp_path):
 
     source = datasets.NpySource(*files)
     trained(source, class_weight="balanced", callbacks=[callbacks.Checkpoint(tmp_path)])
-    with pytest.raises(ConfigError, match="counting was "):
+    with pytest.raises(ConfigError, match="weighting was "):
         trained(source, resume=tmp_path, epochs=3)
 
 
@@ -234,4 +235,4 @@ def test_nested_numbers_are_an_array_and_not_batches(arrays):
     made, rows = model_of(), arrays[0][:3]
     assert made.predict(rows.tolist()).tobytes() == made.predict(rows).tobytes()
     assert made.predict([tuple(r) for r in rows]).tobytes() == made.predict(rows).tobytes()
-    assert sources.rows_in(47 * 4 * FEATURES, (FEATURES,)) == 47
+    assert rows_in(47 * 4 * FEATURES, (FEATURES,)) == 47

@@ -13,13 +13,13 @@ SMALLEST = 1 << 20
 """Below so many bytes an array comes from NumPy, which keeps small blocks itself."""
 
 
-class Reused:
+class BufferPool:
     """Makes arrays in blocks of memory, each of which serves again once nobody holds an array in it.
 
     An array holds its block as its `base`, as every view of it does, so that the count of references tells. Where
     arrays are held for longer, there are more blocks. May be used by several threads.
 
-    >>> memory = Reused()
+    >>> memory = BufferPool()
     >>> first = memory.empty((512, 1024), np.float32)
     >>> place = first.ctypes.data
     >>> memory.empty((512, 1024), np.float32).ctypes.data == place  # that one is held

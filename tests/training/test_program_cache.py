@@ -17,7 +17,7 @@ from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS, SGD, Adam
 from deepmath.regularizers import L2
 from deepmath.schedules import ExponentialDecay
-from deepmath.training.trained import Trained
+from deepmath.training.program_cache import CachedProgram
 
 DRAW = np.random.default_rng(0)
 X = DRAW.standard_normal((70, 5)).astype(np.float32)
@@ -126,7 +126,7 @@ def test_the_data_are_let_go_and_the_program_goes_with_its_model():
     model, held = made(), X.astype(np.float32).copy()
     ref = weakref.ref(held)
     model.fit(held, Y, verbose=0)
-    program = weakref.ref(model._values._trained.program)
+    program = weakref.ref(model._values._program.program)
     del held
     assert ref() is None
     assert program() is not None
@@ -221,6 +221,6 @@ class Doubtful:
 
 def test_a_description_that_cannot_be_compared_is_another_one():
     backend, recipe = load_backend("numpy"), made().recipe()
-    trained = Trained(backend, recipe, 16, backend.compile(recipe, made().values))
+    trained = CachedProgram(backend, recipe, 16, backend.compile(recipe, made().values))
     assert trained.serves(backend, replace(recipe, origin=7, first_epoch=2))
     assert not trained.serves(backend, replace(recipe, shuffle=Doubtful()))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.data.sources import Adapter, Source
 from deepmath.program import Data, Recipe
-from deepmath.training.sources import Given, Source
 
 SAMPLE = 256
 """How many rows, evenly spread, tell one source from another: reading all of them could take as long as training."""
@@ -24,7 +24,7 @@ def facts_of(model: dict[str, Any], recipe: Recipe, data: Data, with_data: bool)
     return facts
 
 
-def facts_of_pieces(model: dict[str, Any], recipe: Recipe, given: Given, with_data: bool) -> dict[str, Any]:
+def facts_of_pieces(model: dict[str, Any], recipe: Recipe, given: Adapter, with_data: bool) -> dict[str, Any]:
     """As `facts_of` for data that come in pieces; of a source, `SAMPLE` rows stand for all of them.
 
     What a generator or a sequence will give can't be known: they are taken at their word.
@@ -58,7 +58,7 @@ def digest(data: Data) -> str:
     return sha.hexdigest()[:16]
 
 
-def digest_of(given: Given, admitted: Data | None = None) -> str:
+def digest_of(given: Adapter, admitted: Data | None = None) -> str:
     """The hash of data that were admitted, of a source's sample; none of what can't be known."""
     if admitted is not None:
         return digest(admitted)

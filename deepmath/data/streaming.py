@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 
 from deepmath.batches import Stretch, batches_of
+from deepmath.data.loaders import Loader
+from deepmath.data.prefetch import JOIN_SECONDS, LEAVE_SECONDS, Prefetch
 from deepmath.pace import Pace
 from deepmath.program import Batch, Data, Program, Snapshot
-from deepmath.training.feeds import Feed
-from deepmath.training.prefetch import JOIN_SECONDS, LEAVE_SECONDS, Prefetch
 
 
-class FedProgram(Program):
+class StreamingProgram(Program):
     """A program, with the stretch attached to it that holds the next step.
 
     Nothing is read before the first `run`, nor beyond step `last`. `load` may go to another step: reading begins
     anew there. Whoever makes one closes it, which ends the thread; its values stay.
     """
 
-    def __init__(self, program: Program, feed: Feed, last: int) -> None:
-        self.program, self._feed, self._last = program, feed, last
-        self._recipe = feed.door.recipe
+    def __init__(self, program: Program, loader: Loader, last: int) -> None:
+        self.program, self._loader, self._last = program, loader, last
+        self._recipe = loader.validator.recipe
         self._prefetch: Prefetch | None = None
         self._stretch: Stretch | None = None
 
@@ -87,7 +87,7 @@ class FedProgram(Program):
         """The micro-batches of the next step, attached; none behind the last step of what is read only once."""
         if step < self._last:
             self._ready()
-        elif self._feed.again:
+        elif self._loader.again:
             self.program.attach(self.data_at(step))
         else:
             return []
@@ -100,7 +100,7 @@ class FedProgram(Program):
         if stretch is not None and stretch.first_step <= step < stretch.last_step:
             return stretch
         self._close(JOIN_SECONDS)  # what somebody else wrote may not like two threads
-        return next(self._feed.stretches(step, step + 1))
+        return next(self._loader.stretches(step, step + 1))
 
     def close(self) -> None:
         """End the thread that reads; nothing is read behind it."""
@@ -118,7 +118,7 @@ class FedProgram(Program):
             return stretch
         if stretch is None or step != stretch.last_step or self._prefetch is None:
             self._close(JOIN_SECONDS)
-            self._prefetch = Prefetch(self._feed.stretches(step, self._last))
+            self._prefetch = Prefetch(self._loader.stretches(step, self._last))
         self._stretch = stretch = None  # one stretch fewer in memory while the next is waited for
         self._stretch = stretch = self._prefetch.get()
         self.program.attach(stretch)

@@ -9,18 +9,18 @@ import pytest
 
 from deepmath import Dense, Sequential
 from deepmath.callbacks import Callback
+from deepmath.data import buffers, sources
+from deepmath.data.buffers import BufferPool
 from deepmath.datasets import NpySource
-from deepmath.training import memory, sources
-from deepmath.training.memory import Reused
 
 
 @pytest.fixture(autouse=True)
 def _small_arrays_too(monkeypatch):
-    monkeypatch.setattr(memory, "SMALLEST", 1)
+    monkeypatch.setattr(buffers, "SMALLEST", 1)
 
 
 def test_what_is_held_is_not_overwritten():
-    reused, held = Reused(), []
+    reused, held = BufferPool(), []
     rng = np.random.default_rng(0)
     for i in range(400):
         shape = (int(rng.integers(1, 40)), int(rng.integers(1, 9)))
@@ -36,7 +36,7 @@ def test_what_is_held_is_not_overwritten():
 
 
 def test_two_threads_never_get_the_same_memory():
-    reused, wrong = Reused(), []
+    reused, wrong = BufferPool(), []
 
     def work(number: int) -> None:
         for _ in range(300):
@@ -64,7 +64,7 @@ class Blocks(Callback):
         self.kept: list = []
 
     def on_steps_end(self, run) -> None:
-        self.counts.append(len(run.program._feed._source._source._files[0]._empty.__self__._blocks))
+        self.counts.append(len(run.program._loader._source._source._files[0]._empty.__self__._blocks))
         if run.step in (2, 9):
             x = run.program.data.x
             self.kept.append((x, x.copy()))
@@ -99,7 +99,7 @@ def test_a_run_needs_few_blocks_and_has_the_bits_of_fresh_memory(files, shuffle,
 
 
 def test_numbers_that_no_row_has_are_refused(files):
-    source = NpySource(*files).within(Reused())
+    source = NpySource(*files).within(BufferPool())
     for wrong in ([0, 333], [-1, 3]):
         with pytest.raises(IndexError, match="has rows 0 to 332"):
             source.take(np.asarray(wrong))

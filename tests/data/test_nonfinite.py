@@ -10,9 +10,9 @@ import pytest
 from feeding import BATCH, EPOCHS, FEATURES, batches
 
 from deepmath import Dense, Sequential, callbacks
+from deepmath.data.sources import ArraySource
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import SGD
-from deepmath.training.sources import ArraySource
 
 BAD = 200
 """A row whose loss overflows."""
@@ -20,7 +20,7 @@ BAD = 200
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    for module in (feeding.feeds, feeding.sources):
+    for module in (feeding.loaders, feeding.sources):
         monkeypatch.setattr(module, "CHUNK", 50 * 4 * FEATURES)
 
 

@@ -9,14 +9,14 @@ import pytest
 from feeding import trained
 
 from deepmath.batches import InStretch
+from deepmath.data import loaders
+from deepmath.data.loaders import blocks
+from deepmath.data.sources import ArraySource
 from deepmath.formulas.random import epoch_order
 from deepmath.losses import get
 from deepmath.optimizers import SGD
 from deepmath.program import Recipe
 from deepmath.recipes import parts_of, with_head
-from deepmath.training import feeds
-from deepmath.training.feeds import blocks
-from deepmath.training.sources import ArraySource
 
 
 def order_of(seed, epoch, rows, window, batch):
@@ -27,7 +27,7 @@ def order_of(seed, epoch, rows, window, batch):
     parts, head = with_head(parts_of([Dense(1)], (1,)), get("mse"), ())
     recipe = Recipe(parts, head, SGD(), "float64", seed, batch, shuffle=window)
     numbers = np.arange(float(rows))
-    feed = feeds.RowsFeed(feeds.Door(load_backend("numpy"), recipe), ArraySource(numbers[:, None], numbers))
+    feed = loaders.RowLoader(loaders.Validator(load_backend("numpy"), recipe), ArraySource(numbers[:, None], numbers))
     seen = []
     first = epoch * feed.per_epoch
     for stretch in feed.stretches(first, first + feed.per_epoch):

@@ -44,9 +44,9 @@ def changed(array: np.ndarray, place: object, value: float) -> np.ndarray:
 
 
 LABELS = {
-    "label 3 at row 4 is outside 0..2 (the model has 3 outputs). Fix the labels or give the last layer 4 units.": 3,
+    "label 3 at row 4 is outside 0..2. The model has 3 outputs: fix the labels or give the last layer 4 units.": 3,
     'label -1 at row 4 is negative; class labels must be 0..2. If -1 means "ignore", pass ignore_label=-1.': -1,
-    "labels must be whole numbers for loss 'sparse_categorical_crossentropy'; row 4 is 0.5. "
+    "labels must be whole numbers; row 4 is 0.5. "
     "For regression use loss='mse'.": 0.5,
     "label nan at row 4 is not a number. Drop the row or give it a label.": np.nan,
     "label inf at row 4 is not a number. Drop the row or give it a label.": np.inf,
@@ -61,7 +61,7 @@ def test_labels_are_checked(text):
 @pytest.mark.parametrize("library", ["array_api_strict", "torch", "jax"])
 def test_labels_of_other_libraries_are_checked(library):
     y = load_backend(library).put(np.array([0, 1, 2, 0, 7, 2], np.int32), "int32")
-    text = "label 7 at row 4 is outside 0..2 (the model has 3 outputs). Fix the labels or give the last layer 8 units."
+    text = "label 7 at row 4 is outside 0..2. The model has 3 outputs: fix the labels or give the last layer 8 units."
     assert refusal(LabelError, SPARSE, y=y) == text
 
 
@@ -133,16 +133,15 @@ def test_inputs_and_targets_have_as_many_rows():
 @pytest.mark.parametrize("bad", [[["a", "b"]] * 6, [[1.0, "b"]] * 6])
 def test_text_is_refused(bad):
     assert refusal(ConfigError, MSE, X=bad).startswith("X has dtype <U")
+    text, column = ("a", 0) if bad[0][0] == "a" else ("b", 1)
     assert refusal(ConfigError, MSE, X=np.array(bad, object)) == (
-        f"X has dtype object; expected numbers; it holds text ({'a' if bad[0][0] == 'a' else 'b'!r}). Encode it first."
-    )
-    assert refusal(ConfigError, SPARSE, y=["cat"] * 6) == (
-        "y has dtype <U3; expected numbers; it holds text (np.str_('cat')). Encode it first."
+        f"X has dtype object; expected real numbers; it holds text ({text!r}) at row 0, column {column}. "
+        "Encode text as numbers, or give a data frame."
     )
 
 
 def test_objects_are_refused():
-    text = "X has dtype object; expected numbers. Encode it first."
+    text = "X has dtype object; expected real numbers; it holds None at row 0, column 0. Impute or drop it."
     assert refusal(ConfigError, MSE, X=np.array([[None, 1.0]] * 6, object)) == text
 
 

@@ -13,9 +13,9 @@ from feeding import batches, small_model
 from resuming import Stop
 
 from deepmath.callbacks import Callback
+from deepmath.data.prefetch import Prefetch
+from deepmath.data.sources import ArraySource
 from deepmath.datasets import NpySource
-from deepmath.training.prefetch import Prefetch
-from deepmath.training.sources import ArraySource
 
 
 def threads():

@@ -1,20 +1,20 @@
-"""A model's values, and the program that trained it last: they stay in it until somebody asks for them."""
+"""The programs that a model keeps: the one that trained it last, which holds its values, and the one that predicts."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from deepmath.backend import Backend
-from deepmath.batches import Stretch
+from deepmath.data.loaders import empty_stretch
 from deepmath.program import Data, Program, Recipe
 
 
-class Trained:
+class CachedProgram:
     """A program that trains batches of up to `rows` rows, and what it was compiled for."""
 
     def __init__(self, backend: Backend, recipe: Recipe, rows: int, program: Program) -> None:
@@ -30,12 +30,12 @@ class Trained:
 
     def release(self) -> None:
         """Let go of the data; the values and the work arrays stay."""
-        self.program.attach(no_rows(self.backend, self.recipe))
+        self.program.attach(empty_stretch(self.backend, self.recipe))
 
 
 def compiled(
-    backend: Backend, recipe: Recipe, values: Mapping[str, Any], data: Data, taken: Callable[[], Trained | None]
-) -> Trained:
+    backend: Backend, recipe: Recipe, values: Mapping[str, Any], data: Data, taken: Callable[[], CachedProgram | None]
+) -> CachedProgram:
     """A program that starts from these values: the one before, in its memory, where it serves, or else a new one."""
     rows = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
     before = taken()
@@ -43,27 +43,17 @@ def compiled(
         before.program.renew(recipe, values, data)
         return before
     del before  # its memory may be needed
-    return Trained(backend, recipe, rows, backend.compile(recipe, values, data))
+    return CachedProgram(backend, recipe, rows, backend.compile(recipe, values, data))
 
 
-def no_rows(backend: Backend, recipe: Recipe) -> Stretch:
-    """A stretch without rows, which has the shapes and types of all others."""
-    head = recipe.head
-    assert head is not None
-    x = backend.put(np.zeros((0, *recipe.parts[0].shape)), recipe.precision)
-    if head.labelled:
-        return Stretch(x, backend.put(np.zeros(0, np.int64), "int64"))
-    return Stretch(x, backend.put(np.zeros((0, head.outputs)), recipe.precision))
-
-
-class Values:
+class ModelValues:
     """The values of one model. Who holds `lock` keeps others from changing them."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.lock = threading.RLock()
         self._found: dict[str, Any] | None = values
         self._names = list(values)
-        self._trained: Trained | None = None
+        self._program: CachedProgram | None = None
         self._loaded = False
 
     @property
@@ -71,8 +61,8 @@ class Values:
         """All values by name."""
         with self.lock:
             if self._found is None:
-                assert self._trained is not None
-                self._found = self._trained.program.state()
+                assert self._program is not None
+                self._found = self._program.program.state()
             return self._found
 
     @values.setter
@@ -91,28 +81,47 @@ class Values:
         with self.lock:
             if self._found is not None:
                 return int(self._found.get("step", 0))
-            assert self._trained is not None
-            return self._trained.program.step
+            assert self._program is not None
+            return self._program.program.step
 
-    def taken(self) -> Trained | None:
+    def taken(self) -> CachedProgram | None:
         """The program, for a run of its own: the values are kept here meanwhile."""
         with self.lock:
-            found, _ = self._trained, self.values
-            self._trained, self._loaded = None, False
+            found, _ = self._program, self.values
+            self._program, self._loaded = None, False
             return found
 
-    def give(self, trained: Trained) -> None:
+    def give(self, program: CachedProgram) -> None:
         """From now on the values are those in this program."""
         with self.lock:
-            self._trained, self._found, self._loaded = trained, None, True
+            self._program, self._found, self._loaded = program, None, True
 
-    def ready(self) -> Trained | None:
+    def ready(self) -> CachedProgram | None:
         """The program, with the values in it."""
         with self.lock:
-            if self._trained is not None and not self._loaded:
-                self._trained.program.load(self.values)
+            if self._program is not None and not self._loaded:
+                self._program.program.load(self.values)
                 self._loaded = True
-            return self._trained
+            return self._program
+
+
+class PredictingProgram:
+    """A program without data, and what it is compiled from when somebody needs it."""
+
+    def __init__(self, backend: Backend, recipe: Recipe, values: Mapping[str, Any]) -> None:
+        self.backend, self.recipe = backend, recipe
+        self._values = values
+        self._lock = threading.RLock()  # data that come in pieces may ask the same model for predictions
+
+    @contextlib.contextmanager
+    def program(self) -> Iterator[Program]:
+        """The program, for one thread at a time: it has one set of arrays."""
+        with self._lock:
+            yield self._compiled
+
+    @functools.cached_property
+    def _compiled(self) -> Program:
+        return self.backend.compile(self.recipe, self._values)
 
 
 def _wherever(recipe: Recipe) -> Recipe:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.data.sources import Adapter
 from deepmath.errors import ConfigError
-from deepmath.training.sources import Given
 
 
 @dataclass(frozen=True)
-class Counting:
+class RowWeighting:
     """How much each row counts: its sample weight times the weight of its class, and nothing if it is ignored.
 
-    A row whose label is `ignore_label` gets weight 0 and class 0, so that behind the door all labels are in range.
+    A row whose label is `ignore_label` gets weight 0 and class 0, so that all labels behind validation are in range.
     Class weights go by label; "balanced" must be `counted` first.
     """
 
@@ -46,7 +46,7 @@ class Counting:
         given = np.ones(len(ignored)) if weights is None else np.asarray(to_numpy(weights))
         return y, np.where(ignored, 0.0, given) if given.shape == ignored.shape else given
 
-    def counted(self, given: Given) -> Counting:
+    def counted(self, given: Adapter) -> RowWeighting:
         """The same with a number for each class; "balanced" takes one pass over the labels. Raises ConfigError."""
         if self.class_weight != "balanced":
             return self
@@ -87,7 +87,7 @@ class Counting:
         return given if weights is None or given.shape != by_class.shape else by_class * given
 
 
-ALIKE = Counting()
+ALIKE = RowWeighting()
 """Every row counts as its sample weight says."""
 
 
@@ -110,15 +110,3 @@ def _classes(y: Any) -> Any:
         labels = labels[:, 0] if labels.shape[1] == 1 else np.argmax(labels, axis=1)
     good = labels.ndim == 1 and labels.dtype.kind in "biuf" and bool(np.isfinite(labels).all())
     return labels if good else None
-
-
-def taken_over(given: Sequence[Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Copies of the given arrays in float64, by the names of the present ones, whose shapes they must have."""
-    if len(given) != len(now):
-        raise ConfigError(f"set_weights: the model has {len(now)} arrays of weights; got {len(given)}")
-    values = {name: np.array(to_numpy(v), np.float64) for name, v in zip(now, given, strict=True)}
-    for name, value in values.items():
-        if value.shape != now[name].shape:
-            short = name.partition(".")[2]
-            raise ConfigError(f"set_weights: {short} has shape {now[name].shape}; got {value.shape}")
-    return values

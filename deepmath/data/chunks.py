@@ -9,29 +9,31 @@ from typing import NamedTuple
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.checks import RowName
+from deepmath.data.adapters import ArrayAdapter, GeneratorAdapter, SequenceAdapter
+from deepmath.data.rows import CHUNK, Rows, joined, rows_in
+from deepmath.data.sources import Adapter, Source, check_rows
 from deepmath.errors import ConfigError
 from deepmath.program import Data
-from deepmath.training.door import Place
-from deepmath.training.sources import CHUNK, Batched, Given, Rows, Source, Streamed, Whole, check_rows, joined, rows_in
 
-Admit = Callable[[Rows, Place | None], Data]
-"""Rows become checked data; there is a place where they are a piece of a data set, as for `door.admit`."""
+Validate = Callable[[Rows, RowName | None], Data]
+"""Rows become checked data; there is a name for rows where they are a piece of a data set, as for `validated`."""
 
 
-class Pieces:
-    """Checked data, as often as they can be gone through: arrays in memory are admitted once, others as they come.
+class Chunks:
+    """Checked data, as often as they can be gone through: arrays in memory are checked once, others as they come.
 
-    Each piece holds about 8 MiB of inputs of this shape. Raises as `door.admit`.
+    Each piece holds about 8 MiB of inputs of this shape. Raises as `validated`.
     """
 
-    def __init__(self, given: Given, features: tuple[int, ...], admit: Admit) -> None:
-        self._given, self._admit, self._size = given, admit, rows_in(CHUNK, features)
-        self.whole = admit(given.rows, None) if isinstance(given, Whole) else None
+    def __init__(self, given: Adapter, features: tuple[int, ...], validate: Validate) -> None:
+        self._given, self._validate, self._size = given, validate, rows_in(CHUNK, features)
+        self.whole = validate(given.rows, None) if isinstance(given, ArrayAdapter) else None
 
     def __iter__(self) -> Iterator[Data]:
         if self.whole is not None:
             return _cut(self.whole, self._size)
-        return (self._admit(*piece) for piece in _rows(self._given, self._size))
+        return (self._validate(*piece) for piece in _rows(self._given, self._size))
 
 
 def _cut(data: Data, size: int) -> Iterator[Data]:
@@ -46,22 +48,22 @@ def _cut(data: Data, size: int) -> Iterator[Data]:
         yield Data(x, targets, None if weights is None else weights[part])
 
 
-def _rows(given: Given, size: int) -> Iterator[tuple[Rows, Place]]:
+def _rows(given: Adapter, size: int) -> Iterator[tuple[Rows, RowName]]:
     """Data that come in pieces of their own, in pieces of so many rows, with what messages call a row."""
     if isinstance(given, Source):
         return _read(given, size)
-    if isinstance(given, Batched):
+    if isinstance(given, SequenceAdapter):
         return _regrouped(map(given.at, range(len(given))), size)
-    assert isinstance(given, Streamed)
+    assert isinstance(given, GeneratorAdapter)
     return _regrouped(itertools.islice(given.begin(), given.steps), size)
 
 
-def _read(source: Source, size: int) -> Iterator[tuple[Rows, Place]]:
+def _read(source: Source, size: int) -> Iterator[tuple[Rows, RowName]]:
     for start in range(0, source.rows, size):
         yield source.read([(start, min(start + size, source.rows))]), start.__add__
 
 
-def _regrouped(batches: Iterable[Rows], size: int) -> Iterator[tuple[Rows, Place]]:
+def _regrouped(batches: Iterable[Rows], size: int) -> Iterator[tuple[Rows, RowName]]:
     parts: list[_Part] = []
     count = 0
     for number, batch in enumerate(batches):
@@ -90,7 +92,7 @@ class _Part(NamedTuple):
     start: int
 
 
-def _joined(parts: Sequence[_Part]) -> tuple[Rows, Place]:
+def _joined(parts: Sequence[_Part]) -> tuple[Rows, RowName]:
     rows = [part.rows for part in parts]
     begins = np.cumsum([0, *(len(r.X) for r in rows)])
 

@@ -12,8 +12,8 @@ from feeding import CLASSES, FEATURES, ROWS, Loader, batches, small_model, train
 from networks import PROGRAMS
 
 from deepmath import Dense, Sequential, datasets
+from deepmath.data.sources import ArraySource
 from deepmath.preprocessing import Standardize
-from deepmath.training.sources import ArraySource
 
 SETTINGS = [
     {},

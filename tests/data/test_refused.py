@@ -7,9 +7,9 @@ import pytest
 from feeding import CLASSES, ROWS, batches, small_model, trained
 
 from deepmath import Dense, Sequential, datasets
+from deepmath.data.sources import ArraySource
 from deepmath.errors import ConfigError, DeepmathError, FormatError, LabelError, NumericError
 from deepmath.preprocessing import Standardize
-from deepmath.training.sources import ArraySource
 
 
 @pytest.mark.parametrize("shuffle", [True, False, 64])
@@ -92,7 +92,7 @@ CALLS = [
         {"sample_weight": [1.0]},
         "a batch brings its own: (X, y, weights)",
     ),
-    (lambda X, y: (ArraySource(X, y),), {"validation_split": 0.2}, "validation_split needs arrays"),
+    (lambda X, y: (batches(X, y),), {"validation_split": 0.2}, "validation_split needs arrays"),
     (lambda X, y: (batches(X, y),), {"shuffle": 20}, "shuffle=20 rows needs rows"),
     (lambda X, y: (batches(X, y),), {"accumulate": 2}, "accumulate must be 1"),
     (lambda X, y: (ArraySource(X, y),), {"drop_last": True, "batch_size": 999}, "drop_last leaves no batch"),

@@ -1,4 +1,4 @@
-"""Feeds: which stretch of the data holds a step, read and checked. For rows a rule of (seed, step) alone."""
+"""Loaders: which stretch of the data holds a step, read and checked. For rows a rule of (seed, step) alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from deepmath.backend import Backend
 from deepmath.batches import Stretch, steps_per_epoch
+from deepmath.data.adapters import GeneratorAdapter, SequenceAdapter
+from deepmath.data.buffers import BufferPool
+from deepmath.data.rows import CHUNK, Rows, rows_in
+from deepmath.data.sources import Adapter, Source
+from deepmath.data.validation import Validator
 from deepmath.errors import ConfigError
 from deepmath.formulas.random import epoch_order
-from deepmath.program import Data
-from deepmath.training.door import Door
-from deepmath.training.memory import Reused
-from deepmath.training.sources import CHUNK, Batched, Rows, Source, Streamed, rows_in
+from deepmath.program import Data, Recipe
 
 logger = logging.getLogger("deepmath")
 BLOCKS = 16
@@ -27,15 +30,15 @@ _BLOCKS_ORDER, _WINDOW_ORDER = 1, 2
 """Purposes of random numbers: the order of blocks in an epoch, and that of rows in a window."""
 
 
-class Feed(abc.ABC):
+class Loader(abc.ABC):
     """The stretches of a run, each with the steps that train on it."""
 
     per_epoch: int
     again = True
     """Whether the data of a step can be had more than once, and are the same then."""
 
-    def __init__(self, entrance: Door) -> None:
-        self.door = entrance
+    def __init__(self, validator: Validator) -> None:
+        self.validator = validator
 
     @abc.abstractmethod
     def stretches(self, step: int, last: int) -> Iterator[Stretch]:
@@ -43,12 +46,12 @@ class Feed(abc.ABC):
 
     def position(self, step: int) -> tuple[int, int]:
         """(epoch, place within the epoch) of update number `step`."""
-        recipe = self.door.recipe
+        recipe = self.validator.recipe
         epochs, place = divmod(step - recipe.origin, self.per_epoch)
         return recipe.first_epoch + epochs, place
 
 
-class RowsFeed(Feed):
+class RowLoader(Loader):
     """Rows of a source: in their own order, in that of a full index, or shuffled within a window.
 
     A full index gives exactly the batches of the same rows in memory. With a window of so many rows, an epoch
@@ -56,10 +59,10 @@ class RowsFeed(Feed):
     one another in it. A window is rounded up to whole steps, and none reaches into another.
     """
 
-    def __init__(self, entrance: Door, source: Source) -> None:
-        super().__init__(entrance)
-        recipe = entrance.recipe
-        self._source, self._seed = source.within(Reused()), recipe.seed
+    def __init__(self, validator: Validator, source: Source) -> None:
+        super().__init__(validator)
+        recipe = validator.recipe
+        self._source, self._seed = source.within(BufferPool()), recipe.seed
         if source.rows >= 2**31:
             raise ConfigError(f"fit: a source has less than 2^31 rows; this one has {source.rows:,}")
         assert isinstance(recipe.shuffle, int), "functions order arrays in memory alone"
@@ -97,31 +100,31 @@ class RowsFeed(Feed):
         else:
             rows, place = self._source.read([(start, stop)]), functools.partial(_place_in, [(start, stop)])
         bounds = [*range(0, stop - start, self._logical), stop - start]
-        return _stretch(self.door.admit(rows, place), first_step, bounds, order)
+        return _stretch(self.validator.data(rows, place), first_step, bounds, order)
 
 
-class BatchesFeed(Feed):
+class SequenceLoader(Loader):
     """A sequence of batches, each of which is a step; shuffled as a whole."""
 
-    def __init__(self, entrance: Door, batches: Batched) -> None:
-        super().__init__(entrance)
+    def __init__(self, validator: Validator, batches: SequenceAdapter) -> None:
+        super().__init__(validator)
         self._batches, self.per_epoch = batches, len(batches)
 
     def stretches(self, step: int, last: int) -> Iterator[Stretch]:
-        recipe = self.door.recipe
+        recipe = self.validator.recipe
         for now in range(step, last):
             epoch, place = self.position(now)
             number = int(epoch_order(recipe.seed, epoch, self.per_epoch)[place]) if recipe.shuffle else place
-            yield _one_step(self.door, self._batches.at(number), now, number)
+            yield _one_step(self.validator, self._batches.at(number), now, number)
 
 
-class StreamFeed(Feed):
+class GeneratorLoader(Loader):
     """Batches of a generator, each of which is a step, or of an iterable that begins anew with each epoch."""
 
     again = False
 
-    def __init__(self, entrance: Door, batches: Streamed) -> None:
-        super().__init__(entrance)
+    def __init__(self, validator: Validator, batches: GeneratorAdapter) -> None:
+        super().__init__(validator)
         self._batches, self.per_epoch = batches, batches.steps
         self._stream: Iterator[Rows] = iter(())
         self._next: int | None = None
@@ -130,10 +133,10 @@ class StreamFeed(Feed):
         for now in range(step, last):
             self._go_to(now)
             batch = self._batch(now)
-            yield _one_step(self.door, batch, now, self._number(now))
+            yield _one_step(self.validator, batch, now, self._number(now))
 
     def _number(self, step: int) -> int:
-        return step - self.door.recipe.origin if self._batches.once else self.position(step)[1]
+        return step - self.validator.recipe.origin if self._batches.once else self.position(step)[1]
 
     def _go_to(self, step: int) -> None:
         """Stand in front of the batch of `step`: batches in front of it are made and let go."""
@@ -162,11 +165,24 @@ class StreamFeed(Feed):
         return batch
 
 
-def feed_of(entrance: Door, given: Any) -> Feed:
-    """The feed for data of this kind."""
+def loader_of(validator: Validator, given: Adapter) -> Loader:
+    """The loader for data of this kind."""
     if isinstance(given, Source):
-        return RowsFeed(entrance, given)
-    return BatchesFeed(entrance, given) if isinstance(given, Batched) else StreamFeed(entrance, given)
+        return RowLoader(validator, given)
+    if isinstance(given, SequenceAdapter):
+        return SequenceLoader(validator, given)
+    assert isinstance(given, GeneratorAdapter)
+    return GeneratorLoader(validator, given)
+
+
+def empty_stretch(backend: Backend, recipe: Recipe) -> Stretch:
+    """A stretch without rows, which has the shapes and types of all others."""
+    head = recipe.head
+    assert head is not None
+    x = backend.put(np.zeros((0, *recipe.parts[0].shape)), recipe.precision)
+    if head.labelled:
+        return Stretch(x, backend.put(np.zeros(0, np.int64), "int64"))
+    return Stretch(x, backend.put(np.zeros((0, head.outputs)), recipe.precision))
 
 
 def blocks(seed: int, epoch: int, rows: int, block: int, start: int, stop: int) -> list[tuple[int, int]]:
@@ -190,8 +206,8 @@ def blocks(seed: int, epoch: int, rows: int, block: int, start: int, stop: int) 
     return pieces
 
 
-def _one_step(entrance: Door, rows: Rows, step: int, number: int) -> Stretch:
-    data = entrance.admit(rows, lambda row: f"{row} of batch {number}")
+def _one_step(validator: Validator, rows: Rows, step: int, number: int) -> Stretch:
+    data = validator.data(rows, lambda row: f"{row} of batch {number}")
     return _stretch(data, step, [0, data.rows], None)
 
 

@@ -1,0 +1,117 @@
+"""From frames and text to numbers: preprocessing that is fitted to what trains, and targets by their classes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from deepmath.arrays import is_array
+from deepmath.data.adapters import ArrayAdapter, SequenceAdapter
+from deepmath.data.sources import Adapter, FrameSource, Source
+from deepmath.errors import ConfigError, LabelError
+from deepmath.frames import is_frame
+from deepmath.losses import Loss
+from deepmath.program import Head
+
+logger = logging.getLogger("deepmath")
+
+
+def fitted(preprocessing: Any, given: Adapter) -> Any:
+    """A preprocessing fitted to the data if it isn't yet; to a source chunk by chunk.
+
+    Frames get a `TableEncoder` in front of it, which remembers their columns.
+    """
+    if _is_frames(given) and not getattr(preprocessing, "takes_frames", False):
+        from deepmath.preprocessing import encoded_first  # only who uses preprocessing pays for it
+
+        preprocessing = encoded_first(preprocessing, _Inputs(given))
+    if not hasattr(preprocessing, "fit"):
+        return preprocessing
+    if isinstance(given, ArrayAdapter):
+        return preprocessing.fit(given.rows.X)
+    return preprocessing.fit_batches(_Inputs(given))
+
+
+def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: bool = False) -> Adapter:
+    """The data as the first layer takes them.
+
+    Raises ConfigError for a frame that has columns which the model wasn't trained on; with `tell_extra` they are
+    passed over, and told. A frame's target may always be there.
+    """
+    if _is_frames(given):
+        _check_columns(preprocessing, next(given.inputs()), target, tell_extra)
+    return given if preprocessing is None else given.mapped(preprocessing.apply)
+
+
+def _check_columns(preprocessing: Any, frame: Any, target: Any, tell_extra: bool) -> None:
+    if not getattr(preprocessing, "takes_frames", False):
+        return
+    extra = [n for n in preprocessing.unknown(frame) if target is None or n != target.name]
+    if not extra:
+        return
+    named = ", ".join(repr(n) for n in extra[:5]) + (f", ... ({len(extra)} in all)" if len(extra) > 5 else "")
+    if not tell_extra:
+        raise ConfigError(
+            f"X has columns on which the model wasn't trained: {named}. Leave them out, or rename those that are meant"
+        )
+    logger.warning("columns on which the model wasn't trained are passed over: %s", named)
+
+
+def target_of(given: Adapter, loss: Loss | None) -> Any:
+    """What encodes the targets that train: the classes of text, in sorted order; None for numbers."""
+    if not isinstance(given, (ArrayAdapter, Source, SequenceAdapter)):
+        return None
+    first = next(given.targets(), None)
+    if is_numbers(first):
+        return None
+    if loss is not None and loss.targets not in ("labels", "shares", "signs"):
+        raise LabelError(
+            f"the target holds text, which is classes, and loss '{loss.name}' takes numbers. "
+            "Use loss='sparse_categorical_crossentropy', or 'binary_crossentropy' for two classes"
+        )
+    from deepmath.tables import class_target
+
+    return class_target(np.concatenate([np.asarray(y, object).reshape(-1) for y in given.targets()]))
+
+
+def encoded_targets(target: Any, head: Head, y: Any) -> Any:
+    """Classes as the loss takes them: codes [rows], or one-hot rows [rows, outputs]. Numbers stay, scaled.
+
+    Raises LabelError for a class that the model doesn't know, and for numbers where it was trained on names.
+    """
+    y = target.encode(y)
+    if target.classes is None or head.labelled or head.outputs == 1:
+        return y
+    if len(target.classes) > head.outputs:
+        raise ConfigError(
+            f"the target has {len(target.classes)} classes, and the model {head.outputs} outputs; "
+            f"give the last layer {len(target.classes)} units"
+        )
+    return np.eye(head.outputs)[y]
+
+
+def is_numbers(y: Any) -> bool:
+    """Whether targets are numbers or booleans, not text."""
+    if is_array(y) and not isinstance(y, np.ndarray):
+        return True
+    array = np.asarray(y)
+    if array.dtype.kind == "O":
+        return not any(isinstance(v, str) for v in array.reshape(-1).tolist())
+    return array.dtype.kind not in "USO"
+
+
+def _is_frames(given: Adapter) -> bool:
+    return isinstance(given, FrameSource) or (isinstance(given, ArrayAdapter) and is_frame(given.rows.X))
+
+
+class _Inputs:
+    """The inputs of data, as often as somebody goes through them."""
+
+    def __init__(self, given: Adapter) -> None:
+        self._given = given
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._given.inputs()
