@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmath.datasets.files import check_shape, open_regular, product
 from deepmath.datasets.idx import read_header
 from deepmath.datasets.npz import read_npy_header
 from deepmath.errors import FormatError
+from deepmath.files import check_shape, open_regular, product
 from deepmath.training.memory import Reused
 from deepmath.training.sources import Piece, Rows, Source, check_rows, unordered
 
