@@ -94,8 +94,10 @@ def texts(cells: Iterable[str | None], order: Sequence[str] | None = None) -> Te
 
 def cleaned(raw: Sequence[str | None], codes: Any, order: Sequence[str] | None = None) -> Texts:
     """Texts of raw levels: without the blanks around them, and missing where nothing is left."""
-    levels: dict[str, int] = {}
     clean = ["" if level is None else level.strip() for level in raw]
+    if clean == raw and "" not in clean:
+        return Texts(tuple(clean), codes, None if order is None else tuple(order))
+    levels: dict[str, int] = {}
     places = np.array([levels.setdefault(c, len(levels)) if c else -1 for c in clean], dtype=np.int32)
     codes = places[codes] if len(places) else codes
     return Texts(tuple(levels), codes, None if order is None else tuple(dict.fromkeys(o.strip() for o in order)))

@@ -14,7 +14,7 @@ from deepmath.arrays import FLOATS
 from deepmath.descriptions import check_number, config_of, described, from_config, set_field
 from deepmath.errors import ConfigError, FormatError
 from deepmath.tables.columns import Column, Numbers
-from deepmath.tables.encoders import BooleanColumn, EncodedColumn, LeftOut, NumberColumn, Place
+from deepmath.tables.encoders import EncodedColumn, LeftOut, NumberColumn, Place
 from deepmath.tables.frames import Frame, frame_of, is_frame, listed, no_column
 from deepmath.tables.kinds import LEFT_OUT, Wanted, kind_of, wanted
 from deepmath.tables.learning import learnt
@@ -228,9 +228,7 @@ class TableEncoding:
             return frame
         array = np.asarray(x)
         strange = [
-            c
-            for c in self.used
-            if not isinstance(c, (NumberColumn, BooleanColumn)) or (c.as_text and c.kind == "number")
+            c for c in self.used if c.kind not in ("number", "boolean") or (c.as_text and isinstance(c, NumberColumn))
         ]
         if strange:
             what = f"column '{strange[0].name}' is a {strange[0].kind}"

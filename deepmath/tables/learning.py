@@ -17,7 +17,7 @@ from deepmath.tables.spelling import PLAIN
 from deepmath.tables.words import boolean_of, is_missing_word
 
 RARE_SHARE, RARE_LEAST, RARE_MOST = 1000, 2, 10
-"""In a column of more than `FEW` categories, one in fewer rows than a 1000th of all is rare; or than 2, or 10 at most."""
+"""In a column of more than `FEW` categories one is rare in fewer rows than a 1000th of all (but 2 to 10)."""
 
 
 @dataclass(frozen=True)

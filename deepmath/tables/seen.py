@@ -8,7 +8,7 @@ import numpy as np
 
 from deepmath.errors import ConfigError
 from deepmath.tables.columns import Booleans, Column, Numbers, Texts, as_texts, date_text, number_text
-from deepmath.tables.words import is_missing_word
+from deepmath.tables.words import MISSING_WORDS
 
 SAMPLE = 1 << 18
 """At most so many rows, evenly spread over all, give medians and show whether values repeat (2 MB a column)."""
@@ -104,6 +104,10 @@ class Seen:
     def _count(self, column: Texts) -> None:
         self.order = column.order or self.order
         tally = np.bincount(column.codes[column.codes >= 0], minlength=len(column.levels)).tolist()
+        if not self.counts and all(tally):
+            self.counts = dict(zip(column.levels[:DISTINCT], tally, strict=False))
+            self.others = sum(tally[DISTINCT:])
+            return
         for level, count in zip(column.levels, tally, strict=True):
             if level in self.counts or (count and len(self.counts) < DISTINCT):
                 self.counts[level] = self.counts.get(level, 0) + count
@@ -133,4 +137,4 @@ class Seen:
 
 def proper_words(seen: Seen) -> dict[str, int]:
     """A column's texts with their counts, without the words for missing."""
-    return {level: count for level, count in seen.counts.items() if not is_missing_word(level)}
+    return {level: count for level, count in seen.counts.items() if level.lower() not in MISSING_WORDS}

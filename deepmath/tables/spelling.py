@@ -16,7 +16,8 @@ SIGNS = ("%", "$", "€", "£", "¥", "₹", "USD", "EUR", "GBP", "JPY", "CHF", 
 WAYS = ((".", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
 """Decimal sign and sign between groups of three digits; the first is how programs write numbers."""
 _LIKELY = re.compile(r"[-+]?(?:[0-9$€£¥₹.A-Z\u2212]|inf)[-+0-9.,' eEA-Zfinty\u2212\u00a0\u202f%$€£¥₹]*")
-_NUMBER = re.compile(r"[^0-9]{0,4}[0-9][-+0-9.,' eE\u00a0\u202f]*[^0-9]{0,4}")
+_SIGN = "|".join(map(re.escape, SIGNS))
+_NUMBER = re.compile(rf"[-+\u2212]?\s*(?:{_SIGN})?\s*[-+]?[0-9.,][-+0-9.,' eE\u00a0\u202f]*(?:{_SIGN})?")
 INFINITE = {"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
 
 

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-MISSING_WORDS = frozenset(
-    (
-        *(
-            "na",
-            "n/a",
-            "n.a.",
-            "nan",
-            "-nan",
-            "+nan",
-            "null",
-            "none",
-            "nil",
-            "?",
-            "-",
-            "--",
-            ".",
-            "<na>",
-            "#n/a",
-            "#na",
-        ),
-        *("#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!"),
-    )
-)
+_NO_VALUE = ("na", "n/a", "n.a.", "nan", "-nan", "+nan", "null", "none", "nil", "?", "-", "--", ".", "<na>")
+_SPREADSHEET = ("#n/a", "#na", "#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!")
+MISSING_WORDS = frozenset([*_NO_VALUE, *_SPREADSHEET])
 """Words, in small letters, that mean "missing" where all other cells of a column are numbers, dates or booleans.
 
 In a column of other text they are categories: somebody may be called None, and NA is Namibia.
