@@ -15,18 +15,31 @@ array([[40.,  1.,  0.],
 from deepmath.tables.encoding import FittedTable, TableEncoder, TableEncoding
 from deepmath.tables.frames import Frame, frame_of, is_frame, is_series
 from deepmath.tables.reading import TableScan, read_table, scan_table
+from deepmath.tables.source import EncodedTable, encoded, fit_scan, with_target
 from deepmath.tables.summary import ColumnSummary
+from deepmath.tables.target_kinds import missing_rows, target_of
+from deepmath.tables.targets import ClassTarget, NumberTarget, Target, read_target
 
 __all__ = [
+    "ClassTarget",
     "ColumnSummary",
+    "EncodedTable",
     "FittedTable",
     "Frame",
+    "NumberTarget",
     "TableEncoder",
     "TableEncoding",
     "TableScan",
+    "Target",
+    "encoded",
+    "fit_scan",
     "frame_of",
     "is_frame",
     "is_series",
+    "missing_rows",
     "read_table",
+    "read_target",
     "scan_table",
+    "target_of",
+    "with_target",
 ]
