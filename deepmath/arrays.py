@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import array_api_compat
@@ -17,9 +17,47 @@ _PIECE = 1 << 16
 FLOATS = {"float32": np.float32, "float64": np.float64}
 
 
+_FRAMES = {
+    "deepmath": ("Frame",),
+    "cudf": ("DataFrame",),
+    "modin": ("DataFrame",),
+    "narwhals": ("DataFrame", "LazyFrame"),
+    "pandas": ("DataFrame",),
+    "polars": ("DataFrame", "LazyFrame"),
+    "pyarrow": ("Table",),
+}
+"""Classes that are data frames, by library; one that derives from them is one too."""
+_SERIES = {
+    "cudf": ("Series",),
+    "modin": ("Series",),
+    "narwhals": ("Series",),
+    "pandas": ("Series",),
+    "polars": ("Series",),
+    "pyarrow": ("ChunkedArray",),
+}
+
+
 def is_array(x: Any) -> bool:
     """Whether x is an array of some library, not a list, a table or a number."""
     return isinstance(x, np.ndarray) or bool(array_api_compat.is_array_api_obj(x))
+
+
+def is_frame(x: Any) -> bool:
+    """Whether x is a data frame that `frame_of` takes; nothing is imported to find out.
+
+    >>> is_frame([[1.0, 2.0]]), is_frame(np.ones((2, 2)))
+    (False, False)
+    """
+    return _is_a(x, _FRAMES) or hasattr(type(x), "__narwhals_dataframe__")
+
+
+def is_series(x: Any) -> bool:
+    """Whether x is one column of a data frame's library; nothing is imported to find out."""
+    return _is_a(x, _SERIES) or hasattr(type(x), "__narwhals_series__")
+
+
+def _is_a(x: Any, classes: Mapping[str, tuple[str, ...]]) -> bool:
+    return any(c.__name__ in classes.get(c.__module__.partition(".")[0], ()) for c in type(x).__mro__)
 
 
 def namespace_of(x: Any) -> Any:

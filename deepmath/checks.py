@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array, is_finite, namespace_of, to_numpy
+from deepmath.arrays import is_array, is_finite, is_frame, is_series, namespace_of, to_numpy
 from deepmath.errors import ConfigError, LabelError, NumericError
 
 RowName = Callable[[int], Any]
@@ -39,10 +39,14 @@ def is_sparse(values: Any) -> bool:
 def real_numbers(values: Any, name: str) -> Any:
     """An array of real numbers or booleans: a library's own as it is, anything else as NumPy takes it.
 
+    Data frames give their columns, and series theirs; missing cells are NaN.
+
     Raises ConfigError for text, dates, complex numbers, masked values and sparse matrices, with what to do.
     """
     if is_sparse(values):
         raise ConfigError(f"{name} is a sparse matrix, which isn't taken here. Give {name}.toarray()")
+    if is_frame(values) or is_series(values):
+        return _of_columns(values, name)
     if isinstance(values, np.ma.MaskedArray):
         masked = int(np.sum(np.ma.getmaskarray(values)))
         if masked:
@@ -63,6 +67,13 @@ def real_numbers(values: Any, name: str) -> Any:
     sample = next((v for v in array.reshape(-1)[:1].tolist() if isinstance(v, (str, bytes))), None)
     what = "" if sample is None else f"; it holds text ({sample!r})"
     raise ConfigError(f"{name} has dtype {array.dtype}; expected real numbers{what}. {_CURES[array.dtype.kind]}.")
+
+
+def _of_columns(values: Any, name: str) -> Any:
+    """The numbers of a data frame [rows, columns] or a series [rows]."""
+    from deepmath.tables.frames import frame_of, numbers_of, values_of  # only who has frames pays for them
+
+    return frame_of(values, name).numbers(name) if is_frame(values) else numbers_of(values_of(values, name), name)
 
 
 def _as_numpy(values: Any, name: str) -> Any:

@@ -157,7 +157,8 @@ def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     cls = custom_objects.get(name, CLASSES.get(name))
     if not isinstance(cls, type):
         unknown("class", name, {**CLASSES, **custom_objects})
-    fields = {k: from_config(v, custom_objects) for k, v in config.items() if k != "class"}
+    named = {} if getattr(cls, "verbatim", False) else custom_objects  # its text are data, such as categories
+    fields = {k: from_config(v, named) for k, v in config.items() if k != "class"}
     known = {f.name for f in dataclasses.fields(cls) if f.init}
     if not set(fields) <= known:
         raise ConfigError(f"{name} has no {sorted(set(fields) - known)[0]!r}; it has {', '.join(sorted(known))}")

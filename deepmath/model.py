@@ -14,7 +14,7 @@ from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
 from deepmath.checks import weights_like
 from deepmath.data import encoding
-from deepmath.data.adapters import adapt, adapt_inputs, adapt_measured, hold_out, rows_of
+from deepmath.data.adapters import adapt, adapt_inputs, adapt_measured, hold_out, name_of, rows_of
 from deepmath.data.chunks import Chunks
 from deepmath.data.sources import Adapter
 from deepmath.data.validation import Validator, row_shape
@@ -50,7 +50,7 @@ class Sequential:
     def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0, preprocessing: Any = None) -> None:
         descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
         self.seed = int(seed)
-        self.preprocessing = preprocessing
+        self.preprocessing = encoding.preprocessing_of(preprocessing)
         self.target: Any = None
         self.layers: list[Layer] = []
         self._values = ModelValues({})
@@ -133,7 +133,7 @@ class Sequential:
         given, held_out = hold_out(given, validation_data, validation_split)
         self._need_loss()
         self.preprocessing = encoding.fitted(self.preprocessing, given)
-        self.target = self.target or encoding.target_of(given, self.loss)
+        self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
         weighting = RowWeighting(class_weight, ignore_label).counted(given)
         given, chosen = self._encoded(given, backend, device, precision)
         held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)

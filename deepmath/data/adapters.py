@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array
+from deepmath.arrays import is_array, is_frame, is_series
 from deepmath.checks import is_sparse
 from deepmath.data.rows import Change, Rows, as_array, as_batch, check_counts, kind_of, shape_of, sliced
 from deepmath.data.sources import Adapter, ArraySource, FrameSource, Source
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
-from deepmath.frames import Frame, is_frame
 
 
 class ArrayAdapter(Adapter):
@@ -142,12 +141,12 @@ def adapt_inputs(X: Any) -> Adapter:
     """The inputs that X stands for: arrays, or any data for `fit`, whose targets are passed over."""
     if _in_pieces(X):
         return adapt_measured(X, None, None, "predict")
-    return _of_rows(Rows(Frame.of(X) if is_frame(X) else X, None), False)
+    return _of_rows(Rows(_frame(X) if is_frame(X) else X, None), False)
 
 
 def _of_rows(rows: Rows, windowed: bool) -> Adapter:
     """Rows in memory, or a source of them where they would be too many once they are dense, or come by windows."""
-    if isinstance(rows.X, Frame):
+    if is_frame(rows.X):
         check_counts(rows)
         return FrameSource(*rows) if windowed else ArrayAdapter(rows)
     sparse = is_sparse(rows.X)
@@ -157,19 +156,40 @@ def _of_rows(rows: Rows, windowed: bool) -> Adapter:
 def _columns_taken(rows: Rows, who: str) -> Rows:
     """The rows of a frame, with targets and weights that were given by their columns' names taken out of it."""
     if not is_frame(rows.X):
-        return rows
-    frame = Frame.of(rows.X)
+        return rows._replace(y=_cells(rows.y), weights=_cells(rows.weights))
+    frame = _frame(rows.X)
     y, weights = rows.y, rows.weights
     if isinstance(y, str) or (isinstance(y, (list, tuple)) and y and all(n in frame.names for n in y)):
         names = [y] if isinstance(y, str) else list(y)
-        columns = [frame.column(name) for name in names]  # which says what there is, where there is no such column
-        frame = frame.drop(*names)
+        columns = [_cells(frame.column(name)) for name in names]
+        frame = frame.select(n for n in frame.names if n not in names)
         y = columns[0] if isinstance(rows.y, str) else np.stack(columns, axis=1)
     if isinstance(weights, str):
-        weights, frame = frame.column(weights), frame.drop(weights)
+        weights, frame = _cells(frame.column(weights)), frame.drop(weights)
     if not frame.names:
         raise ConfigError(f"{who}: no column is left as an input")
-    return Rows(frame, y, weights)
+    return Rows(frame, _cells(y), _cells(weights))
+
+
+def _frame(X: Any) -> Any:
+    from deepmath.tables.frames import frame_of  # only who has frames pays for them
+
+    return frame_of(X)
+
+
+def _cells(given: Any) -> Any:
+    """A series, or a column of a table, as an array [rows], where missing numbers are NaN; anything else as it is."""
+    if is_frame(given):
+        frame = _frame(given)
+        columns = [_cells(frame.column(name)) for name in frame.names]
+        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+    if is_series(given):
+        from deepmath.tables.frames import values_of
+
+        given = values_of(given)
+    if getattr(given, "type", None) == "boolean" and given.missing.any():
+        return np.where(given.missing, np.nan, given.values)
+    return given.values if hasattr(given, "missing") else given
 
 
 def _in_pieces(X: Any) -> bool:
@@ -192,6 +212,12 @@ def _steps(batches: Any, steps_per_epoch: Any, who: str) -> int:
         raise ConfigError(f"{who}: a generator needs steps_per_epoch, how many of its batches make an epoch")
     check_number(who, "steps_per_epoch", steps_per_epoch, low=1, whole=True)
     return int(steps_per_epoch)
+
+
+def name_of(y: Any) -> str | None:
+    """The name of a target: that of its column or its series, where it has one."""
+    name = y if isinstance(y, str) else getattr(y, "name", None) if is_series(y) else None
+    return None if name is None else str(name)
 
 
 def rows_of(given: Adapter) -> Rows:

@@ -8,15 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array
+from deepmath.arrays import is_array, is_frame
 from deepmath.data.adapters import ArrayAdapter, SequenceAdapter
 from deepmath.data.sources import Adapter, FrameSource, Source
 from deepmath.errors import ConfigError, LabelError
-from deepmath.frames import is_frame
 from deepmath.losses import Loss
 from deepmath.program import Head
 
 logger = logging.getLogger("deepmath")
+
+
+def preprocessing_of(given: Any) -> Any:
+    """What somebody calls a preprocessing: one, a `TableEncoder`, or a list of them, as one; None is none."""
+    if given is None or hasattr(given, "takes_frames"):
+        return given
+    from deepmath.preprocessing import preprocessing_of as found  # only who uses preprocessing pays for it
+
+    return found(given)
 
 
 def fitted(preprocessing: Any, given: Adapter) -> Any:
@@ -49,7 +57,7 @@ def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: 
 def _check_columns(preprocessing: Any, frame: Any, target: Any, tell_extra: bool) -> None:
     if not getattr(preprocessing, "takes_frames", False):
         return
-    extra = [n for n in preprocessing.unknown(frame) if target is None or n != target.name]
+    extra = [n for n in preprocessing.encoding.unknown(frame) if target is None or n != target.name]
     if not extra:
         return
     named = ", ".join(repr(n) for n in extra[:5]) + (f", ... ({len(extra)} in all)" if len(extra) > 5 else "")
@@ -60,7 +68,7 @@ def _check_columns(preprocessing: Any, frame: Any, target: Any, tell_extra: bool
     logger.warning("columns on which the model wasn't trained are passed over: %s", named)
 
 
-def target_of(given: Adapter, loss: Loss | None) -> Any:
+def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
     """What encodes the targets that train: the classes of text, in sorted order; None for numbers."""
     if not isinstance(given, (ArrayAdapter, Source, SequenceAdapter)):
         return None
@@ -72,9 +80,9 @@ def target_of(given: Adapter, loss: Loss | None) -> Any:
             f"the target holds text, which is classes, and loss '{loss.name}' takes numbers. "
             "Use loss='sparse_categorical_crossentropy', or 'binary_crossentropy' for two classes"
         )
-    from deepmath.tables import class_target
+    from deepmath.tables import target_of as found  # only who has text pays for it
 
-    return class_target(np.concatenate([np.asarray(y, object).reshape(-1) for y in given.targets()]))
+    return found(np.concatenate([np.asarray(y, object).reshape(-1) for y in given.targets()]), name, "category")
 
 
 def encoded_targets(target: Any, head: Head, y: Any) -> Any:
@@ -82,13 +90,13 @@ def encoded_targets(target: Any, head: Head, y: Any) -> Any:
 
     Raises LabelError for a class that the model doesn't know, and for numbers where it was trained on names.
     """
-    y = target.encode(y)
-    if target.classes is None or head.labelled or head.outputs == 1:
+    classes, y = getattr(target, "classes", None), target.encode(y)
+    if classes is None or head.labelled or head.outputs == 1:
         return y
-    if len(target.classes) > head.outputs:
+    if len(classes) > head.outputs:
         raise ConfigError(
-            f"the target has {len(target.classes)} classes, and the model {head.outputs} outputs; "
-            f"give the last layer {len(target.classes)} units"
+            f"the target has {len(classes)} classes, and the model {head.outputs} outputs; "
+            f"give the last layer {len(classes)} units"
         )
     return np.eye(head.outputs)[y]
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepmath.arrays import is_array
+from deepmath.arrays import is_array, is_frame
 from deepmath.checks import is_sparse
 from deepmath.errors import ConfigError
-from deepmath.frames import is_frame
 
 CHUNK = 1 << 23
 """About how many bytes of inputs are read at a time where nobody says."""

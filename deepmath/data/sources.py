@@ -138,8 +138,8 @@ class FrameSource(Source):
         X, y, weights = self._arrays
         return Rows(X.take(numbers), *(None if a is None else a[numbers] for a in (y, weights)))
 
-    def inputs(self) -> Iterator[Any]:
-        yield self._arrays.X  # whose columns are read one by one
+    def part(self, start: int, stop: int) -> FrameSource:
+        return FrameSource(*self._arrays.each(lambda a: sliced(a, start, stop)))
 
     def targets(self) -> Iterator[Any]:
         yield self._arrays.y

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmath.datasets.files import check_shape, check_unpacked, known_kind, open_regular, product, read_exactly
 from deepmath.errors import FormatError
+from deepmath.files import check_shape, check_unpacked, known_kind, open_regular, product, read_exactly
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP = b"\x1f\x8b"

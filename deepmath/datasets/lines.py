@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from types import TracebackType
 
-from deepmath.datasets.files import open_regular
 from deepmath.errors import FormatError
+from deepmath.files import open_regular
 
 LIMIT = 1_000_000
 """The longest record in bytes: a file without line ends is refused before it fills the memory."""

@@ -18,8 +18,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmath.datasets.files import check_shape, check_unpacked, known_kind, open_regular, product, read_exactly, size
 from deepmath.errors import FormatError
+from deepmath.files import check_shape, check_unpacked, known_kind, open_regular, product, read_exactly, size
 
 _NO_PICKLE = "only numbers are allowed (pickle is never read)"
 _DESCR = re.compile(r"[<>|=][biuf][1248]")

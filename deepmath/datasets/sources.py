@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from deepmath.data.buffers import BufferPool
 from deepmath.data.rows import Rows
 from deepmath.data.sources import Piece, Source, check_rows, unordered
-from deepmath.datasets.files import check_shape, open_regular, product
 from deepmath.datasets.idx import read_header
 from deepmath.datasets.npz import read_npy_header
 from deepmath.errors import FormatError
+from deepmath.files import check_shape, open_regular, product
 
 
 class FlatFile:

@@ -9,6 +9,7 @@ array([[3.]])
 """
 
 from deepmath.preprocessing.chain import Chain
+from deepmath.preprocessing.encode import EncodeTable, TableColumns, encoded_first, preprocessing_of
 from deepmath.preprocessing.files import pack, unpack
 from deepmath.preprocessing.min_max import MinMax
 from deepmath.preprocessing.standardize import Standardize
@@ -17,12 +18,16 @@ from deepmath.preprocessing.whitening import PCAWhitening, ZCAWhitening
 
 __all__ = [
     "Chain",
+    "EncodeTable",
     "Fitted",
     "MinMax",
     "PCAWhitening",
     "Standardize",
+    "TableColumns",
     "Transform",
     "ZCAWhitening",
+    "encoded_first",
     "pack",
+    "preprocessing_of",
     "unpack",
 ]

@@ -31,9 +31,22 @@ class Chain(Transform):
             raise ConfigError(f"Chain: steps must be preprocessings such as [Standardize()]; got {self.steps!r}")
         set_field(self, "steps", steps)
 
+    @property
+    def takes_frames(self) -> bool:  # type: ignore[override]
+        """Whether its first step does."""
+        return self.steps[0].takes_frames
+
+    def fit(self, X: Any) -> Fitted:
+        if not self.takes_frames:
+            return super().fit(X)
+        first = self.steps[0].fit(X)
+        return self._behind([first], Input(first.apply(X)))
+
     def fitted_to(self, given: Input) -> Chained:
-        fitted = []
-        for step in self.steps:
+        return self._behind([], given)
+
+    def _behind(self, fitted: list[Fitted], given: Input) -> Chained:
+        for step in self.steps[len(fitted) :]:
             fitted.append(step.fitted_to(given))
             given = Input(fitted[-1].mapped(given))
         return Chained(self, tuple(fitted))
@@ -82,6 +95,19 @@ class Chained(Fitted):
     @property
     def outputs(self) -> int:
         return self.fitted[-1].outputs
+
+    @property
+    def takes_frames(self) -> bool:  # type: ignore[override]
+        """Whether its first step does."""
+        return self.fitted[0].takes_frames
+
+    @property
+    def encoding(self) -> Any:
+        """What each column of a table becomes, where it takes frames."""
+        return self.fitted[0].encoding  # type: ignore[attr-defined]
+
+    def apply(self, X: Any) -> Any:
+        return _through(self.fitted, X) if self.takes_frames else super().apply(X)
 
     def mapped(self, given: Input) -> Any:
         for f in self.fitted:

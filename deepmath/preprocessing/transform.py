@@ -15,7 +15,12 @@ F = TypeVar("F", bound="Fitted")
 
 
 class Transform(abc.ABC):
-    """A frozen description of a preprocessing. `fit` on the training part gives a `Fitted`, which does the work."""
+    """A frozen description of a preprocessing. `fit` on the training part gives a `Fitted`, which does the work.
+
+    One that `takes_frames` knows columns by their names.
+    """
+
+    takes_frames = False
 
     def fit(self, X: Any) -> Fitted:
         """What this preprocessing learns from X [rows, features]; the sums are taken in float64 on the host."""
@@ -60,6 +65,8 @@ class Fitted(abc.ABC):
 
     transform: Transform
     """The description that was fitted."""
+
+    takes_frames = False
 
     @property
     @abc.abstractmethod
