@@ -13,7 +13,7 @@ import inspect
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
@@ -25,6 +25,48 @@ C = TypeVar("C", bound=type)
 
 CLASSES: dict[str, type] = {}
 """Every class that a configuration may name."""
+TABLES: list[Table[Any]] = []
+"""Every table, by which the things of one's own are told from those that have a name everywhere."""
+
+
+class UnknownName(ConfigError):
+    """A name that no table has; `name` is what the caller's own objects should bring."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """Stands for a thing of a saved model that isn't known here; a model predicts without it, and is saved with it.
+
+    `what` it is, the `name` that is missing, and the thing's configuration.
+    """
+
+    what: str
+    name: str
+    config: Any = dataclasses.field(repr=False, hash=False)
+
+    def draw(self, _draws: Any, shape: tuple[int, ...]) -> Any:
+        """No numbers, in the place of an initialiser's: values from the file replace them."""
+        return np.full(shape, math.nan)
+
+
+def missing_in(things: Iterable[Any]) -> list[Missing]:
+    """What is missing among these things, and in their settings."""
+    found = [[thing, *getattr(thing, "__dict__", {}).values()] for thing in things]
+    return [part for parts in found for part in parts if isinstance(part, Missing)]
+
+
+def ask_for(who: str, missing: Sequence[Missing]) -> None:
+    """Raise ConfigError that asks for what is missing, if anything is."""
+    for thing in missing[:1]:
+        choose = "" if thing.what in ("initializer", "regularizer", "constraint") else ", or choose another by compile"
+        raise ConfigError(
+            f"{who}: {thing.what} '{thing.name}' of this model isn't known here: load it by load_model(path, "
+            f"custom_objects={{'{thing.name}': {thing.name}}}){choose}"
+        )
 
 
 def described(cls: C) -> C:
@@ -102,6 +144,7 @@ class Table(Generic[T]):
     def __init__(self, what: str, kind: type[T], wrap: Callable[[Callable[..., Any]], T] | None = None) -> None:
         self.what, self.kind, self._wrap = what, kind, wrap
         self._rows: dict[str, T] = {}
+        TABLES.append(self)
 
     def add(self, row: T, name: str | None = None) -> T:
         self._rows[name or getattr(row, "name")] = row  # noqa: B009 - T is any kind that has a name
@@ -131,8 +174,8 @@ class Table(Generic[T]):
             if not isinstance(row, Parametrized):
                 raise ConfigError(f"{self.what} '{name}' takes no numbers; got '{given}'")
             return row.with_constants(*constants)
-        if isinstance(given, self.kind):
-            return given
+        if isinstance(given, (self.kind, Missing)):
+            return given  # type: ignore[return-value]
         if callable(instance(self.what, given)) and self._wrap is not None:
             return self._wrap(given)
         function = ", a function" if self._wrap is not None else ""
@@ -182,7 +225,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
 
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
-    raise ConfigError(f"unknown {what} '{name}'{hint}; known: {', '.join(sorted(known))}")
+    raise UnknownName(f"unknown {what} '{name}'{hint}; known: {', '.join(sorted(known))}", name)
 
 
 def config_of(value: Any) -> Any:
@@ -192,6 +235,8 @@ def config_of(value: Any) -> Any:
     [1, 'relu', None]
     """
     value = plain(value)
+    if isinstance(value, Missing):
+        return value.config
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -200,11 +245,36 @@ def config_of(value: Any) -> Any:
         fields = {f.name: config_of(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {"class": type(value).__name__, **fields}
     if isinstance(getattr(value, "name", None), str):
-        return value.name
+        return value.name if _is_known(value) else {OWN: value.name}
     if dataclasses.is_dataclass(value):
         fields = {f.name: config_of(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {"class": type(value).__name__, **fields}
     raise ConfigError(f"{value!r} can't be saved: it is neither a number, a string nor a description")
+
+
+OWN = "own"
+"""The key of a thing of one's own, by its name: a known thing may have the same."""
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a table has this thing under its name."""
+    for table in TABLES:
+        if isinstance(value, table.kind):
+            try:
+                return bool(_key(table.get(value.name)) == _key(value))
+            except ConfigError:
+                return False
+    return False
+
+
+def _key(value: Any) -> Any:
+    """What makes a thing what it is: formulas with bound arguments, out of a pickle, are equal by their parts alone."""
+    if isinstance(value, functools.partial):
+        return "partial", value.func, *map(_key, value.args), *sorted(value.keywords.items())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = (f.name for f in dataclasses.fields(value) if f.compare)
+        return type(value), *(_key(getattr(value, name)) for name in fields)
+    return value
 
 
 def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
@@ -215,6 +285,10 @@ def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
         return custom_objects.get(config, config)
     if not isinstance(config, dict):
         return config
+    if set(config) == {OWN} and isinstance(config[OWN], str):
+        if config[OWN] not in custom_objects:
+            raise UnknownName(f"'{config[OWN]}' is a function or an object of one's own", config[OWN])
+        return custom_objects[config[OWN]]
     name = config.get("class")
     if not isinstance(name, str):
         raise ConfigError(f"a description needs a class; got {sorted(map(str, config))}")
@@ -226,6 +300,13 @@ def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     if not set(fields) <= known:
         raise ConfigError(f"{name} has no {sorted(set(fields) - known)[0]!r}; it has {', '.join(sorted(known))}")
     return cls(**fields)
+
+
+def check_flag(owner: str, name: str, value: Any) -> bool:
+    """The flag as Python has it. Raises ConfigError for what is no bool, NumPy's included."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ConfigError(f"{owner}: {name} must be True or False; got {value!r}")
+    return bool(value)
 
 
 def set_field(description: Any, name: str, value: Any) -> None:

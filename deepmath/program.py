@@ -24,6 +24,7 @@ from deepmath.losses import Loss
 from deepmath.metrics import Metric
 from deepmath.optimizers import Optimizer
 from deepmath.pace import Pace
+from deepmath.ranges import Range
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula
 
@@ -50,13 +51,16 @@ class Part(NamedTuple):
 class Head:
     """What stands behind the last layer: the loss of its scores, and the activation that predictions get.
 
-    `activation` was taken off the chain because the loss is written for the scores in front of it.
+    `activation` was taken off the chain because the loss is written for the scores in front of it. `gives` is what the
+    last layer can give, by which targets are checked (None: by nothing), and `last` how messages call it.
     """
 
     loss: Loss
     metrics: tuple[Metric, ...]
     outputs: int
     activation: ActivationFunction | None = None
+    gives: Range | None = field(default=None, compare=False, repr=False)
+    last: str = field(default="", compare=False, repr=False)
 
     @property
     def labelled(self) -> bool:

@@ -17,6 +17,7 @@ from deepmath.formulas import rectifiers
 from deepmath.formulas.affine import affine
 from deepmath.initializers import Draws, Initializer
 from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.ranges import ANY, Range, through
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.typing import Namespace
 
@@ -79,6 +80,9 @@ class Dense(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.units)
 
+    def output_range(self, inputs: Range) -> Range:
+        return ANY if self.activation is None else self.activation.range
+
     def parts(self) -> tuple[Layer, ...]:
         if self.activation is None:
             return (self,)
@@ -117,6 +121,9 @@ class Activation(Layer):
         y = function.value(xp, x, *function.constants)
         return y, lambda dy: (function.backward()(xp, x, y, dy, *function.constants), {}), {}
 
+    def output_range(self, inputs: Range) -> Range:
+        return through(self.activation.value, self.activation.constants, self.activation.range, inputs)
+
 
 @described
 @dataclass(frozen=True)
@@ -144,3 +151,6 @@ class PReLU(Layer):
             return dx, {"alpha": xp.sum(xp.reshape(share, (-1, alpha.shape[0])), axis=0)}
 
         return rectifiers.prelu(xp, x, alpha), pullback, {}
+
+    def output_range(self, inputs: Range) -> Range:
+        return ANY

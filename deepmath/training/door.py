@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from deepmath import output_checks
 from deepmath.arrays import is_array, is_finite, namespace_of, to_numpy
 from deepmath.backend import Backend
 from deepmath.errors import ConfigError, LabelError, NumericError
@@ -29,6 +30,8 @@ class Door:
     backend: Backend
     recipe: Recipe
     counting: Counting = ALIKE
+    training: bool = False
+    """Whether the model shall learn these targets, and not only be measured on them."""
 
     def admit(self, rows: Rows, place: Place | None = None, name: str = "X") -> Data:
         """Checked data; `place` is given for a piece of a data set, as for `door.admit`."""
@@ -36,7 +39,7 @@ class Door:
         label = self.counting.ignore_label
         if place is None and label is not None and weights is not None and not np.any(weights):
             raise ConfigError(f"no row counts: each has the label to ignore, {label}, or weight zero")
-        return admit(self.backend, self.recipe, rows.X, y, weights, name, place)
+        return admit(self.backend, self.recipe, rows.X, y, weights, name, place, self.training)
 
     def admit_inputs(self, rows: Rows, place: Place | None = None) -> Data:
         """Checked inputs, without targets."""
@@ -52,12 +55,14 @@ def admit(
     sample_weight: Any = None,
     name: str = "X",
     place: Place | None = None,
+    training: bool = False,
 ) -> Data:
     """Checked data in the backend's library.
 
     X is [rows, *features], y [rows], [rows, 1] or [rows, outputs]; lists and tables are taken as NumPy takes
     them. `place` is given for a piece of a data set: its rows are called by their places in the whole, and its
-    weights may all be zero. Raises LabelError, NumericError or ConfigError that say where and what.
+    weights may all be zero. Targets for `training` must be what the model can learn. Raises LabelError,
+    NumericError or ConfigError that say where and what.
     """
     head, precision = recipe.head, recipe.precision
     assert head is not None
@@ -68,8 +73,15 @@ def admit(
         counts = [int(x.shape[0]), int(y.shape[0]) if y.ndim else 0]
         raise ConfigError(f"Found input variables with inconsistent numbers of samples: {counts}")
     targets = _labels(head, y, row) if head.labelled else _numbers(head, y, row)
-    placed = backend.put(targets, "int64") if head.labelled else backend.put(targets, precision)
     weights = _weights(sample_weight, int(x.shape[0]), row)
+    if not head.labelled:
+        host = to_numpy(targets)
+        output_checks.check_rows(head, host, weights, row)
+        if training:
+            output_checks.check_reach(head, host, weights, row)
+            output_checks.check_scale(head, host, precision, row)
+    with np.errstate(over="ignore"):
+        placed = backend.put(targets, "int64") if head.labelled else backend.put(targets, precision)
     if weights is not None and place is None and not weights.any():
         raise ConfigError("sample_weight is zero for every row; at least one row must count")
     return Data(x, placed, weights)

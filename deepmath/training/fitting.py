@@ -46,7 +46,7 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
     run.write_model = lambda path: subject.write(path, program.state(), run.epoch - first)
     validate = None
     if held is not None:
-        measuring = replace(door, counting=replace(door.counting, class_weight=None))
+        measuring = replace(door, training=False, counting=replace(door.counting, class_weight=None))
         admit = functools.partial(measuring.admit, name="validation X")
         pieces = Pieces(held, recipe.parts[0].shape, admit)
         next(iter(pieces))  # what can't be measured is refused before the first step
