@@ -10,6 +10,8 @@ import numbers
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deepmath.errors import TraceError
 
 KINDS = {"element": (True, True), "row": (True, False), "column": (False, True), "scalar": (False, False)}
@@ -72,7 +74,9 @@ class Node:
         raise _NoAttribute(f"the formula uses .{name} of an array, which not every library has; write xp.{name}(...)")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
-        """NumPy's numbers may stand on the left of an operator; its functions are not xp's."""
+        """NumPy's numbers may stand on the left of an operator, arrays of symbols may be computed with; else it fails."""
+        if ufunc.types == ["O" * ufunc.nin + "->O"] or any(getattr(i, "dtype", None) == object for i in inputs):
+            return getattr(ufunc, method)(*(_boxed(i) if isinstance(i, Node) else i for i in inputs), **settings)
         operator = _OF_NUMPY.get(ufunc.__name__)
         if operator is None or method != "__call__" or settings:
             raise TraceError(f"the formula calls np.{ufunc.__name__}; write xp.{ufunc.__name__}, for every library")
@@ -110,6 +114,13 @@ class Node:
 
     def __invert__(self) -> Node:
         return self.graph.node("logical_not", self)
+
+
+def _boxed(node: Node) -> Any:
+    """An array without axes that holds one symbol."""
+    box = np.empty((), object)
+    box[()] = node
+    return box
 
 
 def _operators() -> None:

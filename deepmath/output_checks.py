@@ -198,7 +198,7 @@ def check_scale(head: Head, targets: Any, precision: str, place: Callable[[int],
     The loss itself says so: it is computed for the outermost targets, and for the same scaled to 1.
     """
     largest = float(np.max(np.abs(targets), initial=0.0))
-    if largest <= 1.0 or _is_finite(head, targets, 1.0, precision) or not _is_finite(head, targets, largest, precision):
+    if largest <= 1.0 or not _overflows(head, targets, 1.0, precision) or _overflows(head, targets, largest, precision):
         return
     row = int(np.argmax(np.max(np.abs(targets), axis=1)))
     wider = "" if precision == "float64" else ", or use precision='float64'"
@@ -209,8 +209,8 @@ def check_scale(head: Head, targets: Any, precision: str, place: Callable[[int],
     )
 
 
-def _is_finite(head: Head, targets: Any, size: float, precision: str) -> bool:
-    """Whether the loss and its slope are, for the outermost targets divided by `size`."""
+def _overflows(head: Head, targets: Any, size: float, precision: str) -> bool:
+    """Whether the loss or its slope is infinite for the outermost targets divided by `size`."""
     dtype = FLOATS.get(precision, np.float32)
     rows = np.unique([np.argmax(np.max(targets, axis=1)), np.argmin(np.min(targets, axis=1))])
     loss = head.loss
@@ -220,7 +220,7 @@ def _is_finite(head: Head, targets: Any, size: float, precision: str) -> bool:
         numbers = [dtype(c) for c in loss.constants]
         value = loss.value(np, p, d, *numbers)
         slope = loss.backward()(np, p, d, np.ones((len(d), 1), dtype), *numbers)
-    return bool(np.all(np.isfinite(value)) and np.all(np.isfinite(slope)))
+    return any(bool(np.any(np.isinf(found))) for found in (d, value, slope))
 
 
 def _inside(gives: Range) -> float:
