@@ -8,10 +8,15 @@ lists and dictionaries; `from_config` reads it back from a closed table of class
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import math
+import numbers
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NoReturn, Self, TypeVar
+
+import numpy as np
 
 from deepmath.errors import ConfigError
 
@@ -20,14 +25,114 @@ C = TypeVar("C", bound=type)
 
 CLASSES: dict[str, type] = {}
 """Every class that a configuration may name."""
+TABLES: list[Table[Any]] = []
+"""Every table, by which the things of one's own are told from those that have a name everywhere."""
+
+
+class UnknownName(ConfigError):
+    """A name that no table has; `name` is what the caller's own objects should bring."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+@dataclasses.dataclass(frozen=True)
+class Missing:
+    """Stands for a thing of a saved model that isn't known here; a model predicts without it, and is saved with it.
+
+    `what` it is, the `name` that is missing, and the thing's configuration.
+    """
+
+    what: str
+    name: str
+    config: Any = dataclasses.field(repr=False, hash=False)
+
+    def draw(self, _draws: Any, shape: tuple[int, ...]) -> Any:
+        """No numbers, in the place of an initialiser's: values from the file replace them."""
+        return np.full(shape, math.nan)
+
+
+def missing_in(things: Iterable[Any]) -> list[Missing]:
+    """What is missing among these things, and in their settings."""
+    found = [[thing, *getattr(thing, "__dict__", {}).values()] for thing in things]
+    return [part for parts in found for part in parts if isinstance(part, Missing)]
+
+
+def ask_for(who: str, missing: Sequence[Missing]) -> None:
+    """Raise ConfigError that asks for what is missing, if anything is."""
+    for thing in missing[:1]:
+        choose = "" if thing.what in ("initializer", "regularizer", "constraint") else ", or choose another by compile"
+        raise ConfigError(
+            f"{who}: {thing.what} '{thing.name}' of this model isn't known here: load it by load_model(path, "
+            f"custom_objects={{'{thing.name}': {thing.name}}}){choose}"
+        )
 
 
 def described(cls: C) -> C:
-    """Let configurations name this dataclass. A name means one class."""
+    """Let configurations name this dataclass. A name means one class; its numbers are kept as `plain` ones."""
     if cls.__name__ in CLASSES:
         raise TypeError(f"two described classes are called {cls.__name__}; rename one")
     CLASSES[cls.__name__] = cls
+    return plain_numbers(cls)
+
+
+def plain_numbers(cls: C) -> C:
+    """Let objects of this class be made with numbers of NumPy's as with their twins of Python's."""
+    made = cls.__init__  # type: ignore[misc]
+
+    @functools.wraps(made)
+    def init(self: Any, *args: Any, **settings: Any) -> None:
+        made(self, *map(plain, args), **{name: plain(value) for name, value in settings.items()})
+
+    cls.__init__ = init  # type: ignore[misc]
     return cls
+
+
+def plain(value: Any) -> Any:
+    """A number as Python has it: of NumPy, alone, in a tuple or list, or as an array without axes. Others as they are.
+
+    >>> plain((np.int8(3), np.asarray(0.5), "relu"))
+    (3, 0.5, 'relu')
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return float(value) if isinstance(value, np.floating) else value
+    if type(value) in (tuple, list):
+        return type(value)(plain(v) for v in value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
+def instance(who: str, given: Any) -> Any:
+    """What was given, unless it is a class where an object is needed: then ConfigError."""
+    if isinstance(given, type):
+        needs = [
+            p
+            for p in inspect.signature(given).parameters.values()
+            if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+        ]
+        made = f"{given.__name__}({'...' if needs else ''})"
+        raise ConfigError(f"{who}: got the class {given.__name__}; give an instance, {made}")
+    return given
+
+
+def several(who: str, given: Any, example: str) -> tuple[Any, ...]:
+    """A list of things, or one alone, as a tuple.
+
+    >>> several("compile: metrics", "accuracy", "['accuracy']"), several("compile: metrics", None, "['accuracy']")
+    (('accuracy',), ())
+    """
+    if given is None:
+        return ()
+    if isinstance(given, Mapping):
+        raise ConfigError(f"{who} must be a list such as {example}, or one alone; got {given!r}")
+    alone = isinstance(given, (str, type)) or callable(given) or not isinstance(given, Iterable)
+    return (given,) if alone else tuple(given)
 
 
 class Table(Generic[T]):
@@ -39,6 +144,7 @@ class Table(Generic[T]):
     def __init__(self, what: str, kind: type[T], wrap: Callable[[Callable[..., Any]], T] | None = None) -> None:
         self.what, self.kind, self._wrap = what, kind, wrap
         self._rows: dict[str, T] = {}
+        TABLES.append(self)
 
     def add(self, row: T, name: str | None = None) -> T:
         self._rows[name or getattr(row, "name")] = row  # noqa: B009 - T is any kind that has a name
@@ -68,12 +174,12 @@ class Table(Generic[T]):
             if not isinstance(row, Parametrized):
                 raise ConfigError(f"{self.what} '{name}' takes no numbers; got '{given}'")
             return row.with_constants(*constants)
-        if isinstance(given, self.kind):
-            return given
-        if callable(given) and not isinstance(given, type) and self._wrap is not None:
+        if isinstance(given, (self.kind, Missing)):
+            return given  # type: ignore[return-value]
+        if callable(instance(self.what, given)) and self._wrap is not None:
             return self._wrap(given)
-        msg = f"{self.what} must be a name, a {self.kind.__name__} or a function; got {given!r}"
-        raise ConfigError(msg)
+        function = ", a function" if self._wrap is not None else ""
+        raise ConfigError(f"{self.what} must be a name{function} or an object of {self.kind.__name__}; got {given!r}")
 
 
 _NUMBERS = re.compile(r"(\w+)\(([-+.\w\s,]*)\)")
@@ -106,8 +212,8 @@ class Parametrized:
         if len(values) > len(self.limits) or not self.limits:
             names = ", ".join(limit[0] for limit in self.limits) or "none"
             raise ConfigError(f"'{base}' takes these numbers: {names}; got {len(values)}")
-        for (name, low, high), value in zip(self.limits, values, strict=False):
-            check_number(base, name, value, low=low, high=high)
+        limited = zip(self.limits, values, strict=False)
+        values = tuple(check_number(base, name, value, low=low, high=high) for (name, low, high), value in limited)
         constants = (*values, *self.constants[len(values) :])
         name = f"{base}({', '.join(map(repr, constants))})"
         return dataclasses.replace(self, name=name, constants=constants)  # type: ignore[type-var]
@@ -119,7 +225,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
 
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
-    raise ConfigError(f"unknown {what} '{name}'{hint}; known: {', '.join(sorted(known))}")
+    raise UnknownName(f"unknown {what} '{name}'{hint}; known: {', '.join(sorted(known))}", name)
 
 
 def config_of(value: Any) -> Any:
@@ -128,6 +234,9 @@ def config_of(value: Any) -> Any:
     >>> config_of((1, "relu", None))
     [1, 'relu', None]
     """
+    value = plain(value)
+    if isinstance(value, Missing):
+        return value.config
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -136,11 +245,36 @@ def config_of(value: Any) -> Any:
         fields = {f.name: config_of(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {"class": type(value).__name__, **fields}
     if isinstance(getattr(value, "name", None), str):
-        return value.name
+        return value.name if _is_known(value) else {OWN: value.name}
     if dataclasses.is_dataclass(value):
         fields = {f.name: config_of(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         return {"class": type(value).__name__, **fields}
     raise ConfigError(f"{value!r} can't be saved: it is neither a number, a string nor a description")
+
+
+OWN = "own"
+"""The key of a thing of one's own, by its name: a known thing may have the same."""
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a table has this thing under its name."""
+    for table in TABLES:
+        if isinstance(value, table.kind):
+            try:
+                return bool(_key(table.get(value.name)) == _key(value))
+            except ConfigError:
+                return False
+    return False
+
+
+def _key(value: Any) -> Any:
+    """What makes a thing what it is: formulas with bound arguments, out of a pickle, are equal by their parts alone."""
+    if isinstance(value, functools.partial):
+        return "partial", value.func, *map(_key, value.args), *sorted(value.keywords.items())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = (f.name for f in dataclasses.fields(value) if f.compare)
+        return type(value), *(_key(getattr(value, name)) for name in fields)
+    return value
 
 
 def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
@@ -151,6 +285,10 @@ def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
         return custom_objects.get(config, config)
     if not isinstance(config, dict):
         return config
+    if set(config) == {OWN} and isinstance(config[OWN], str):
+        if config[OWN] not in custom_objects:
+            raise UnknownName(f"'{config[OWN]}' is a function or an object of one's own", config[OWN])
+        return custom_objects[config[OWN]]
     name = config.get("class")
     if not isinstance(name, str):
         raise ConfigError(f"a description needs a class; got {sorted(map(str, config))}")
@@ -165,6 +303,13 @@ def from_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     return cls(**fields)
 
 
+def check_flag(owner: str, name: str, value: Any) -> bool:
+    """The flag as Python has it. Raises ConfigError for what is no bool, NumPy's included."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ConfigError(f"{owner}: {name} must be True or False; got {value!r}")
+    return bool(value)
+
+
 def set_field(description: Any, name: str, value: Any) -> None:
     """Put a field of a frozen dataclass into its final form; for `__post_init__` only."""
     object.__setattr__(description, name, value)
@@ -173,23 +318,24 @@ def set_field(description: Any, name: str, value: Any) -> None:
 def check_number(
     owner: str, name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False,
     open_high: bool = False, whole: bool = False,
-) -> None:  # fmt: skip
-    """Raise ConfigError unless value is a finite number within the bounds (open ends are excluded).
+) -> Any:  # fmt: skip
+    """The number as Python has it. Raises ConfigError unless it is finite and within the bounds (open ends excluded).
 
     >>> check_number("SGD", "learning_rate", -1, low=0.0)
     Traceback (most recent call last):
     ...
     deepmath.errors.ConfigError: SGD: learning_rate must be a number >= 0; got -1
     """
-    kind = int if whole else (int, float)
-    good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-    good = good and (low < value if open_low else low <= value) and (value < high if open_high else value <= high)
+    number = plain(value)
+    good = isinstance(number, int if whole else (int, float)) and not isinstance(number, bool)
+    good = good and (isinstance(number, int) or math.isfinite(number))
+    good = good and (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
     if good:
-        return
+        return number
     bounds = []
     if low > -math.inf:
         bounds.append(f"{'>' if open_low else '>='} {low:g}")
     if high < math.inf:
         bounds.append(f"{'<' if open_high else '<='} {high:g}")
     sort = "a whole number" if whole else "a number"
-    raise ConfigError(f"{owner}: {name} must be {sort} {' and '.join(bounds)}".rstrip() + f"; got {value!r}")
+    raise ConfigError(f"{owner}: {name} must be {sort} {' and '.join(bounds)}".rstrip() + f"; got {number!r}")

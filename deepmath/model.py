@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import descriptions, losses, optimizers, saving
+from deepmath import descriptions, losses, optimizers, output_checks, saving
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
@@ -21,6 +21,7 @@ from deepmath.data.validation import Validator, row_shape
 from deepmath.data.weights import RowWeighting
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
+from deepmath.optimizers.lbfgs import Standing
 from deepmath.program import Order, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
@@ -47,9 +48,9 @@ class Sequential:
     are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`.
     """
 
-    def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0, preprocessing: Any = None) -> None:
-        descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
-        self.seed = int(seed)
+    def __init__(self, layers: Sequence[Layer] | Layer = (), *, seed: int = 0, preprocessing: Any = None) -> None:
+        self.seed: int = descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
+        preprocessing = descriptions.instance("Sequential: preprocessing", preprocessing)
         self.preprocessing = encoding.preprocessing_of(preprocessing)
         self.target: Any = None
         self.layers: list[Layer] = []
@@ -59,14 +60,15 @@ class Sequential:
         self.optimizer = optimizers.get("rmsprop")
         self.loss: losses.Loss | None = None
         self.metrics: tuple[Any, ...] = ()
+        self.unusual = False
         self.epochs_trained = 0
         self._predicting: PredictingProgram | None = None
-        for layer in layers:
+        for layer in descriptions.several("Sequential: layers", layers, "[Dense(4), Dense(1)]"):
             self.add(layer)
 
     def add(self, layer: Layer) -> None:
         """Append a layer. A model that has weights keeps them and draws those of the new layer."""
-        if not isinstance(layer, Layer):
+        if not isinstance(descriptions.instance("Sequential.add", layer), Layer):
             raise ConfigError(f"Sequential.add: expected a layer such as Dense(4); got {layer!r}")
         self.layers.append(layer)
         first = self.layers[0]
@@ -78,22 +80,36 @@ class Sequential:
     def build(self, shape: tuple[int, ...]) -> None:
         """Draw weights for rows of this shape; layers that have weights of the right shapes keep them."""
         fresh = first_values(self.layers, shape, self.seed)
+        old = {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
+        if old.keys() != fresh.keys():
+            descriptions.ask_for("build", [m for m in self._missing() if m.what == "initializer"])
         self.input_shape = shape
-        self.values = fresh | {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
+        self.values = fresh | old
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), *, rates: Any = None
-    ) -> None:
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = (), *, rates: Any = None,
+        unusual: bool = False,
+    ) -> None:  # fmt: skip
         """Choose what is minimised and how: names, objects, or callables of the right form.
 
         `rates` multiplies the learning rate of layers, by number, or of parameters: {0: 0.1, "1.bias": 0.5}. At 0
         they are frozen; frozen batch normalisation still follows its running averages, and trains with the
         batch's moments. The optimiser begins anew; weights are never drawn again.
+
+        A loss and a last layer that don't go together are refused: here where the layers are known, else before the
+        first step. What is odd but sound, such as targets that a last relu never reaches or categorical_crossentropy
+        of one sigmoid, may be `unusual` on purpose.
         """
         self.rates = rate_table.checked(rates)
         self.optimizer = optimizers.get(optimizer)
-        self.loss = None if loss is None else losses.get(loss)
-        self.metrics = tuple(metric_table.get(m) for m in metrics)
+        found = None if loss is None else losses.get(loss)
+        unusual = descriptions.check_flag("compile", "unusual", unusual)
+        if found is not None:
+            output_checks.check_outputs("compile", found, self.layers, self.input_shape, unusual)
+        self.loss, self.unusual = found, unusual
+        self.metrics = tuple(
+            metric_table.get(m) for m in descriptions.several("compile: metrics", metrics, "['accuracy']")
+        )
         self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
 
     def fit(
@@ -131,14 +147,14 @@ class Sequential:
         settings = fit.Settings(epochs, batch_size, callbacks, verbose, initial_epoch, resume, on_nan)
         given = adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
         given, held_out = hold_out(given, validation_data, validation_split)
-        self._need_loss()
         self.preprocessing = encoding.fitted(self.preprocessing, given)
         self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
         weighting = RowWeighting(class_weight, ignore_label).counted(given)
         given, chosen = self._encoded(given, backend, device, precision)
+        self.check_trainable("fit")
         held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
         recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
-        validator = Validator(chosen, recipe, weighting, self.target)
+        validator = Validator(chosen, recipe, weighting, self.target, training=True)
         values = self._values
         model = fit.ModelInTraining(values.values, self._config(), self.metrics, self._write, values.taken, self._keep)
         return fit.fit(model, validator, given, held_out, settings)
@@ -150,9 +166,9 @@ class Sequential:
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single_batch.check(self.optimizer, self.preprocessing)
         given, chosen = self._encoded(adapt(X, y, sample_weight, who="train_on_batch"), backend, device, precision)
-        self._need_loss()
+        self.check_trainable("train_on_batch")
         weighting = RowWeighting(ignore_label=ignore_label)
-        validator = Validator(chosen, self.recipe(precision), weighting, self.target)
+        validator = Validator(chosen, self.recipe(precision), weighting, self.target, training=True)
         data = validator.data(rows_of(given))
         self._predicting = None
         with self._values.lock:
@@ -165,7 +181,7 @@ class Sequential:
         """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them."""
         given = adapt_measured(X, y, sample_weight, "evaluate")
         given, chosen = self._encoded(given, backend, device, precision)
-        self._need_loss()
+        self.check_trainable("evaluate", ("loss", "metric", "regularizer"))
         predicting = self._program_for(chosen, precision)
         validator = Validator(chosen, predicting.recipe, RowWeighting(ignore_label=ignore_label), self.target)
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
@@ -225,10 +241,26 @@ class Sequential:
         self._need_weights()
         assert self.input_shape is not None
         return recipe_of(
-            self.layers, self.input_shape, self.optimizer, self.loss, self.metrics, precision=precision, seed=self.seed,
+            self.layers, self.input_shape, self.optimizer, self.loss, self.metrics, self.unusual, precision=precision,
+            seed=self.seed,
             rates=rate_table.by_parameter(self.rates, len(self.layers), self._values.parameters, self.optimizer),
             origin=self._values.step, first_epoch=self.epochs_trained, **settings,
         )  # fmt: skip
+
+    def _recipe_without_training(self, precision: str) -> Recipe:
+        """The recipe to predict and to measure with, which does without what is only needed for training."""
+        missing = {m.what for m in self._missing()}
+        if not missing:
+            return self.recipe(precision)
+        assert self.input_shape is not None
+        known = missing.isdisjoint(("loss", "metric", "regularizer"))
+        loss, metrics = (self.loss, self.metrics) if known else (None, ())
+        settings = {"precision": precision, "seed": self.seed}
+        return recipe_of(self.layers, self.input_shape, Standing(), loss, metrics, self.unusual, **settings)
+
+    def _missing(self) -> list[descriptions.Missing]:
+        """What a file named and nobody brought."""
+        return descriptions.missing_in([*self.layers, self.optimizer, self.loss, *self.metrics])
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
@@ -247,7 +279,7 @@ class Sequential:
         self.epochs_trained += epochs
 
     def _config(self) -> dict[str, Any]:
-        chosen = self.optimizer, self.loss, self.metrics, self.rates
+        chosen = self.optimizer, self.loss, self.metrics, self.rates, self.unusual
         return saving.config_of(self.layers, self.input_shape or (), self.seed, *chosen)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -275,9 +307,12 @@ class Sequential:
         if self.input_shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
 
-    def _need_loss(self) -> None:
+    def check_trainable(self, who: str, needed: Sequence[str] | None = None) -> None:
+        """Raise ConfigError unless a loss is chosen that fits the last layer, and all that is `needed` is known."""
         if self.loss is None:
             raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
+        descriptions.ask_for(who, [m for m in self._missing() if needed is None or m.what in needed])
+        output_checks.check_outputs("compile", self.loss, self.layers, self.input_shape, self.unusual)
 
     def _names(self) -> list[str]:
         self._need_weights()
@@ -288,5 +323,5 @@ class Sequential:
         """The program of the call before, if it is for this backend in this precision, or a new one."""
         found = self._predicting
         if found is None or (found.backend, found.recipe.precision) != (chosen, precision):
-            found = self._predicting = PredictingProgram(chosen, self.recipe(precision), self.values)
+            found = self._predicting = PredictingProgram(chosen, self._recipe_without_training(precision), self.values)
         return found

@@ -17,12 +17,14 @@ import numpy as np
 
 from deepmath.activations import ActivationFunction
 from deepmath.arrays import all_finite
+from deepmath.descriptions import plain_numbers
 from deepmath.formulas.losses import one_hot
 from deepmath.layers import Layer
 from deepmath.losses import Loss
 from deepmath.metrics import Metric
 from deepmath.optimizers import Optimizer
 from deepmath.pace import Pace
+from deepmath.ranges import Range
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.trace import Formula
 
@@ -49,13 +51,16 @@ class Part(NamedTuple):
 class Head:
     """What stands behind the last layer: the loss of its scores, and the activation that predictions get.
 
-    `activation` was taken off the chain because the loss is written for the scores in front of it.
+    `activation` was taken off the chain because the loss is written for the scores in front of it. `gives` is what the
+    last layer can give, by which targets are checked (None: by nothing), and `last` how messages call it.
     """
 
     loss: Loss
     metrics: tuple[Metric, ...]
     outputs: int
     activation: ActivationFunction | None = None
+    gives: Range | None = field(default=None, compare=False, repr=False)
+    last: str = field(default="", compare=False, repr=False)
 
     @property
     def labelled(self) -> bool:
@@ -98,6 +103,7 @@ class Data:
         return tally(self.weights, self.rows)
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what a program computes, apart from the data and the values it starts from.

@@ -6,10 +6,13 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from deepmath import metrics as metric_table
+from deepmath import output_checks
 from deepmath.activations import ActivationFunction
+from deepmath.descriptions import Missing
 from deepmath.errors import ConfigError
 from deepmath.initializers import Draws
 from deepmath.layers import Activation, Layer
@@ -56,8 +59,13 @@ def parts_of(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[Part, ...
     return tuple(parts)
 
 
-def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tuple[tuple[Part, ...], Head]:
-    """The chain and its head: a last activation moves behind the loss where the loss is written for its scores."""
+def with_head(
+    parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any], unusual: bool = False
+) -> tuple[tuple[Part, ...], Head]:
+    """The chain and its head: a last activation moves behind the loss where the loss is written for its scores.
+
+    Targets that are `unusual` for the loss and the last layer are not asked about.
+    """
     last = parts[-1]
     outputs = last.layer.output_shape(last.shape)
     if len(outputs) != 1:
@@ -68,9 +76,13 @@ def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tu
     resolved = tuple(metric_table.resolve(m, outputs[0], loss.yes_above) for m in by_row)
     function: ActivationFunction | None = last.layer.activation if isinstance(last.layer, Activation) else None
     on_scores = loss.on_scores(function.name) if function is not None and len(parts) > 1 else None
+    head = Head(
+        loss, resolved, outputs[0], last=output_checks.name_of(last.layer),
+        gives=None if unusual else output_checks.range_of([part.layer for part in parts]),
+    )  # fmt: skip
     if on_scores is None:
-        return parts, Head(loss, resolved, outputs[0])
-    return parts[:-1], Head(on_scores, resolved, outputs[0], function)
+        return parts, head
+    return parts[:-1], replace(head, loss=on_scores, activation=function)
 
 
 def recipe_of(
@@ -79,12 +91,13 @@ def recipe_of(
     optimizer: Optimizer,
     loss: Loss | None,
     metrics: Sequence[Any],
+    unusual: bool = False,
     **settings: Any,
 ) -> Recipe:
     """The recipe of a model for inputs of this shape; `settings` are fields of `Recipe`."""
     parts, head = parts_of(layers, shape), None
     if loss is not None:
-        parts, head = with_head(parts, loss, metrics)
+        parts, head = with_head(parts, loss, metrics, unusual)
     return Recipe(
         parts, head, optimizer, penalties=penalties_of(layers), constraints=constraints_of(layers), **settings
     )
@@ -94,7 +107,8 @@ def constraints_of(layers: Sequence[Layer]) -> dict[str, Constraint]:
     """Constraints by parameter name, "0.kernel"."""
     found: dict[str, Constraint] = {}
     for number, layer in enumerate(layers):
-        found |= {f"{number}.{name}": constraint for name, constraint in layer.constraints().items()}
+        own = layer.constraints().items()
+        found |= {f"{number}.{name}": constraint for name, constraint in own if not isinstance(constraint, Missing)}
     return found
 
 
@@ -102,5 +116,6 @@ def penalties_of(layers: Sequence[Layer]) -> dict[str, Regularizer]:
     """Regularisers by parameter name, "0.kernel"."""
     found: dict[str, Regularizer] = {}
     for number, layer in enumerate(layers):
-        found |= {f"{number}.{name}": regularizer for name, regularizer in layer.penalties().items()}
+        own = layer.penalties().items()
+        found |= {f"{number}.{name}": regularizer for name, regularizer in own if not isinstance(regularizer, Missing)}
     return found

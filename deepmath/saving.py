@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from deepmath import descriptions, rates, storage
-from deepmath.descriptions import from_config
+from deepmath import descriptions, initializers, losses, metrics, optimizers, rates, regularizers, storage
+from deepmath.descriptions import Missing, UnknownName, from_config
 from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Layer
 from deepmath.recipes import first_values
 
 
 class Found(NamedTuple):
-    """What a model file holds, checked."""
+    """What a model file holds, checked. What only training needs may be `Missing` among it."""
 
     layers: Sequence[Layer]
     seed: int
     shape: tuple[int, ...]
     optimizer: Any
     loss: Any
-    metrics: Any
+    metrics: tuple[Any, ...]
+    unusual: bool
     values: dict[str, Any]
     epochs_trained: int
     preprocessing: Any
@@ -29,17 +30,22 @@ class Found(NamedTuple):
 
 
 def config_of(
-    layers: Sequence[Layer], shape: Sequence[int], seed: int, optimizer: Any, loss: Any, metrics: Any, factors: Any
-) -> dict[str, Any]:
+    layers: Sequence[Layer], shape: Sequence[int], seed: int, optimizer: Any, loss: Any, metrics: Any, factors: Any,
+    unusual: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """A model's configuration, as plain values; `factors` are its layers' learning rates."""
-    return {
-        "layers": descriptions.config_of(layers),
-        "input_shape": list(shape),
-        "seed": seed,
-        "optimizer": descriptions.config_of(optimizer),
-        "loss": descriptions.config_of(loss),
-        "metrics": descriptions.config_of(metrics),
-    } | rates.config_of(factors)
+    return (
+        {
+            "layers": descriptions.config_of(layers),
+            "input_shape": list(shape),
+            "seed": seed,
+            "optimizer": descriptions.config_of(optimizer),
+            "loss": descriptions.config_of(loss),
+            "metrics": descriptions.config_of(metrics),
+        }
+        | rates.config_of(factors)
+        | ({"unusual": True} if unusual else {})
+    )
 
 
 def write_model(
@@ -66,7 +72,7 @@ def write_model(
 
 
 def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) -> Found:
-    """Read what `write_model` wrote; names are looked up, never imported.
+    """Read what `write_model` wrote; names are looked up, never imported. Only what predicts must be known.
 
     Raises FormatError for a file that is damaged, that is no model, or whose arrays don't fit its layers, and
     ConfigError for a name that is not known.
@@ -74,14 +80,19 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
     values, stored = storage.load(path)
     try:
         config = stored["model"]
-        layers = [from_config(c, custom_objects) for c in config["layers"]]
+        layers = [_layer(c, custom_objects) for c in config["layers"]]
         shape, seed = tuple(config["input_shape"]), config["seed"]
-        optimizer, loss, metrics = (from_config(config[k], custom_objects) for k in ("optimizer", "loss", "metrics"))
+        optimizer = _found("optimizer", config["optimizer"], optimizers.get, custom_objects)
+        loss = config["loss"] and _found("loss", config["loss"], losses.get, custom_objects)
+        measures = tuple(_found("metric", c, metrics.get, custom_objects) for c in config["metrics"])
         wanted = {name: v.shape for name, v in first_values(layers, shape, seed).items()}
         factors = rates.from_config(config)
         preprocessing = _preprocessing(stored, values, custom_objects)
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: its settings don't describe a model ({error!r})") from error
+    except UnknownName as error:
+        cure = f"load_model(path, custom_objects={{'{error.name}': {error.name}}})"
+        raise ConfigError(f"{path}: {error}. deepmath never imports code from a model file: {cure}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}. deepmath never imports code from a model file.") from error
     for name, expected in wanted.items():
@@ -91,7 +102,34 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
     others = [n for n in values if n not in wanted and not n.startswith("preprocessing.")]
     ordered = {n: values[n] for n in [*wanted, *others]}
     trained = int(stored.get("epochs_trained", 0))
-    return Found(layers, seed, shape, optimizer, loss, metrics, ordered, trained, preprocessing, factors)
+    unusual = config.get("unusual") is True
+    return Found(layers, seed, shape, optimizer, loss, measures, unusual, ordered, trained, preprocessing, factors)
+
+
+TRAINING = ("initializer", "regularizer", "constraint")
+"""How the names of a layer's settings end that prediction doesn't need."""
+
+
+def _layer(config: Any, custom_objects: Mapping[str, Any]) -> Any:
+    """A layer; what its training needs and nobody knows is `Missing`."""
+    if isinstance(config, dict):
+        chosen = {}
+        for name, value in config.items():
+            what = name.rpartition("_")[2]
+            if what in TRAINING and value is not None:
+                get = {"initializer": initializers.get, "regularizer": regularizers.get}.get(what, lambda found: found)
+                value = _found(what, value, get, custom_objects)
+            chosen[name] = value
+        config = chosen
+    return from_config(config, custom_objects)
+
+
+def _found(what: str, config: Any, get: Callable[[Any], Any], custom_objects: Mapping[str, Any]) -> Any:
+    """The thing that a configuration describes, or `Missing` for one that isn't known here."""
+    try:
+        return get(from_config(config, custom_objects))
+    except UnknownName as error:
+        return Missing(what, error.name, config)
 
 
 def _preprocessing(stored: Mapping[str, Any], values: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:

@@ -32,6 +32,7 @@ SUBJECT = (
     click.option("--model", metavar="FILE", help="A saved model or the folder of a run instead; needs --x and --y."),
     click.option("--activation", default="sigmoid", help="Of the layers of --network.  [default: sigmoid]"),
     click.option("--loss", help="Of --network, and of the others if it shall be another.  [default: mse]"),
+    click.option("--unusual", is_flag=True, help="The loss is meant for this last layer, though that is odd."),
     click.option("--optimizer", help="adam, sgd, ...: the rule of the update, from rest.  [default: its own]"),
     click.option("--x", metavar="NUMBERS", help='The row of inputs, "0.1,0.2"; several with ; between.'),
     click.option("--y", metavar="NUMBERS", help="The row of targets, as many rows as --x."),
@@ -95,7 +96,7 @@ def _form(out: str | None) -> str:
 
 def _chosen(
     name: str | None, network: str | None, model: str | None, activation: str, loss: str | None,
-    optimizer: str | None, x: str | None, y: str | None, seed: int,
+    unusual: bool, optimizer: str | None, x: str | None, y: str | None, seed: int,
 ) -> tuple[Sequential, Any, Any]:  # fmt: skip
     """The model and its rows."""
     if sum(way is not None for way in (name, network, model)) > 1:
@@ -106,7 +107,7 @@ def _chosen(
             raise ConfigError("explain: --model needs its rows: --x NUMBERS and --y NUMBERS")
         found = read_run(model).model
     elif network is not None:
-        found, *drawn = _drawn(_widths(network), activation, loss or "mse", seed)
+        found, *drawn = _drawn(_widths(network), activation, loss or "mse", seed, unusual)
         rows = [d if r is None else r for r, d in zip(rows, drawn, strict=True)]
     else:
         chosen = example(name or "article5")
@@ -114,19 +115,19 @@ def _chosen(
         rows = [d if r is None else r for r, d in zip(rows, chosen[2:], strict=True)]
     if optimizer is not None or loss is not None:
         rule = found.optimizer if optimizer is None else optimizers.get(optimizer)
-        found.compile(rule, loss or found.loss)
+        found.compile(rule, loss or found.loss, unusual=unusual or (loss is None and found.unusual))
     assert rows[1] is not None
     labelled = found.loss is not None and found.loss.targets == "labels"
     return found, rows[0], rows[1][:, 0] if labelled else rows[1]
 
 
-def _drawn(widths: list[int], activation: str, loss: str, seed: int) -> tuple[Sequential, Any, Any]:
+def _drawn(widths: list[int], activation: str, loss: str, seed: int, unusual: bool) -> tuple[Sequential, Any, Any]:
     """A network with drawn weights, and one drawn row for it."""
     first, *rest = widths
     model = Sequential(seed=seed)
     for i, width in enumerate(rest):
         model.add(Dense(width, activation, input_dim=first if i == 0 else None))
-    model.compile("sgd", loss)
+    model.compile("sgd", loss, unusual=unusual)
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1.0, 1.0, (1, first)).round(2)
     kind = losses.get(loss).targets

@@ -210,8 +210,7 @@ def _steps(batches: Any, steps_per_epoch: Any, who: str) -> int:
         if isinstance(batches, Sized):
             return len(batches)
         raise ConfigError(f"{who}: a generator needs steps_per_epoch, how many of its batches make an epoch")
-    check_number(who, "steps_per_epoch", steps_per_epoch, low=1, whole=True)
-    return int(steps_per_epoch)
+    return int(check_number(who, "steps_per_epoch", steps_per_epoch, low=1, whole=True))
 
 
 def name_of(y: Any) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deepmath import output_checks
 from deepmath.arrays import namespace_of, to_numpy
 from deepmath.backend import Backend
 from deepmath.checks import LabelCures, RowName, check_finite, real_numbers, row_weights, whole_labels
@@ -28,6 +29,8 @@ class Validator:
     recipe: Recipe
     weighting: RowWeighting = ALIKE
     target: Any = None
+    training: bool = False
+    """Whether the model shall learn these targets, and not only be measured on them."""
 
     def data(self, rows: Rows, row: RowName | None = None, name: str = "X") -> Data:
         """Checked data; `row` is given for a piece of a data set, as for `validated`."""
@@ -38,7 +41,7 @@ class Validator:
         if self.target is not None:
             assert self.recipe.head is not None
             y = encoded_targets(self.target, self.recipe.head, y)
-        return validated(self.backend, self.recipe, rows.X, y, weights, name, row)
+        return validated(self.backend, self.recipe, rows.X, y, weights, name, row, self.training)
 
     def inputs(self, rows: Rows, row: RowName | None = None) -> Data:
         """Checked inputs, without targets."""
@@ -54,12 +57,14 @@ def validated(
     sample_weight: Any = None,
     name: str = "X",
     row: RowName | None = None,
+    training: bool = False,
 ) -> Data:
     """Checked data in the backend's library.
 
     X is [rows, *features], y [rows], [rows, 1] or [rows, outputs]; lists are taken as NumPy takes them. `row` is given
     for a piece of a data set: its rows are called by their places in the whole, and its weights may all be zero.
-    Raises LabelError, NumericError or ConfigError that say where and what.
+    Targets for `training` must be what the model can learn. Raises LabelError, NumericError or ConfigError that say
+    where and what.
     """
     head, precision = recipe.head, recipe.precision
     assert head is not None
@@ -71,9 +76,16 @@ def validated(
         raise ConfigError(f"Found input variables with inconsistent numbers of samples: {counts}")
     targets = _labels(head, y, named) if head.labelled else _numbers(head, y, named)
     weights = row_weights(sample_weight, int(x.shape[0]), row=named)
+    if not head.labelled:
+        host = to_numpy(targets)
+        output_checks.check_rows(head, host, weights, named)
+        if training:
+            output_checks.check_reach(head, host, weights, named)
+            output_checks.check_scale(head, host, precision, named)
     if weights is not None and row is None and not weights.any():
         raise ConfigError("sample_weight is zero for every row; at least one row must count")
-    return Data(x, backend.put(targets, "int64" if head.labelled else precision), weights)
+    with np.errstate(over="ignore"):
+        return Data(x, backend.put(targets, "int64" if head.labelled else precision), weights)
 
 
 def validated_inputs(

@@ -10,12 +10,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from deepmath.activations import ActivationFunction
 from deepmath.backend import load_backend
+from deepmath.errors import ConfigError
 from deepmath.estimators import fitting, inputs, settings
 from deepmath.estimators.contract import ArrayLike, Estimator, available_if, with_callbacks
+from deepmath.estimators.losses import activation
 from deepmath.estimators.network import Network
+from deepmath.layers import Dense
 from deepmath.losses import Loss
 from deepmath.model import Sequential
 from deepmath.optimizers import LBFGS, Optimizer
+from deepmath.output_checks import Verdict, fault
 from deepmath.schedules import Schedule
 
 Sizes: TypeAlias = int | Sequence[int]
@@ -75,6 +79,7 @@ class MultilayerPerceptron(Estimator, abc.ABC):
     backend: Any
     device: Any
     precision: str
+    unusual: bool
 
     _network: Network | None = None
     _numeric = False
@@ -122,7 +127,7 @@ class MultilayerPerceptron(Estimator, abc.ABC):
         network, optimizer = self._fitted(), settings.solver(self)
         if isinstance(optimizer, settings.EpsilonHatAdam):
             optimizer = optimizer.plain()
-        return network.to_sequential(optimizer, self._loss_object())
+        return network.to_sequential(optimizer, self._loss_object(), bool(self.unusual))
 
     def _fitted(self) -> Network:
         """The network with the values that `coefs_` and `intercepts_` show."""
@@ -160,6 +165,19 @@ class MultilayerPerceptron(Estimator, abc.ABC):
     @abc.abstractmethod
     def _loss_object(self) -> Loss:
         """The loss that the arguments mean."""
+
+    def _check_loss(self) -> None:
+        """Raise ConfigError for a loss that isn't one of what the network gives."""
+        loss = self._loss_object()
+        function = activation(self.out_activation_)
+        found = fault(loss, [Dense(self.n_outputs_, None if function.name == "linear" else function)])
+        if found is not None and not (found.odd and self.unusual):
+            meant = " If that is meant: unusual=True." if found.odd else ""
+            raise ConfigError(f"{type(self).__name__}: {found.why}: {self._cure(found)}.{meant}")
+
+    @abc.abstractmethod
+    def _cure(self, found: Verdict) -> str:
+        """What to use instead of the loss, in the words of the arguments."""
 
     @abc.abstractmethod
     def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:

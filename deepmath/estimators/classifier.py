@@ -18,6 +18,7 @@ from deepmath.estimators.contract import ArrayLike, ClassifierMixin
 from deepmath.estimators.documentation import documented
 from deepmath.estimators.losses import classification_loss
 from deepmath.losses import Loss
+from deepmath.output_checks import Verdict
 from deepmath.schedules import Schedule
 
 
@@ -97,6 +98,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         backend: Any = None,
         device: Any = None,
         precision: str = "auto",
+        unusual: bool = False,
     ) -> None:
         settings.store(self, locals())
 
@@ -239,10 +241,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             raise LabelError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {found}.")
 
     def _loss_object(self) -> Loss:
-        loss = classification_loss(self.loss, self.out_activation_, self.n_outputs_)
-        if loss.targets == "labels" and self.out_activation_ == "logistic":
-            raise ConfigError(f"MLPClassifier: loss '{loss.name}' needs more than two classes; use loss='log_loss'")
-        return loss
+        return classification_loss(self.loss, self.out_activation_, self.n_outputs_)
+
+    def _cure(self, found: Verdict) -> str:
+        return "use loss='log_loss'"
 
     def _for_loss(self, targets: Any, loss: Loss) -> Any:
         if self.out_activation_ == "logistic":

@@ -79,6 +79,8 @@ device : str or None, default=None
     Such as "cuda" or "cuda:1".
 precision : {"auto", "float32", "float64"} or what the backend has, default="auto"
     "auto" is X's own.
+unusual : bool, default=False
+    True if a loss, last activation and targets that are odd together, but sound, are meant.
 """
 FITTED = """\
 coefs_ : list of array of shape (fan_in, fan_out)

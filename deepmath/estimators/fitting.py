@@ -147,6 +147,7 @@ def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, clas
     if not first and hasattr(estimator, "n_outputs_") and estimator.n_outputs_ != outputs:
         raise ConfigError(f"y has {outputs} outputs, but the network was begun with {estimator.n_outputs_}")
     estimator.n_outputs_, estimator.out_activation_ = outputs, function
+    estimator._check_loss()
     return Rows(X, targets, estimator._weighted(y, weights))
 
 
@@ -210,7 +211,7 @@ def _begin(
     total = float(rows.count if rows.weights is None else rows.weights.sum()) or 1.0
     penalty = float(estimator.alpha) * rows.count / (batch * total)
     design, loss = design_of(estimator, network.design.features), estimator._loss_object()
-    network.compile(design, optimizer, loss, penalty, anew=anew)
+    network.compile(design, optimizer, loss, penalty, anew=anew, unusual=bool(estimator.unusual))
     if anew or not hasattr(estimator, "_rate_factor"):
         estimator._rate_factor = 1.0
         estimator.learning_rate_ = 1.0 if isinstance(optimizer, LBFGS) else optimizer.rate(0)

@@ -10,6 +10,7 @@ from deepmath.activations import ActivationFunction
 from deepmath.formulas import losses as formulas
 from deepmath.formulas import regression
 from deepmath.losses import Loss
+from deepmath.ranges import Range
 from deepmath.trace import Formula
 
 
@@ -30,13 +31,16 @@ def _exponential(xp: Any, z: Any) -> Any:
     return xp.exp(z)
 
 
-EXP = ActivationFunction("exp", _exponential)
+EXP = ActivationFunction("exp", _exponential, gives=Range(low=0.0))
 
-SQUARED_ERROR = Loss("squared_error", _times(_half, formulas.sse), _times(_half, formulas.sse_slope))
+SQUARED_ERROR = Loss(
+    "squared_error", _times(_half, formulas.sse), _times(_half, formulas.sse_slope), predictions="numbers"
+)
 """Half the squared error, summed over outputs."""
 
 POISSON = Loss(
     "poisson", _times(_units, regression.poisson), _times(_units, regression.poisson_slope), targets="counts",
+    predictions="positive",
 )  # fmt: skip
 """p - y ln p, summed over outputs: half the Poisson deviance without the terms of y alone."""
 
@@ -45,6 +49,7 @@ EACH_LABEL = Loss(
     _times(_units, formulas.binary_crossentropy),
     _times(_units, formulas.binary_crossentropy_slope),
     targets="shares",
+    predictions="chances",
     logits=(
         "sigmoid",
         _times(_units, formulas.binary_crossentropy_logits),

@@ -39,7 +39,7 @@ class Network:
         self.model.preprocessing = self.preprocessing
         self.model.build((self.design.features,))
         self.model.values = self.model.values | values
-        self._compiled: tuple[Optimizer, Loss] | None = None
+        self._compiled: tuple[Optimizer, Loss, bool] | None = None
         self._lock = threading.Lock()
         self._shown: tuple[list[Any], list[Any]] = ([], [])
 
@@ -55,19 +55,21 @@ class Network:
         self._start(values)
         self.model.epochs_trained = epochs
 
-    def compile(self, design: Design, optimizer: Optimizer, loss: Loss, penalty: float, *, anew: bool) -> None:
+    def compile(
+        self, design: Design, optimizer: Optimizer, loss: Loss, penalty: float, *, anew: bool, unusual: bool = False
+    ) -> None:
         """Take over the settings of a fit. The optimiser keeps its slots unless `anew`, or it is of another kind."""
         design.check_shapes(self.model.values)
         self.design = design
         layers = design.layers(penalty, "zeros")
         if layers != self.model.layers:
             self.model.layers[:] = layers
-        if anew or self._compiled != (optimizer, loss):
+        if anew or self._compiled != (optimizer, loss, unusual):
             values = self.model.values
-            self.model.compile(optimizer, loss)
+            self.model.compile(optimizer, loss, unusual=unusual)
             if not anew and type(optimizer).__name__ == self._optimizer_kind:
                 self.model.values = values
-            self._compiled, self._optimizer_kind = (optimizer, loss), type(optimizer).__name__
+            self._compiled, self._optimizer_kind = (optimizer, loss, unusual), type(optimizer).__name__
 
     def goes_on(self, optimizer: Optimizer) -> None:
         """Say that the values hold the state of such an optimiser."""
@@ -111,12 +113,12 @@ class Network:
         """The same network with other values."""
         return Network(self.design, self.seed, values, self.precision, self.preprocessing)
 
-    def to_sequential(self, optimizer: Optimizer, loss: Loss) -> Sequential:
+    def to_sequential(self, optimizer: Optimizer, loss: Loss, unusual: bool) -> Sequential:
         """The model with copies of all values, and with initialisers that would draw."""
         model = Sequential(self.design.layers(), seed=self.seed)
         model.preprocessing = self.preprocessing
         model.build((self.design.features,))
-        model.compile(optimizer, loss)
+        model.compile(optimizer, loss, unusual=unusual)
         model.values = {n: np.array(v) for n, v in self.values.items()}
         return model
 

@@ -15,6 +15,7 @@ from deepmath.estimators.contract import ArrayLike, RegressorMixin
 from deepmath.estimators.documentation import documented
 from deepmath.estimators.losses import regression_loss
 from deepmath.losses import Loss
+from deepmath.output_checks import Verdict
 from deepmath.schedules import Schedule
 
 
@@ -93,6 +94,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         backend: Any = None,
         device: Any = None,
         precision: str = "auto",
+        unusual: bool = False,
     ) -> None:
         settings.store(self, locals())
 
@@ -143,6 +145,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def _loss_object(self) -> Loss:
         return regression_loss(self.loss)
+
+    def _cure(self, found: Verdict) -> str:
+        cure = found.cure.replace("use no activation", "use out_activation=None").replace("no activation", "none")
+        return cure.replace(" in the last layer", "").replace(" activation='", " out_activation='")
 
     def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:
         return float(r2_score(targets, outputs.reshape(np.shape(targets)), sample_weight=weights))

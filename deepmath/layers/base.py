@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deepmath.initializers import Draws
+from deepmath.ranges import UNKNOWN, Range
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.typing import Namespace
 
@@ -44,6 +45,10 @@ class Layer(abc.ABC):
     def output_shape(self, shape: Shape) -> Shape:
         """The shape that inputs of this shape come out with."""
         return shape
+
+    def output_range(self, inputs: Range) -> Range:
+        """Which values its outputs can have in training, for inputs from this range; unknown for one of one's own."""
+        return UNKNOWN
 
     def parts(self) -> tuple[Layer, ...]:
         """The layer as a chain of simpler ones; programs fuse and replace these. All parameters are the first's."""

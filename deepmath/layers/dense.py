@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,13 @@ import numpy as np
 
 from deepmath import activations, initializers, regularizers
 from deepmath.activations import ActivationFunction
-from deepmath.descriptions import check_number, described, set_field
+from deepmath.descriptions import check_number, described, instance, set_field
 from deepmath.errors import ConfigError
 from deepmath.formulas import rectifiers
 from deepmath.formulas.affine import affine
 from deepmath.initializers import Draws, Initializer
 from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.ranges import ANY, Range, through
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.typing import Namespace
 
@@ -44,8 +46,11 @@ class Dense(Layer):
         if self.input_dim is not None:
             check_number("Dense", "input_dim", self.input_dim, low=1, high=MAX_UNITS, whole=True)
         set_field(self, "activation", None if self.activation is None else activations.get(self.activation))
+        if self.activation is not None:
+            self.activation.check(self.units)
         set_field(self, "kernel_initializer", initializers.get(self.kernel_initializer))
         set_field(self, "bias_initializer", initializers.get(self.bias_initializer))
+        instance("Dense: kernel_constraint", self.kernel_constraint)
         if self.kernel_regularizer is not None:
             set_field(self, "kernel_regularizer", regularizers.get(self.kernel_regularizer))
 
@@ -75,6 +80,9 @@ class Dense(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.units)
 
+    def output_range(self, inputs: Range) -> Range:
+        return ANY if self.activation is None else self.activation.range
+
     def parts(self) -> tuple[Layer, ...]:
         if self.activation is None:
             return (self,)
@@ -100,8 +108,10 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         set_field(self, "activation", activations.get(self.activation))
+        self.activation.check()
 
     def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
+        self.activation.check(math.prod(shape[-1:]))
         return {}, {}
 
     def apply(
@@ -110,6 +120,9 @@ class Activation(Layer):
         function: ActivationFunction = self.activation
         y = function.value(xp, x, *function.constants)
         return y, lambda dy: (function.backward()(xp, x, y, dy, *function.constants), {}), {}
+
+    def output_range(self, inputs: Range) -> Range:
+        return through(self.activation.value, self.activation.constants, self.activation.range, inputs)
 
 
 @described
@@ -138,3 +151,6 @@ class PReLU(Layer):
             return dx, {"alpha": xp.sum(xp.reshape(share, (-1, alpha.shape[0])), axis=0)}
 
         return rectifiers.prelu(xp, x, alpha), pullback, {}
+
+    def output_range(self, inputs: Range) -> Range:
+        return ANY

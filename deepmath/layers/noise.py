@@ -11,6 +11,7 @@ from deepmath.descriptions import check_number, described
 from deepmath.formulas import dropout as formulas
 from deepmath.initializers import Draws
 from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.ranges import ANY, Range
 from deepmath.typing import Array, Namespace
 
 
@@ -47,6 +48,13 @@ class Dropout(Layer):
 
         return drop(x), lambda dy: (drop(dy), {}), {}
 
+    def output_range(self, inputs: Range) -> Range:
+        if self.rate == 0.0 or not inputs.known:
+            return inputs
+        low, high = (bound / (1.0 - self.rate) for bound in (min(inputs.low, 0.0), max(inputs.high, 0.0)))
+        reached = low == 0.0 or inputs.low_reached, high == 0.0 or inputs.high_reached
+        return Range(low, high, *reached, alone=inputs.alone)
+
 
 @described
 @dataclass(frozen=True)
@@ -71,3 +79,6 @@ class GaussianNoise(Layer):
         first, second = both[:, :units], both[:, units:]
         noise = formulas.gaussian(xp, xp.astype(first, x.dtype), xp.astype(second, x.dtype))
         return x + self.stddev * xp.reshape(noise, x.shape), lambda dy: (dy, {}), {}
+
+    def output_range(self, inputs: Range) -> Range:
+        return ANY if self.stddev else inputs

@@ -12,6 +12,7 @@ from deepmath.descriptions import check_number, described
 from deepmath.formulas import normalization
 from deepmath.initializers import Draws
 from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.ranges import ANY, Range
 from deepmath.typing import Namespace
 
 
@@ -72,6 +73,9 @@ class BatchNormalization(Layer):
 
         return back(y), pullback, new_state
 
+    def output_range(self, inputs: Range) -> Range:
+        return ANY
+
 
 @described
 @dataclass(frozen=True)
@@ -101,3 +105,6 @@ class LayerNormalization(Layer):
             return dx, {"gamma": xp.sum(xp.reshape(share, rows), axis=0), "beta": xp.sum(xp.reshape(dy, rows), axis=0)}
 
         return y, pullback, {}
+
+    def output_range(self, inputs: Range) -> Range:
+        return Range(alone="its beta")

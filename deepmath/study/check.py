@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from deepmath.backend import load_backend
-from deepmath.descriptions import config_of
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import SGD
 from deepmath.program import Data
@@ -269,5 +268,4 @@ def _along(rng: np.random.Generator, what: str, function: Callable[[Any], float]
 def _title(layer: Any) -> str:
     """A part by its class, and an activation by its name too."""
     activation = getattr(layer, "activation", None)
-    name = config_of(activation) if activation is not None else None
-    return f"{type(layer).__name__} {name}" if isinstance(name, str) else type(layer).__name__
+    return type(layer).__name__ if activation is None else f"{type(layer).__name__} {activation.name}"

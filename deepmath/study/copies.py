@@ -17,6 +17,7 @@ def check_model(caller: str, model: Any) -> Sequential:
         raise ConfigError(f"{caller}: the model has no loss; call model.compile(loss=...) first")
     if not model.layers:
         raise ConfigError(f"{caller}: the model has no layers; add some, for example model.add(Dense(1))")
+    model.check_trainable(caller)
     return model
 
 
@@ -27,7 +28,7 @@ def copy_of(
     """An untrained model with the same layers, loss and preprocessing, its weights drawn from `seed` or as given."""
     made = Sequential(model.layers, seed=model.seed if seed is None else seed, preprocessing=model.preprocessing)
     chosen = model.optimizer if optimizer is None else optimizer
-    made.compile(chosen, model.loss, model.metrics if metrics else (), rates=model.rates)
+    made.compile(chosen, model.loss, model.metrics if metrics else (), rates=model.rates, unusual=model.unusual)
     if model.input_shape is not None:
         made.build(model.input_shape)
     if weights is not None:

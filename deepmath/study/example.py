@@ -15,7 +15,7 @@ from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Dense
 from deepmath.model import Sequential
 
-KEYS = {"title", "x", "y", "loss", "optimizer", "learning_rate", "seed", "layer"}
+KEYS = {"title", "x", "y", "loss", "optimizer", "learning_rate", "seed", "unusual", "layer"}
 LAYER = {"units", "activation", "use_bias", "kernel_initializer", "kernel", "bias"}
 
 
@@ -71,7 +71,7 @@ def _read(name: str, table: dict[str, Any]) -> Example:
             raise ConfigError(f"{name}: layer {i + 1} needs units")
         settings = {k: v for k, v in layer.items() if k not in ("kernel", "bias")}
         model.add(Dense(**settings, **({"input_dim": x.shape[1]} if i == 0 else {})))
-    model.compile(_rule(table), table["loss"])
+    model.compile(_rule(table), table["loss"], unusual=table.get("unusual", False))
     model.set_weights(_weights(table["layer"], model))
     return Example(table.get("title", name), model, x, np.asarray(table["y"], np.float64))
 

@@ -20,7 +20,7 @@ from deepmath.data.rows import shape_of
 from deepmath.data.sources import Adapter, Source
 from deepmath.data.streaming import StreamingProgram
 from deepmath.data.validation import Validator
-from deepmath.descriptions import check_number
+from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError
 from deepmath.metrics import Measure
 from deepmath.optimizers import LBFGS
@@ -52,6 +52,7 @@ class ModelInTraining:
     keep: Callable[[CachedProgram, int], None]
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Settings:
     """How long to train and what happens meanwhile: arguments of `Sequential.fit`, which explains them."""
@@ -100,13 +101,13 @@ def fit(
 ) -> History:
     """Train on `given`, validate on what is held out, and hand back the values, also of a run that was cut short."""
     check_number("fit", "accumulate", validator.recipe.accumulate, low=1, whole=True)
-    first, named = int(settings.initial_epoch), settings.resume is not None or bool(settings.callbacks)
+    first, named = settings.initial_epoch, settings.resume is not None or bool(settings.callbacks)
     session = begin(model, validator, given, settings, named)
     program, recipe, facts, history = session.program, session.recipe, session.facts, History()
     run = Run(
         program,
         history,
-        int(settings.epochs),
+        settings.epochs,
         session.steps_per_epoch,
         recipe.columns,
         facts,
@@ -117,7 +118,7 @@ def fit(
     run.write_model = lambda path: model.write(path, program.state(), run.epoch - first)
     validate = None
     if held_out is not None:
-        measuring = replace(validator, weighting=replace(validator.weighting, class_weight=None))
+        measuring = replace(validator, training=False, weighting=replace(validator.weighting, class_weight=None))
         chunks = Chunks(held_out, recipe.parts[0].shape, functools.partial(measuring.data, name="validation X"))
         next(iter(chunks))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held_out, chunks.whole)} if named else {}
@@ -154,7 +155,7 @@ def begin(model: ModelInTraining, validator: Validator, given: Adapter, settings
     recipe = replace(recipe, batch_size=_piece_size(recipe, given, settings.batch_size))
     backend = validator.backend
     loader = loader_of(replace(validator, recipe=recipe), given)
-    last = recipe.origin + (int(settings.epochs) - int(settings.initial_epoch)) * loader.per_epoch
+    last = recipe.origin + (settings.epochs - settings.initial_epoch) * loader.per_epoch
     cached = compiled(backend, recipe, model.values, empty_stretch(backend, recipe), model.taken)
     program = StreamingProgram(cached.program, loader, last)
     facts = facts_of_pieces(model.config, recipe, given, named) | {"weighting": repr(validator.weighting)}
@@ -177,10 +178,9 @@ def _begin_in_memory(
 
 def _rows_of_batch(given: int | str, rows: int, recipe: Recipe) -> int:
     """The rows of a micro-batch: a number, or "full" for all rows."""
-    if given == "full":
+    if isinstance(given, str) and given == "full":
         return rows
-    check_number("fit", "batch_size", given, low=1, whole=True)
-    size = int(given)
+    size = int(check_number("fit", "batch_size", given, low=1, whole=True))
     if recipe.drop_last and size * recipe.accumulate > rows:
         raise ConfigError(f"fit: drop_last leaves no batch: {rows} rows, batches of {size * recipe.accumulate}")
     return size

@@ -14,6 +14,7 @@ from deepmath.batches import row_weights
 from deepmath.errors import ConfigError, NonFiniteError, require
 from deepmath.optimizers.lbfgs import LBFGS, Standing
 from deepmath.program import Batch, Data, Program, Recipe, finished
+from deepmath.training.causes import cause_of
 
 LAST_DIGITS = 64 * float(np.finfo(np.float64).eps)
 """An iteration that lowers the objective by less than this share of it is the last (scikit-learn's choice)."""
@@ -50,7 +51,13 @@ def on_all_rows(
     """`fit_lbfgs` on a program's data, waiting for the function to call after each iteration."""
     weight = None if data.weights is None else math.fsum(data.weights)
     batches = all_rows(recipe, data.rows, data.weights)
-    return lambda on_iteration: fit_lbfgs(program, optimizer, batches, on_iteration, weight)
+    whole = replace(standing(recipe), batch_size=data.rows, accumulate=1, shuffle=False)
+
+    def why(state: Mapping[str, Any]) -> str:
+        cause = cause_of(whole, data, state)
+        return "Scale the data." if cause is None else cause.told[0].upper() + cause.told[1:]
+
+    return lambda on_iteration: fit_lbfgs(program, optimizer, batches, on_iteration, weight, why)
 
 
 def fit_lbfgs(
@@ -59,14 +66,15 @@ def fit_lbfgs(
     data_rows_batch: Sequence[Batch],
     on_iteration: Callable[[Any], bool | None],
     weight: float | None = None,
+    why: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> bool:
     """Minimise the objective over the rows of `data_rows_batch` (micro-batches; their weights sum to 1).
 
     `program` is compiled from `standing(recipe)`. After each iteration its parameters are the new point, its
     step is one more, its layers have taken over their state, and `on_iteration(results)` gets the results at
     this point, float64 [columns]; True ends the run. `weight` is what the rows' weights summed to (their number
-    where None). However the run ends, the program stands at the last iteration's point. Gives whether it ended at
-    a minimum, and not at a limit.
+    where None). `why(state)` tells why the objective of a state is not finite. However the run ends, the program
+    stands at the last iteration's point. Gives whether it ended at a minimum, and not at a limit.
 
     The point is a float64 vector; a program of lower precision rounds it, and then the line search may find no
     lower point long before the gradient is small: that ends the run without an error.
@@ -89,7 +97,7 @@ def fit_lbfgs(
             raise StopIteration
 
     try:
-        objective.check_repeatable(start)
+        objective.check_repeatable(start, why)
         found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
     finally:
         objective.go_back()
@@ -138,11 +146,13 @@ class _Objective:
         """To the last accepted point: the program may stand where a line search tried."""
         self._program.load(self._here)
 
-    def check_repeatable(self, x: Any) -> None:
+    def check_repeatable(self, x: Any, why: Callable[[Mapping[str, Any]], str] | None) -> None:
         """Raise unless the objective is a number that does not depend on the step."""
         value = self(x)[0]
         if not math.isfinite(value):
-            raise NonFiniteError(f"loss is {value} before the first step of LBFGS. Scale the data.")
+            raise NonFiniteError(
+                f"loss is {value} before the first step of LBFGS. {why(self._here) if why else 'Scale the data.'}"
+            )
         later = self._evaluate(self._here | {"step": np.asarray(int(self._here["step"]) + 1)})
         self._last = None
         if not math.isclose(later.results[0], value, rel_tol=SAME):

@@ -20,6 +20,7 @@ from deepmath.optimizers import LBFGS
 from deepmath.program import Data, Recipe
 from deepmath.schedules import Schedule
 from deepmath.training.callbacks import Callback, Run
+from deepmath.training.causes import NO_UPDATE, cause_of
 from deepmath.training.checkpoints import Checkpoint
 from deepmath.training.copies import Copies, Copy
 from deepmath.training.witness import bad_value_of, first_bad_value
@@ -73,6 +74,7 @@ class Guard:
     def begin(self) -> None:
         """Before the first step: raise NonFiniteError for values that are not finite already."""
         program, start = self._run.program, time.perf_counter()
+        self._begun = program.step
         if not program.is_finite():
             self._run.failed = True
             raise NonFiniteError(
@@ -149,7 +151,7 @@ class Guard:
             self._roll_back(what)
             return
         if self._data_at is None:
-            self._fail(what, None, self._copies.newest.state())
+            self._fail(what, None, self._copies.newest.state(), first=bad == self._begun)
         broken = run.step if bad is None else bad
         step, good = self._copies.culprit(broken)
         with np.errstate(all="ignore"):
@@ -158,7 +160,7 @@ class Guard:
         if self._on_nan == "skip" and found and step >= self._first_step:
             self._skip(step, good, what, cause, results)
         else:
-            self._fail(what, f"{cause} (step {step})" if cause else None, good)
+            self._fail(what, f"{cause} (step {step})" if cause else None, good, first=step == self._begun)
 
     def _consider(self, loss: float) -> None:
         """Whether "rollback" goes to the values at this epoch's beginning: not if they were on their way out."""
@@ -196,25 +198,32 @@ class Guard:
         self._copies.keep()
         logger.warning("%s; step %d left out (%s); %d left out so far", what, step, cause, self._skips)
 
-    def _fail(self, what: str, cause: str | None, good: dict[str, Any]) -> NoReturn:
+    def _fail(self, what: str, cause: str | None, good: dict[str, Any], *, first: bool = False) -> NoReturn:
+        """Raise NonFiniteError, of the run's `first` step or a later one, with the last good values in place."""
         self._run.failed = True
         self._run.program.load(good)
-        rate = self._rate()
         saved = next((c.newest for c in self._run.callbacks if isinstance(c, Checkpoint) and c.newest), None)
-        first = f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values."
+        bad = f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values."
         if self._data_at is None:
-            first = (
+            bad = (
                 f"The model has its values of step {int(good['step'])}. Batches that come only once can't be computed "
                 "again: for the layer and its first bad value give a sequence of batches, a source or arrays."
             )
-        told = [
-            f"{what}.",
-            first,
-            f"Last good checkpoint: {saved}." if saved else "",
-            f"Try a lower learning rate{'' if rate is None else f' (now {rate:g})'}, "
-            "or gradient clipping (clipnorm=1.0).",
-        ]
+        advice = self._of_first_step(good) if first else ""
+        told = [f"{what}.", bad, f"Last good checkpoint: {saved}." if saved else "", advice or self._lower_rate()]
         raise NonFiniteError(" ".join(t for t in told if t))
+
+    def _of_first_step(self, good: dict[str, Any]) -> str:
+        """Why it is not finite though no update came before it; empty where the rate may be the cause."""
+        if self._data_at is None:
+            return f"{NO_UPDATE}: look at the scale of inputs and targets."
+        cause = cause_of(self._recipe, self._data_at(self._begun), good)
+        return "" if cause is None or not cause.blames(self._begun) else f"{NO_UPDATE}: {cause.told}"
+
+    def _lower_rate(self) -> str:
+        rate = self._rate()
+        now = "" if rate is None else f" (now {rate:g})"
+        return f"Try a lower learning rate{now}, or gradient clipping (clipnorm=1.0)."
 
     def _rate(self) -> float | None:
         rate = getattr(self._recipe.optimizer, "learning_rate", None)

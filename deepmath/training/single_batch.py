@@ -11,9 +11,11 @@ from deepmath.backend import Backend
 from deepmath.batches import row_weights
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
-from deepmath.program import Batch, Data, Recipe, finished
+from deepmath.program import Batch, Data, Program, Recipe, finished
+from deepmath.training.causes import cause_of
 from deepmath.training.history import summarize
 from deepmath.training.program_cache import CachedProgram, ModelValues
+from deepmath.training.witness import bad_value_of
 
 
 def check(optimizer: Any, preprocessing: Any) -> None:
@@ -41,13 +43,25 @@ def step(values: ModelValues, backend: Backend, recipe: Recipe, data: Data) -> d
         gradients = program.gradients(Batch(rows, row_weights(data.weights, rows, summed)))
     logs = summarize(recipe.columns, finished(gradients.sums, *data.counted)[None, :])
     if not np.isfinite(logs["loss"]):
-        raise NonFiniteError(
-            f"loss became {logs['loss']} at step {program.step}; the weights are those before this batch. "
-            "Try a lower learning rate, or gradient clipping (clipnorm=1.0)."
-        )
+        raise NonFiniteError(_what_is_wrong(program, recipe, data, logs["loss"]))
     program.apply(gradients)
     values.give(trained)
     return logs
+
+
+def _what_is_wrong(program: Program, recipe: Recipe, data: Data, loss: float) -> str:
+    """The message on a loss that is not finite."""
+    told, state = f"loss became {loss} at step {program.step}", program.state()
+    rate = "Try a lower learning rate, or gradient clipping (clipnorm=1.0)."
+    bad = bad_value_of(recipe, state)
+    if bad is not None:
+        return f"{told}: the values that the updates before it left are not finite, {bad}. {rate}"
+    cause = cause_of(
+        replace(recipe, batch_size=data.rows, shuffle=False), data, state | {"step": np.asarray(recipe.origin)}
+    )
+    if cause is not None and cause.blames(program.step):
+        rate = cause.told[0].upper() + cause.told[1:]
+    return f"{told}; the weights are those before this batch. {rate}"
 
 
 def _ready(values: ModelValues, backend: Backend, recipe: Recipe, data: Data) -> CachedProgram:
