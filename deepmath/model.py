@@ -47,10 +47,9 @@ class Sequential:
     are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`.
     """
 
-    def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0, preprocessing: Any = None) -> None:
-        descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
-        self.seed = int(seed)
-        self.preprocessing = preprocessing
+    def __init__(self, layers: Sequence[Layer] | Layer = (), *, seed: int = 0, preprocessing: Any = None) -> None:
+        self.seed: int = descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
+        self.preprocessing = descriptions.instance("Sequential: preprocessing", preprocessing)
         self.layers: list[Layer] = []
         self._values = Values({})
         self.rates: dict[int | str, float] = {}
@@ -60,12 +59,12 @@ class Sequential:
         self.metrics: tuple[Any, ...] = ()
         self.epochs_trained = 0
         self._kept: Kept | None = None
-        for layer in layers:
+        for layer in descriptions.several("Sequential: layers", layers, "[Dense(4), Dense(1)]"):
             self.add(layer)
 
     def add(self, layer: Layer) -> None:
         """Append a layer. A model that has weights keeps them and draws those of the new layer."""
-        if not isinstance(layer, Layer):
+        if not isinstance(descriptions.instance("Sequential.add", layer), Layer):
             raise ConfigError(f"Sequential.add: expected a layer such as Dense(4); got {layer!r}")
         self.layers.append(layer)
         first = self.layers[0]
@@ -80,9 +79,7 @@ class Sequential:
         self.input_shape = shape
         self.values = fresh | {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
 
-    def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), *, rates: Any = None
-    ) -> None:
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = (), *, rates: Any = None) -> None:
         """Choose what is minimised and how: names, objects, or callables of the right form.
 
         `rates` multiplies the learning rate of layers, by number, or of parameters: {0: 0.1, "1.bias": 0.5}. At 0
@@ -92,7 +89,9 @@ class Sequential:
         self.rates = rate_table.checked(rates)
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else losses.get(loss)
-        self.metrics = tuple(metric_table.get(m) for m in metrics)
+        self.metrics = tuple(
+            metric_table.get(m) for m in descriptions.several("compile: metrics", metrics, "['accuracy']")
+        )
         self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
 
     def fit(

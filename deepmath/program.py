@@ -16,6 +16,7 @@ import numpy as np
 
 from deepmath.activations import ActivationFunction
 from deepmath.arrays import all_finite
+from deepmath.descriptions import plain_numbers
 from deepmath.formulas.losses import one_hot
 from deepmath.layers import Layer
 from deepmath.losses import Loss
@@ -102,6 +103,7 @@ class Data:
         return np.ones(len(rows)) if self.weights is None else np.asarray(self.weights[rows], np.float64)
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what a program computes, apart from the data and the values it starts from.

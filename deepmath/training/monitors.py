@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.descriptions import check_number
+from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError
 from deepmath.training.callbacks import Callback, Run
 
@@ -17,6 +17,7 @@ logger = logging.getLogger("deepmath")
 _GROWING = ("accuracy", "auc", "f1", "precision", "recall", "r2")
 
 
+@plain_numbers
 @dataclass
 class Monitor:
     """Watches a number and counts the epochs since it was best by more than `min_delta`.
@@ -71,6 +72,7 @@ class Monitor:
         self.waited = int(state["waited"])
 
 
+@plain_numbers
 @dataclass
 class EarlyStopping(Callback):
     """Stops when `monitor` has not become better for `patience` epochs, and restores the values of the best epoch.
@@ -131,6 +133,7 @@ class EarlyStopping(Callback):
         self._recalled = True
 
 
+@plain_numbers
 @dataclass
 class ReduceLROnPlateau(Callback):
     """Multiplies the learning rate by `factor` when `monitor` has not become better for `patience` epochs.
