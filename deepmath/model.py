@@ -89,9 +89,7 @@ class Sequential:
         self.rates = rate_table.checked(rates)
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else losses.get(loss)
-        self.metrics = tuple(
-            metric_table.get(m) for m in descriptions.several("compile: metrics", metrics, "['accuracy']")
-        )
+        self.metrics = metric_table.chosen(metrics)
         self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
 
     def fit(
@@ -136,7 +134,7 @@ class Sequential:
         self._need_loss()
         door = Door(chosen, self.recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
-        subject = Subject(self.values, self._config(), self.metrics, self._write, self._values.taken, self._keep)
+        subject = Subject(self.values, self._config(), self._write, self._values.taken, self._keep)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
@@ -165,7 +163,7 @@ class Sequential:
         door = Door(chosen, kept.recipe, Counting(ignore_label=ignore_label))
         pieces = Pieces(given, kept.recipe.parts[0].shape, door.admit)
         with kept.program() as program:
-            return evaluation.evaluate(program, kept.recipe, pieces, self.metrics)
+            return evaluation.evaluate(program, kept.recipe, pieces)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in.
