@@ -109,8 +109,10 @@ class Sequential:
         arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows. Of arrays, a function
         `shuffle(epoch, rows)` may give the order of each epoch.
 
-        `class_weight` maps labels to numbers; "balanced" makes them rows / (classes x rows of the class). Rows whose
-        label is `ignore_label` count nothing, nor in metrics and validation, though batch normalisation sees them.
+        `class_weight` maps labels to numbers that weight rows, those that validate too; "balanced" makes them
+        rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
+        whose label is `ignore_label` count nothing, nor in metrics and validation, though batch normalisation sees
+        them.
         `validation_data` are (X, y[, weights]), a source or batches, all of them measured after each epoch.
 
         `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
@@ -152,15 +154,20 @@ class Sequential:
             return single.step(self._values, chosen, door.recipe, data)
 
     def evaluate(
-        self, X: Any, y: Any = None, *, sample_weight: Any = None, ignore_label: float | None = None,
+        self, X: Any, y: Any = None, *, sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | str | None = None, ignore_label: float | None = None,
         backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
-        """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them."""
+        """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them.
+
+        All are weighted by `sample_weight` times `class_weight`, as in `fit`; "balanced" is counted on these rows.
+        """
         given = opening.measurable(Rows(X, y, sample_weight), "evaluate")
+        counting = Counting(class_weight, ignore_label).counted(given)
         given, chosen = self._placed(given, backend, device, precision)
         self._need_loss()
         kept = self._kept_for(chosen, precision)
-        door = Door(chosen, kept.recipe, Counting(ignore_label=ignore_label))
+        door = Door(chosen, kept.recipe, counting)
         pieces = Pieces(given, kept.recipe.parts[0].shape, door.admit)
         with kept.program() as program:
             return evaluation.evaluate(program, kept.recipe, pieces)

@@ -5,7 +5,6 @@ Behind the door there are only finite numbers of one precision, on one device, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,7 @@ from deepmath.errors import ConfigError, LabelError, NumericError
 from deepmath.metrics.targets import check_targets
 from deepmath.program import Data, Head, Recipe
 from deepmath.training.sources import Rows
-from deepmath.training.weights import ALIKE, Counting
-
-Place = Callable[[int], Any]
-"""What messages call the row that has this number in the arrays at hand: another number where they are a piece."""
+from deepmath.training.weights import ALIKE, Counting, Place
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,9 @@ class Door:
 
     def admit(self, rows: Rows, place: Place | None = None, name: str = "X") -> Data:
         """Checked data; `place` is given for a piece of a data set, as for `door.admit`."""
-        y, weights = self.counting.of(rows.y, rows.weights)
+        assert self.recipe.head is not None
+        self.counting.check(self.recipe.head)
+        y, weights = self.counting.of(rows.y, rows.weights, place or int)
         label = self.counting.ignore_label
         if place is None and label is not None and weights is not None and not np.any(weights):
             raise ConfigError(f"no row counts: each has the label to ignore, {label}, or weight zero")

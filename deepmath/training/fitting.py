@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from deepmath.descriptions import plain_numbers
 from deepmath.training import evaluation, loop, nonfinite, settings, start
@@ -46,8 +46,7 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
     run.write_model = lambda path: subject.write(path, program.state(), run.epoch - first)
     validate = None
     if held is not None:
-        measuring = replace(door, counting=replace(door.counting, class_weight=None))
-        admit = functools.partial(measuring.admit, name="validation X")
+        admit = functools.partial(door.admit, name="validation X")
         pieces = Pieces(held, recipe.parts[0].shape, admit)
         next(iter(pieces))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held, pieces.whole)} if named else {}

@@ -11,8 +11,8 @@ import numpy as np
 from deepmath.arrays import to_numpy
 from deepmath.errors import ConfigError
 from deepmath.program import Data
-from deepmath.training.door import Place
 from deepmath.training.sources import CHUNK, Batched, Given, Rows, Source, Streamed, Whole, check_rows, joined, rows_in
+from deepmath.training.weights import Place
 
 Admit = Callable[[Rows, Place | None], Data]
 """Rows become checked data; there is a place where they are a piece of a data set, as for `door.admit`."""
