@@ -193,7 +193,8 @@ class F1(Share):
 class ConfusionMatrix(Counted):
     """The weights of the rows by class (down) and by predicted class (across): float64 [classes, classes].
 
-    [labels, 2, 2] where outputs are questions of their own: no and yes of each label.
+    [labels, 2, 2] where outputs are questions of their own: no and yes of each label. `evaluate` gives it; a history,
+    which has one number for each epoch, leaves it out.
 
     >>> ConfusionMatrix().of([0.9, 0.8, 0.1], [1, 0, 1]).tolist()
     [[0.0, 1.0], [1.0, 1.0]]

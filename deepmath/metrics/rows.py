@@ -15,6 +15,7 @@ from deepmath.formulas import metrics as formulas
 from deepmath.metrics.exact import ExactSums, ratio
 from deepmath.metrics.inputs import admit, rows_of_targets
 from deepmath.metrics.measure import Accumulator, Measure
+from deepmath.metrics.targets import check_targets
 from deepmath.own_functions import ROWS, check_function
 from deepmath.trace import Formula
 from deepmath.typing import Namespace
@@ -66,10 +67,13 @@ class RowMean(Accumulator):
     def update(self, p: Any, d: Any, weight: Any = None) -> None:
         name = self.measure.name
         batch = admit(name, p, d, weight, self.outputs)
-        index = np.arange(batch.p.shape[1], dtype=np.float64)[None, :]
+        outputs = batch.p.shape[1]
+        index = np.arange(outputs, dtype=np.float64)[None, :]
         if len(batch.p):
+            targets = rows_of_targets(name, batch)
+            check_targets((self.measure.fitting(outputs, None),), "shares", targets)
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = self.measure.value(np, batch.p, rows_of_targets(name, batch), index)
+                values = self.measure.value(np, batch.p, targets, index)
             column = np.broadcast_to(values, (len(batch.p), 1))[:, 0]
             bad = np.flatnonzero(~(column > -np.inf))
             if len(bad):
@@ -79,7 +83,7 @@ class RowMean(Accumulator):
                 )
             self.sums.add(batch.weight * column, 0)
             self.sums.add(batch.weight, 1)
-        self.outputs = batch.p.shape[1]
+        self.outputs = outputs
 
     def joined(self, other: RowMean) -> None:
         self.sums.merge(other.sums)

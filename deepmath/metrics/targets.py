@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.errors import LabelError
-from deepmath.metrics.measure import Measure
-from deepmath.metrics.rows import Metric
+from deepmath.metrics.measure import Measure, Score
 
 SUM_OFF = 1e-3
 """How far from 1 the shares of a row's classes may add up."""
@@ -56,7 +55,7 @@ def check_targets(
 def _kind(measure: Measure, shares: bool, outputs: int) -> str:
     """Which of the kinds of targets a measure needs; `shares` says whether the loss takes shares."""
     kind = measure.targets
-    soft = shares and isinstance(measure, Metric)  # scores count whole rows
+    soft = shares and not isinstance(measure, Score)  # those count whole rows
     if kind == "classes" and outputs > 1:
         return "shares of classes" if soft else kind
     if kind in ("classes", "answers"):
@@ -73,7 +72,7 @@ def _message(measure: Measure, kind: str, target: Any, row: Any) -> str:
             f"{who} is for classes; target {odd[0]:g} at row {row} is {what}. For numbers use metric 'mae' or 'r2'; "
             "encode two classes as 0 and 1, several as one-hot rows."
         )
-    cure = "" if isinstance(measure, Metric) else ", or give the metric yes_above=0.5"
+    cure = ", or give the metric yes_above=0.5" if isinstance(measure, Score) else ""
     return (
         f"{who} needs one class for each row; the targets of row {row} are {target.tolist()}. "
         f"For several labels a row use loss='binary_crossentropy' with metric 'accuracy'{cure}."

@@ -39,6 +39,11 @@ def evaluate(program: Program, recipe: Recipe, pieces: Iterable[Data]) -> dict[s
     return named
 
 
+def numbers(program: Program, recipe: Recipe, pieces: Iterable[Data]) -> dict[str, float]:
+    """What `evaluate` gives but for tables, such as a confusion matrix: what a history has of an epoch."""
+    return {name: value for name, value in evaluate(program, recipe, pieces).items() if np.ndim(value) == 0}
+
+
 def predict(program: Program, pieces: Iterable[Data], like: Any) -> Any:
     """Predictions [rows, outputs] of all pieces: in the library of the array `like`, on the host if it is none."""
     parts = [program.predict(data.x) for data in pieces]

@@ -50,7 +50,7 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
         pieces = Pieces(held, recipe.parts[0].shape, admit)
         next(iter(pieces))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held, pieces.whole)} if named else {}
-        validate = functools.partial(evaluation.evaluate, program, recipe, pieces)
+        validate = functools.partial(evaluation.numbers, program, recipe, pieces)
     resumed = asked.resume is not None and resume_run(asked.resume, run)
     try:
         watched = [*asked.callbacks, *progress(asked.verbose)]
