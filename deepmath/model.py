@@ -107,9 +107,7 @@ class Sequential:
         if found is not None:
             output_checks.check_outputs("compile", found, self.layers, self.input_shape, unusual)
         self.loss, self.unusual = found, unusual
-        self.metrics = tuple(
-            metric_table.get(m) for m in descriptions.several("compile: metrics", metrics, "['accuracy']")
-        )
+        self.metrics = metric_table.chosen(metrics)
         self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
 
     def fit(
@@ -129,8 +127,10 @@ class Sequential:
         arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows. Of arrays, a function
         `shuffle(epoch, rows)` may give the order of each epoch.
 
-        `class_weight` maps labels to numbers; "balanced" makes them rows / (classes x rows of the class). Rows whose
-        label is `ignore_label` count nothing, nor in metrics and validation, though batch normalisation sees them.
+        `class_weight` maps labels to numbers that weight rows, those that validate too; "balanced" makes them
+        rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
+        whose label is `ignore_label` count nothing, nor in metrics and validation, though batch normalisation sees
+        them.
         `validation_data` are (X, y[, weights]), a source or batches, all of them measured after each epoch.
 
         `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
@@ -149,14 +149,14 @@ class Sequential:
         given, held_out = hold_out(given, validation_data, validation_split)
         self.preprocessing = encoding.fitted(self.preprocessing, given)
         self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
-        weighting = RowWeighting(class_weight, ignore_label).counted(given)
+        weighting = self._weighting(class_weight, ignore_label, given)
         given, chosen = self._encoded(given, backend, device, precision)
         self.check_trainable("fit")
         held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
         recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
         validator = Validator(chosen, recipe, weighting, self.target, training=True)
         values = self._values
-        model = fit.ModelInTraining(values.values, self._config(), self.metrics, self._write, values.taken, self._keep)
+        model = fit.ModelInTraining(values.values, self._config(), self._write, values.taken, self._keep)
         return fit.fit(model, validator, given, held_out, settings)
 
     def train_on_batch(
@@ -175,18 +175,23 @@ class Sequential:
             return single_batch.step(self._values, chosen, validator.recipe, data)
 
     def evaluate(
-        self, X: Any, y: Any = None, *, sample_weight: Any = None, ignore_label: float | None = None,
+        self, X: Any, y: Any = None, *, sample_weight: Any = None,
+        class_weight: Mapping[Any, float] | str | None = None, ignore_label: float | None = None,
         backend: Any = None, device: Any = None, precision: str = "float32",
     ) -> dict[str, float]:  # fmt: skip
-        """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them."""
+        """Loss, cost and metrics over a data set, by name, in prediction mode. X, y or a source as `fit` takes them.
+
+        All are weighted by `sample_weight` times `class_weight`, as in `fit`; "balanced" is counted on these rows.
+        """
         given = adapt_measured(X, y, sample_weight, "evaluate")
+        weighting = self._weighting(class_weight, ignore_label, given)
         given, chosen = self._encoded(given, backend, device, precision)
         self.check_trainable("evaluate", ("loss", "metric", "regularizer"))
         predicting = self._program_for(chosen, precision)
-        validator = Validator(chosen, predicting.recipe, RowWeighting(ignore_label=ignore_label), self.target)
+        validator = Validator(chosen, predicting.recipe, weighting, self.target)
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
         with predicting.program() as program:
-            return evaluation.evaluate(program, predicting.recipe, chunks, self.metrics)
+            return evaluation.evaluate(program, predicting.recipe, chunks)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in.
@@ -306,6 +311,11 @@ class Sequential:
     def _need_weights(self) -> None:
         if self.input_shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
+
+    def _weighting(self, class_weight: Any, ignore_label: float | None, given: Adapter) -> RowWeighting:
+        """How much each row counts; class weights may go by the names of text classes."""
+        weighting = RowWeighting(encoding.weights_by_code(self.target, class_weight), ignore_label)
+        return weighting.counted(encoding.codes_of(self.target, given))
 
     def check_trainable(self, who: str, needed: Sequence[str] | None = None) -> None:
         """Raise ConfigError unless a loss is chosen that fits the last layer, and all that is `needed` is known."""

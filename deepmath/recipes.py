@@ -72,12 +72,13 @@ def with_head(
         raise ConfigError(
             f"loss '{loss.name}': the last layer must give one row of numbers for each sample; got shape {outputs}"
         )
-    by_row = [m for m in metrics if not isinstance(m, metric_table.Score)]
-    resolved = tuple(metric_table.resolve(m, outputs[0], loss.yes_above) for m in by_row)
+    measures = metric_table.fitted(metric_table.chosen(metrics), outputs[0], loss.yes_above)
+    by_row = tuple(m for m in measures if isinstance(m, metric_table.Metric))
+    scores = tuple(m for m in measures if not isinstance(m, metric_table.Metric))
     function: ActivationFunction | None = last.layer.activation if isinstance(last.layer, Activation) else None
     on_scores = loss.on_scores(function.name) if function is not None and len(parts) > 1 else None
     head = Head(
-        loss, resolved, outputs[0], last=output_checks.name_of(last.layer),
+        loss, by_row, outputs[0], scores=scores, last=output_checks.name_of(last.layer),
         gives=None if unusual else output_checks.range_of([part.layer for part in parts]),
     )  # fmt: skip
     if on_scores is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,22 @@ def encoded_targets(target: Any, head: Head, y: Any) -> Any:
             f"give the last layer {len(classes)} units"
         )
     return np.eye(head.outputs)[y]
+
+
+def codes_of(target: Any, given: Adapter) -> Iterator[Any]:
+    """All targets in pieces, those of classes as codes."""
+    return given.targets() if target is None else map(target.encode, given.targets())
+
+
+def weights_by_code(target: Any, class_weight: Any) -> Any:
+    """Class weights by the codes of classes, where they were given by their names. Raises ConfigError for others."""
+    classes = getattr(target, "classes", None)
+    if classes is None or not isinstance(class_weight, Mapping):
+        return class_weight
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ConfigError(f"class_weight has a weight for class {unknown[0]!r}; the model knows {target.shown}")
+    return {classes.index(label): weight for label, weight in class_weight.items()}
 
 
 def is_numbers(y: Any) -> bool:

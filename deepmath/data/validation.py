@@ -18,6 +18,7 @@ from deepmath.data.encoding import encoded_targets
 from deepmath.data.rows import Rows
 from deepmath.data.weights import ALIKE, RowWeighting
 from deepmath.errors import ConfigError, LabelError
+from deepmath.metrics.targets import check_targets
 from deepmath.program import Data, Head, Recipe
 
 
@@ -34,13 +35,14 @@ class Validator:
 
     def data(self, rows: Rows, row: RowName | None = None, name: str = "X") -> Data:
         """Checked data; `row` is given for a piece of a data set, as for `validated`."""
-        y, weights = self.weighting.of(rows.y, rows.weights)
+        head = self.recipe.head
+        assert head is not None
+        y = rows.y if self.target is None else encoded_targets(self.target, head, rows.y)
+        self.weighting.check(head)
+        y, weights = self.weighting.of(y, rows.weights, row or int)
         label = self.weighting.ignore_label
         if row is None and label is not None and weights is not None and not np.any(weights):
             raise ConfigError(f"no row counts: each has the label to ignore, {label}, or weight zero")
-        if self.target is not None:
-            assert self.recipe.head is not None
-            y = encoded_targets(self.target, self.recipe.head, y)
         return validated(self.backend, self.recipe, rows.X, y, weights, name, row, self.training)
 
     def inputs(self, rows: Rows, row: RowName | None = None) -> Data:
@@ -78,6 +80,7 @@ def validated(
     weights = row_weights(sample_weight, int(x.shape[0]), row=named)
     if not head.labelled:
         host = to_numpy(targets)
+        check_targets((*head.metrics, *head.scores), head.loss.targets, host, named, weights)
         output_checks.check_rows(head, host, weights, named)
         if training:
             output_checks.check_reach(head, host, weights, named)

@@ -105,7 +105,8 @@ class MultilayerPerceptron(Estimator, abc.ABC):
             How much the loss of each row counts.
         eval_set : tuple (X, y) or (X, y, sample_weight), default=None
             Rows that don't train. Their loss after each epoch goes to `validation_loss_curve_`; with
-            `early_stopping` they stand in for the rows that it would hold out.
+            `early_stopping` they stand in for the rows that it would hold out. They have the class weights of
+            the rows that train, so that the loss and the score that stops mean the same for both.
 
         Returns
         -------
@@ -187,8 +188,8 @@ class MultilayerPerceptron(Estimator, abc.ABC):
         """Encoded targets in the form that a loss takes."""
         return targets
 
-    def _weighted(self, y: Any, weights: Any) -> Any:
-        """Sample weights with those of classes."""
+    def _weighted(self, y: Any, weights: Any, counted: Any = None) -> Any:
+        """Sample weights with those of classes, which are counted in the y that trains where that is another."""
         return weights
 
     def _stratification(self, targets: Any) -> Any:

@@ -251,10 +251,14 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return targets.astype(np.float64)
         return targets if loss.targets == "labels" else np.eye(self.n_outputs_)[targets]
 
-    def _weighted(self, y: Any, weights: Any) -> Any:
+    def _weighted(self, y: Any, weights: Any, counted: Any = None) -> Any:
         if self.class_weight is None:
             return weights
-        of_classes = compute_sample_weight(self.class_weight, y)
+        if counted is None or not isinstance(self.class_weight, str):
+            of_classes = compute_sample_weight(self.class_weight, y)
+        else:
+            rows, both = np.arange(len(counted)), np.concatenate([counted, y])
+            of_classes = compute_sample_weight(self.class_weight, both, indices=rows)[len(counted) :]
         return of_classes if weights is None else weights * of_classes
 
     def _stratification(self, targets: Any) -> Any:

@@ -39,6 +39,7 @@ class Rows:
     X: Any
     targets: Any
     weights: Any = None
+    y: Any = None
 
     @property
     def count(self) -> int:
@@ -57,7 +58,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
     hooks = hooks_of(estimator, X, y, sample_weight)
     first = not hasattr(estimator, "coefs_") or not estimator.warm_start
     rows = _admit(estimator, X, y, sample_weight, first, "new" if first else "same")
-    held = None if eval_set is None else _evaluated(estimator, eval_set)
+    held = None if eval_set is None else _evaluated(estimator, eval_set, rows.y)
     optimizer, rng = settings.solver(estimator), check_random_state(estimator.random_state)
     made = _draw(estimator, rows, rng) if first or estimator._network is None else None
     if _stops(estimator, optimizer) and held is None:
@@ -148,15 +149,16 @@ def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, clas
         raise ConfigError(f"y has {outputs} outputs, but the network was begun with {estimator.n_outputs_}")
     estimator.n_outputs_, estimator.out_activation_ = outputs, function
     estimator._check_loss()
-    return Rows(X, targets, estimator._weighted(y, weights))
+    return Rows(X, targets, estimator._weighted(y, weights), y)
 
 
-def _evaluated(estimator: Any, eval_set: Any) -> Rows:
+def _evaluated(estimator: Any, eval_set: Any, trained: Any) -> Rows:
+    """The checked rows of `eval_set`; their classes have the weights that they have in the y that trains."""
     if not isinstance(eval_set, (tuple, list)) or len(eval_set) not in (2, 3):
         raise ConfigError(f"fit: eval_set must be (X, y) or (X, y, sample_weight); got {type(eval_set).__name__}")
     X, y = inputs.admitted(estimator, eval_set[0], eval_set[1], reset=False, numeric=estimator._numeric)
     weights = row_weights(eval_set[2], len(y)) if len(eval_set) == 3 else None
-    return Rows(X, estimator._encoded(y, "known")[0], weights)
+    return Rows(X, estimator._encoded(y, "known")[0], estimator._weighted(y, weights, trained))
 
 
 def _draw(estimator: Any, rows: Rows, rng: Any) -> tuple[Any, ...]:

@@ -15,16 +15,18 @@ a whole data set. Both take a data set in batches of any size, with the same bit
 
 from deepmath.metrics.classes import F1, ConfusionMatrix, Precision, Recall
 from deepmath.metrics.measure import Accumulator, Measure, Score, measured
+from deepmath.metrics.names import directions
 from deepmath.metrics.ranking import AUC
 from deepmath.metrics.regression import R2
-from deepmath.metrics.rows import Metric, TopKAccuracy
-from deepmath.metrics.table import get, names, register, resolve
+from deepmath.metrics.rows import BinaryAccuracy, Metric, TopKAccuracy
+from deepmath.metrics.table import chosen, fitted, get, names, register, resolve
 
 __all__ = [
     "AUC",
     "F1",
     "R2",
     "Accumulator",
+    "BinaryAccuracy",
     "ConfusionMatrix",
     "Measure",
     "Metric",
@@ -32,6 +34,9 @@ __all__ = [
     "Recall",
     "Score",
     "TopKAccuracy",
+    "chosen",
+    "directions",
+    "fitted",
     "get",
     "measured",
     "names",

@@ -35,6 +35,13 @@ class Accumulator(abc.ABC):
     def result(self) -> Any:
         """The measure of all rows seen; NaN where they don't determine it."""
 
+    def named(self) -> dict[str, Any]:
+        """The result by its name, or those of each label by theirs."""
+        result = self.result()
+        if not isinstance(result, tuple):
+            return {self.measure.name: result}
+        return dict(zip(self.measure.results(self.outputs or 1), result, strict=False))
+
     def merge(self: A, other: A) -> None:
         """Take what another accumulator of the same measure has seen."""
         if type(other) is not type(self) or other.measure != self.measure:
@@ -53,9 +60,16 @@ class Accumulator(abc.ABC):
 
 
 class Measure(abc.ABC):
-    """A metric: `begin` gives an empty accumulator."""
+    """A metric: `begin` gives an empty accumulator.
+
+    `better` says which results are better, "higher" or "lower"; None where nobody said so. `targets` says what it can
+    be measured on: "values", any numbers; "shares", numbers from 0 to 1; "answers", 0 or 1 for each output; or
+    "classes", one class for each row, as a label or a row of 0s with a single 1.
+    """
 
     name: str
+    better: str | None = None
+    targets: str = "values"
 
     @abc.abstractmethod
     def begin(self) -> Accumulator:
@@ -64,6 +78,10 @@ class Measure(abc.ABC):
     def fitting(self, outputs: int, yes_above: float | None) -> Measure:
         """This measure of the predictions of a model with so many outputs; `yes_above` is its loss's."""
         return self
+
+    def results(self, outputs: int) -> tuple[str, ...]:
+        """The names of its results for predictions of so many outputs: one, but for a measure of each label."""
+        return (self.name,)
 
     def of(self, p: Any, d: Any, weight: Any = None) -> Any:
         """The measure of one data set that is at hand as a whole; arguments as `Accumulator.update` takes them."""
@@ -88,4 +106,4 @@ def measured(measures: Sequence[Measure], batches: Iterable[tuple[Any, ...]]) ->
     for batch in batches:
         for a in accumulators:
             a.update(*batch)
-    return {a.measure.name: a.result() for a in accumulators}
+    return {name: value for a in accumulators for name, value in a.named().items()}

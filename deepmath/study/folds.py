@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.data.weights import RowWeighting
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 from deepmath.formulas.random import epoch_order
@@ -58,7 +59,8 @@ def k_fold(
 
     Rows are shuffled by `seed`; where y holds classes, each fold gets its share of each. Copies begin with the
     first weights of the model's seed; preprocessing that isn't fitted yet is fitted on the rows that train. With
-    preprocessing that is fitted already, rows held out have had their say in it: ConfigError. `settings` go to `fit`.
+    preprocessing that is fitted already, rows held out have had their say in it: ConfigError. `settings` go to `fit`;
+    class weights, and the label to ignore, hold for the rows held out too.
 
     Source: article 3, "k-fold"; Stone (1974), "Cross-validatory choice".
 
@@ -80,15 +82,20 @@ def k_fold(
         )
     held, trained = [], []
     metrics: dict[str, list[float]] = {}
-    where = {name: settings[name] for name in ("backend", "device", "precision") if name in settings}
+    where: dict[str, Any] = {
+        n: settings[n] for n in ("backend", "device", "precision", "ignore_label") if n in settings
+    }
+    counting = RowWeighting(settings.get("class_weight"), settings.get("ignore_label"))
     for judges, others in split_into(folds, y, rows, seed):
         made = copy_of(model, metrics=True)
+        where["class_weight"] = counting.counted([y[others]]).class_weight
         made.fit(X[others], y[others], epochs=epochs, batch_size=batch_size, verbose=0, **settings)
         values = made.evaluate(X[judges], y[judges], **where)
         held.append(values["cost"])
         trained.append(made.evaluate(X[others], y[others], **where)["cost"])
         for name in values.keys() - {"cost", "loss"}:
-            metrics.setdefault(name, []).append(values[name])
+            if np.ndim(values[name]) == 0:
+                metrics.setdefault(name, []).append(values[name])
     return Folds(tuple(held), tuple(trained), {name: tuple(v) for name, v in sorted(metrics.items())})
 
 

@@ -10,18 +10,17 @@ import numpy as np
 
 from deepmath.arrays import namespace_of, to_numpy
 from deepmath.errors import ConfigError
-from deepmath.metrics import Measure, Score
 from deepmath.program import Data, Program, Recipe
 
 
-def evaluate(program: Program, recipe: Recipe, pieces: Iterable[Data], metrics: Sequence[Measure]) -> dict[str, Any]:
+def evaluate(program: Program, recipe: Recipe, pieces: Iterable[Data]) -> dict[str, Any]:
     """Loss, cost and metrics by name, in prediction mode. Scores of predictions that are no numbers are NaN.
 
     Raises ConfigError where no row of all pieces counts.
     """
     assert recipe.head is not None
     head = recipe.head
-    scores = [m.fitting(head.outputs, head.loss.yes_above).begin() for m in metrics if isinstance(m, Score)]
+    scores = [m.begin() for m in head.scores]
     results, finite = [], True
     for data in pieces:
         with np.errstate(all="ignore"):  # an infinite loss is a result, not a warning
@@ -35,7 +34,14 @@ def evaluate(program: Program, recipe: Recipe, pieces: Iterable[Data], metrics: 
     if not named.pop("rows"):
         raise ConfigError("no row counts: each has weight zero, or the label to ignore")
     del named["weight"]
-    return named | {s.measure.name: s.result() if finite else math.nan for s in scores}
+    for score in scores:
+        named |= score.named() if finite else dict.fromkeys(score.measure.results(head.outputs), math.nan)
+    return named
+
+
+def numbers(program: Program, recipe: Recipe, pieces: Iterable[Data]) -> dict[str, float]:
+    """What `evaluate` gives but for tables, such as a confusion matrix: what a history has of an epoch."""
+    return {name: value for name, value in evaluate(program, recipe, pieces).items() if np.ndim(value) == 0}
 
 
 def predict(program: Program, pieces: Iterable[Data], like: Any) -> Any:
@@ -52,11 +58,12 @@ def _together(recipe: Recipe, results: Sequence[Any]) -> Any:
         return results[0]
     assert recipe.head is not None
     objective, cost, weight, rows, *means = np.stack(results, axis=1)
+    total_weight = max(np.sum(weight), np.finfo(float).tiny)
     with np.errstate(all="ignore"):
         if recipe.head.loss.summed:
             penalty = objective[0] - cost[0]
             total = np.sum(cost)
             losses = [total + penalty if np.isfinite(penalty) else total, total]
         else:
-            losses = [np.sum(v * weight) / max(np.sum(weight), np.finfo(float).tiny) for v in (objective, cost)]
-        return np.asarray([*losses, np.sum(weight), np.sum(rows), *(np.sum(m * rows) / np.sum(rows) for m in means)])
+            losses = [np.sum(v * weight) / total_weight for v in (objective, cost)]
+        return np.asarray([*losses, np.sum(weight), np.sum(rows), *(np.sum(m * weight) / total_weight for m in means)])

@@ -22,7 +22,6 @@ from deepmath.data.streaming import StreamingProgram
 from deepmath.data.validation import Validator
 from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError
-from deepmath.metrics import Measure
 from deepmath.optimizers import LBFGS
 from deepmath.program import Data, Program, Recipe
 from deepmath.training import evaluation, lbfgs, loop, nonfinite
@@ -46,7 +45,6 @@ class ModelInTraining:
 
     values: Mapping[str, Any]
     config: dict[str, Any]
-    metrics: Sequence[Measure]
     write: Callable[[Any, dict[str, Any], int], None]
     taken: Callable[[], CachedProgram | None]
     keep: Callable[[CachedProgram, int], None]
@@ -118,11 +116,11 @@ def fit(
     run.write_model = lambda path: model.write(path, program.state(), run.epoch - first)
     validate = None
     if held_out is not None:
-        measuring = replace(validator, training=False, weighting=replace(validator.weighting, class_weight=None))
+        measuring = replace(validator, training=False)
         chunks = Chunks(held_out, recipe.parts[0].shape, functools.partial(measuring.data, name="validation X"))
         next(iter(chunks))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held_out, chunks.whole)} if named else {}
-        validate = functools.partial(evaluation.evaluate, program, recipe, chunks, model.metrics)
+        validate = functools.partial(evaluation.numbers, program, recipe, chunks)
     resumed = settings.resume is not None and resume_run(settings.resume, run)
     try:
         callbacks = [*settings.callbacks, *progress(settings.verbose)]

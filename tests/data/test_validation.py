@@ -46,8 +46,7 @@ def changed(array: np.ndarray, place: object, value: float) -> np.ndarray:
 LABELS = {
     "label 3 at row 4 is outside 0..2. The model has 3 outputs: fix the labels or give the last layer 4 units.": 3,
     'label -1 at row 4 is negative; class labels must be 0..2. If -1 means "ignore", pass ignore_label=-1.': -1,
-    "labels must be whole numbers; row 4 is 0.5. "
-    "For regression use loss='mse'.": 0.5,
+    "labels must be whole numbers; row 4 is 0.5. For regression use loss='mse'.": 0.5,
     "label nan at row 4 is not a number. Drop the row or give it a label.": np.nan,
     "label inf at row 4 is not a number. Drop the row or give it a label.": np.inf,
 }

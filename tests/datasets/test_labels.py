@@ -56,11 +56,20 @@ SHAPE = "to_labels: one-hot rows must be numbers [rows, classes], got shape"
             lambda: one_hot([0, 10, 3], 10),
             "one_hot: label 10 at row 1 is outside 0..9. Fix it or set classes=11.",
         ),
-        (lambda: one_hot([0, -1]), "one_hot: label -1 at row 1 is negative; class labels must be >= 0. Number the classes from 0."),
-        (lambda: one_hot([-3.0]), "one_hot: label -3 at row 0 is negative; class labels must be >= 0. Number the classes from 0."),
+        (
+            lambda: one_hot([0, -1]),
+            "one_hot: label -1 at row 1 is negative; class labels must be >= 0. Number the classes from 0.",
+        ),
+        (
+            lambda: one_hot([-3.0]),
+            "one_hot: label -3 at row 0 is negative; class labels must be >= 0. Number the classes from 0.",
+        ),
         (lambda: one_hot([1, 0.5]), "one_hot: labels must be whole numbers; row 1 is 0.5. Number the classes from 0."),
         (lambda: one_hot([1, np.nan]), "one_hot: label nan at row 1 is not a number. Drop the row or give it a label."),
-        (lambda: one_hot([1e300]), "one_hot: labels must be whole numbers; row 0 is 1e+300. Number the classes from 0."),
+        (
+            lambda: one_hot([1e300]),
+            "one_hot: labels must be whole numbers; row 0 is 1e+300. Number the classes from 0.",
+        ),
         (lambda: one_hot([0, 2**60]), f"one_hot: label {2**60} at row 1 is too large for a label."),
         (
             lambda: one_hot([0, 2**40]),

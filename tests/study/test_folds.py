@@ -52,6 +52,22 @@ def test_j_is_that_of_a_training_by_hand():
     assert found.text().splitlines()[0] == f"J over 3 folds: mean {found.mean:.5g}, variance {found.variance:.5g}"
 
 
+def test_class_weights_hold_for_the_rows_held_out():
+    X, y = datasets.moons(60, seed=2)
+    y = np.where(np.arange(60) % 4 == 0, y, 0)
+    settings = {"epochs": 1, "batch_size": 8, "backend": "reference"}
+    found = k_fold(model(), X, y, 3, class_weight="balanced", **settings)
+    by_hand = []
+    for judges, others in split_into(3, y, 60, seed=0):
+        made = model()
+        made.fit(X[others], y[others], class_weight="balanced", verbose=0, **settings)
+        weights = len(others) / (2 * np.bincount(y[others]))
+        values = made.evaluate(X[judges], y[judges], sample_weight=weights[y[judges]], backend="reference")
+        by_hand.append((values["cost"], values["accuracy"]))
+    np.testing.assert_allclose(found.held, [cost for cost, _ in by_hand], rtol=1e-12)
+    np.testing.assert_allclose(found.metrics["accuracy"], [accuracy for _, accuracy in by_hand], rtol=1e-12)
+
+
 def test_rows_held_out_have_no_say_in_preprocessing():
     X, y = datasets.moons(40)
     trained = model(Standardize())
