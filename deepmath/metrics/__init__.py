@@ -15,6 +15,7 @@ a whole data set. Both take a data set in batches of any size, with the same bit
 
 from deepmath.metrics.classes import F1, ConfusionMatrix, Precision, Recall
 from deepmath.metrics.measure import Accumulator, Measure, Score, measured
+from deepmath.metrics.names import directions
 from deepmath.metrics.ranking import AUC
 from deepmath.metrics.regression import R2
 from deepmath.metrics.rows import Metric, TopKAccuracy
@@ -32,6 +33,7 @@ __all__ = [
     "Recall",
     "Score",
     "TopKAccuracy",
+    "directions",
     "get",
     "measured",
     "names",

@@ -28,6 +28,7 @@ class Counted(Score):
     """
 
     yes_above: float | None
+    targets = "classes"
 
     def begin(self) -> ClassCounts:
         return ClassCounts(self)
@@ -50,6 +51,7 @@ class Share(Counted):
     """
 
     average: str
+    better = "higher"
 
     @property
     def kind(self) -> str:

@@ -53,9 +53,16 @@ class Accumulator(abc.ABC):
 
 
 class Measure(abc.ABC):
-    """A metric: `begin` gives an empty accumulator."""
+    """A metric: `begin` gives an empty accumulator.
+
+    `better` says which results are better, "higher" or "lower"; None where nobody said so. `targets` says what it can
+    be measured on: "values", any numbers; "shares", numbers from 0 to 1; "answers", 0 or 1 for each output; or
+    "classes", one class for each row, as a label or a row of 0s with a single 1.
+    """
 
     name: str
+    better: str | None = None
+    targets: str = "values"
 
     @abc.abstractmethod
     def begin(self) -> Accumulator:
@@ -64,6 +71,10 @@ class Measure(abc.ABC):
     def fitting(self, outputs: int, yes_above: float | None) -> Measure:
         """This measure of the predictions of a model with so many outputs; `yes_above` is its loss's."""
         return self
+
+    def results(self, outputs: int) -> tuple[str, ...]:
+        """The names of its results for predictions of so many outputs: one, but for a measure of each label."""
+        return (self.name,)
 
     def of(self, p: Any, d: Any, weight: Any = None) -> Any:
         """The measure of one data set that is at hand as a whole; arguments as `Accumulator.update` takes them."""

@@ -28,6 +28,8 @@ class AUC(Score):
     """
 
     name = "auc"
+    better = "higher"
+    targets = "answers"
 
     def begin(self) -> Ranked:
         return Ranked(self)

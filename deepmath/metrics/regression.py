@@ -25,6 +25,7 @@ class R2(Score):
     """
 
     name = "r2"
+    better = "higher"
 
     def begin(self) -> Residuals:
         return Residuals(self)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.descriptions import check_number, described, set_field
-from deepmath.errors import NumericError
+from deepmath.errors import ConfigError, NumericError
 from deepmath.formulas import metrics as formulas
 from deepmath.metrics.exact import ExactSums, ratio
 from deepmath.metrics.inputs import admit, rows_of_targets
@@ -21,10 +21,23 @@ from deepmath.typing import Namespace
 
 @dataclass(frozen=True)
 class Metric(Measure):
-    """value(xp, p, d, index): predictions, targets [batch, units] and the columns' numbers [1, units] -> [batch, 1]."""
+    """value(xp, p, d, index): predictions, targets [batch, units] and the columns' numbers [1, units] -> [batch, 1].
+
+    `better`, "higher" or "lower", lets callbacks that compare results know which is better.
+
+    >>> off = Metric("off", lambda xp, p, d, index: xp.max(xp.abs(p - d), axis=-1, keepdims=True), better="lower")
+    >>> off.of([[1.0, 5.0], [2.0, 2.0]], [[1.0, 2.0], [1.0, 2.0]])
+    2.0
+    """
 
     name: str
     value: Formula
+    better: str | None = field(default=None, kw_only=True)
+    targets: str = field(default="values", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.better not in (None, "higher", "lower"):
+            raise ConfigError(f"Metric: better must be 'higher', 'lower' or None; got {self.better!r}")
 
     def begin(self) -> RowMean:
         """The weighted mean over rows, of values in float64."""
@@ -85,6 +98,8 @@ class TopKAccuracy(Metric):
 
     name: str = field(init=False)
     value: Formula = field(init=False, compare=False, repr=False)
+    better: str | None = field(init=False, repr=False, default="higher")
+    targets: str = field(init=False, repr=False, default="classes")
     k: int = 5
 
     def __post_init__(self) -> None:
@@ -104,6 +119,8 @@ class BinaryAccuracy(Metric):
 
     name: str = field(init=False, default="binary_accuracy")
     value: Formula = field(init=False, compare=False, repr=False)
+    better: str | None = field(init=False, repr=False, default="higher")
+    targets: str = field(init=False, repr=False, default="answers")
     yes_above: float = 0.5
 
     def __post_init__(self) -> None:
@@ -129,22 +146,27 @@ class ByOutputs(Metric):
 
     name: str
     value: Formula = field(init=False, compare=False, repr=False)
+    better: str | None = field(init=False, compare=False, repr=False)
+    targets: str = field(init=False, compare=False, repr=False)
     one: Metric
     several: Metric
 
     def __post_init__(self) -> None:
         one, several = self.one.value, self.several.value
         set_field(self, "value", functools.partial(_by_outputs, one, several))
+        set_field(self, "better", self.one.better)
+        set_field(self, "targets", self.one.targets)
 
     def fitting(self, outputs: int, yes_above: float | None) -> Metric:
         """The metric for so many outputs; several that are questions of their own take that of one output."""
         chosen = self.one if outputs == 1 or yes_above is not None else self.several
-        return Metric(self.name, chosen.fitting(outputs, yes_above).value)
+        fitted = chosen.fitting(outputs, yes_above)
+        return Metric(self.name, fitted.value, better=fitted.better, targets=fitted.targets)
 
 
-def of_rows(name: str, formula: Callable[..., Any]) -> Metric:
+def of_rows(name: str, formula: Callable[..., Any], better: str | None = None, targets: str = "values") -> Metric:
     """A metric from a formula (xp, p, d) that needs no columns' numbers."""
-    return Metric(name, functools.partial(_without_index, formula))
+    return Metric(name, functools.partial(_without_index, formula), better=better, targets=targets)
 
 
 # Metrics hold formulas with their first arguments bound: unlike functions within functions, those go through a pickle.

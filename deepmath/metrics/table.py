@@ -24,17 +24,17 @@ register, get, names = _TABLE.add, _TABLE.get, _TABLE.names
 
 _HITS = (
     BinaryAccuracy(),
-    Metric("categorical_accuracy", metrics.categorical_accuracy),
+    Metric("categorical_accuracy", metrics.categorical_accuracy, better="higher", targets="classes"),
 )
 _LOG_LOSSES = (
-    of_rows("binary_crossentropy", losses.binary_crossentropy),
-    of_rows("categorical_crossentropy", losses.categorical_crossentropy),
+    of_rows("binary_crossentropy", losses.binary_crossentropy, "lower", "shares"),
+    of_rows("categorical_crossentropy", losses.categorical_crossentropy, "lower", "classes"),
 )
 for _metric in (*_HITS, *_LOG_LOSSES, ByOutputs("accuracy", *_HITS), ByOutputs("log_loss", *_LOG_LOSSES)):
     register(_metric)
 register(get("accuracy"), "acc")
-register(of_rows("mse", losses.mse))
-register(of_rows("mae", regression.mae))
+register(of_rows("mse", losses.mse, "lower"))
+register(of_rows("mae", regression.mae, "lower"))
 register(TopKAccuracy(), "top_k_accuracy")
 register(TopKAccuracy())
 register(AUC())
