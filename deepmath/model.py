@@ -18,7 +18,7 @@ from deepmath.program import Order, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
 from deepmath.training import evaluation, fitting, opening, single
-from deepmath.training.callbacks import Callback
+from deepmath.training.callbacks import Callback, callbacks_of
 from deepmath.training.door import Door, features
 from deepmath.training.history import History
 from deepmath.training.kept import Kept
@@ -44,7 +44,8 @@ class Sequential:
     rows that train, applied to all data that come in, and saved with the model.
 
     `input_shape` is the shape of a row, or None before the model is built; `optimizer`, `loss`, `metrics` and `rates`
-    are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`.
+    are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`. `history` is that of the last
+    call, also while it runs and after it was interrupted or broke off; None before. A file of the model has none.
     """
 
     def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0, preprocessing: Any = None) -> None:
@@ -59,6 +60,7 @@ class Sequential:
         self.loss: losses.Loss | None = None
         self.metrics: tuple[Any, ...] = ()
         self.epochs_trained = 0
+        self.history: History | None = None
         self._kept: Kept | None = None
         for layer in layers:
             self.add(layer)
@@ -81,19 +83,29 @@ class Sequential:
         self.values = fresh | {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), *, rates: Any = None
-    ) -> None:
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), *, rates: Any = None,
+        reset_optimizer: bool = False,
+    ) -> None:  # fmt: skip
         """Choose what is minimised and how: names, objects, or callables of the right form.
 
         `rates` multiplies the learning rate of layers, by number, or of parameters: {0: 0.1, "1.bias": 0.5}. At 0
         they are frozen; frozen batch normalisation still follows its running averages, and trains with the
-        batch's moments. The optimiser begins anew; weights are never drawn again.
+        batch's moments. Weights are never drawn again.
+
+        The optimiser keeps its memory (moments, step) where it is of the same kind as before and has the same
+        slots: another rate, another loss or other metrics change nothing of it. It begins anew where it is of another
+        kind, and with `reset_optimizer=True`; Keras's always does. The rate is the given one: what callbacks made of
+        the last is forgotten, unless `optimizer` is `model.optimizer` itself. A new schedule goes on at the step that
+        the optimiser has reached, with a warning.
         """
         self.rates = rate_table.checked(rates)
-        self.optimizer = optimizers.get(optimizer)
+        before, self.optimizer = self.optimizer, optimizers.get(optimizer)
         self.loss = None if loss is None else losses.get(loss)
         self.metrics = tuple(metric_table.get(m) for m in metrics)
-        self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
+        if reset_optimizer or not self.optimizer.goes_on_from(before, self._values.step):
+            self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
+        else:
+            self.values = {n: v for n, v in self.values.items() if n != "rate" or optimizer is before}
 
     def fit(
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,
@@ -101,7 +113,7 @@ class Sequential:
         class_weight: Mapping[Any, float] | str | None = None, ignore_label: float | None = None,
         shuffle: bool | int | Order = True, drop_last: bool = False, accumulate: int = 1,
         steps_per_epoch: int | None = None,
-        callbacks: Sequence[Callback] = (), verbose: int | str = "auto",
+        callbacks: Sequence[Callback] | Callback | None = (), verbose: int | str = "auto",
         backend: str | Backend | None = None, device: Any = None, precision: str = "float32",
         initial_epoch: int = 0, resume: str | os.PathLike[str] | None = None, on_nan: str = "stop",
     ) -> History:  # fmt: skip
@@ -127,17 +139,19 @@ class Sequential:
 
         Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
-        asked = fitting.Asked(epochs, batch_size, callbacks, verbose, initial_epoch, resume, on_nan)
+        watched = callbacks_of(callbacks)
+        asked = fitting.Asked(epochs, batch_size, watched, verbose, initial_epoch, resume, on_nan)
         rows, held = opening.held_out(Rows(X, y, sample_weight), validation_data, validation_split)
         given = opening.opened(rows, steps_per_epoch, shuffle)
         self.preprocessing = opening.fitted(self.preprocessing, given)
         steps = {"shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate}
         counting = Counting(class_weight, ignore_label).counted(given)
         given, chosen = self._placed(given, backend, device, precision)
-        self._need_loss()
+        self._need_loss(training=True)
         door = Door(chosen, self.recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
-        subject = Subject(self.values, self._config(), self.metrics, self._write, self._values.taken, self._keep)
+        model = self.values, self._config(), self.metrics
+        subject = Subject(*model, self._write, self._values.taken, self._keep, self._told)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
@@ -147,7 +161,7 @@ class Sequential:
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single.check(self.optimizer, self.preprocessing)
         given, chosen = self._placed(Whole(Rows(X, y, sample_weight)), backend, device, precision)
-        self._need_loss()
+        self._need_loss(training=True)
         door = Door(chosen, self.recipe(precision), Counting(ignore_label=ignore_label))
         data = door.admit(given.rows)
         self._kept = None
@@ -241,6 +255,9 @@ class Sequential:
         self._kept = None
         self.epochs_trained += epochs
 
+    def _told(self, history: History) -> None:
+        self.history = history
+
     def _config(self) -> dict[str, Any]:
         chosen = self.optimizer, self.loss, self.metrics, self.rates
         return saving.config_of(self.layers, self.input_shape or (), self.seed, *chosen)
@@ -268,9 +285,11 @@ class Sequential:
         if self.input_shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
 
-    def _need_loss(self) -> None:
+    def _need_loss(self, training: bool = False) -> None:
         if self.loss is None:
             raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
+        if training:
+            self.optimizer.rate(self._values.step)  # a function may have no rate for the step at hand
 
     def _names(self) -> list[str]:
         self._need_weights()

@@ -43,9 +43,11 @@ class _Average(Callback):
         """Copies of the averages by name, "params.0.kernel"; nothing before the first sample."""
         return {name: value.copy() for name, value in self._mean.items()}
 
-    def on_train_begin(self, run: Run) -> None:
+    def check(self, run: Run) -> None:
         if self.validate and sum(isinstance(c, _Average) and c.validate for c in run.callbacks) > 1:
             raise ConfigError("fit: validation data can be measured with one average; give the others validate=False")
+
+    def on_train_begin(self, run: Run) -> None:
         self._put_back(run)  # the run may have been saved while it was measured with the average
 
     def on_steps_end(self, run: Run) -> None:
@@ -69,7 +71,7 @@ class _Average(Callback):
 
     def on_train_end(self, run: Run) -> None:
         self._put_back(run)
-        if self.at_end and self._mean and run.finished:
+        if self.at_end and self._mean:
             _load(run, self._mean)
 
     def remember(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from deepmath.training.fingerprint import digest_of
 from deepmath.training.history import History
 from deepmath.training.pieces import Pieces
 from deepmath.training.progress import progress
+from deepmath.training.reported import reported
 from deepmath.training.sources import Given
 from deepmath.training.start import Subject
 
@@ -40,6 +41,7 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
     begun = start.begin(door, subject, given, asked.batch_size, asked.epochs - first, named)
     program, recipe, facts, history = begun.program, begun.recipe, begun.facts, History()
     run = Run(program, history, asked.epochs, begun.per_epoch, recipe.columns, facts, asked.callbacks, first)
+    run.reported = reported(recipe, subject.metrics, held is not None)
     run.batches = begun.batches
     run.write_model = lambda path: subject.write(path, program.state(), run.epoch - first)
     validate = None
@@ -50,9 +52,12 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
         next(iter(pieces))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held, pieces.whole)} if named else {}
         validate = functools.partial(evaluation.evaluate, program, recipe, pieces, subject.metrics)
+    watched = [*asked.callbacks, *progress(asked.verbose)]
+    for callback in watched:
+        callback.check(run)
     resumed = asked.resume is not None and resume_run(asked.resume, run)
+    subject.tell(history)
     try:
-        watched = [*asked.callbacks, *progress(asked.verbose)]
         values = None if resumed else dict(subject.values)  # set_weights writes into the model's own
         guard = nonfinite.Guard(run, recipe, begun.data_at, asked.on_nan, values)
         loop.train(run, watched, validate, guard, begun.minimize)

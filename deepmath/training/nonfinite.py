@@ -18,7 +18,6 @@ import numpy as np
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
 from deepmath.program import Data, Recipe
-from deepmath.schedules import Schedule
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import Checkpoint
 from deepmath.training.copies import Copies, Copy
@@ -170,15 +169,17 @@ class Guard:
         run = self._run
         step, run.step_in_epoch, count = self._position
         del run.results[count:]
-        factor = run.program.pace.factor / 2.0
+        pace = run.program.pace
+        pace.factor /= 2.0
+        rate = pace.value
         assert self._start is not None
         start = self._copies.at(*self._start)
-        run.program.load(start | {"step": np.asarray(step), "rate": np.asarray(factor)})
+        run.program.load(start | {"step": np.asarray(step), "rate": rate})
         self._copies.keep()
         self._rollbacks += 1
         logger.warning(
             "%s; back to the values of step %d with %g of the learning rate (%d of at most %d times)",
-            what, start["step"], factor, self._rollbacks, ROLLBACKS,
+            what, start["step"], pace.factor, self._rollbacks, ROLLBACKS,
         )  # fmt: skip
 
     def _skip(self, step: int, good: dict[str, Any], what: str, cause: str | None, results: list[Any]) -> None:
@@ -199,7 +200,7 @@ class Guard:
     def _fail(self, what: str, cause: str | None, good: dict[str, Any]) -> NoReturn:
         self._run.failed = True
         self._run.program.load(good)
-        rate = self._rate()
+        rate = self._run.program.pace.rate(self._run.step)
         saved = next((c.newest for c in self._run.callbacks if isinstance(c, Checkpoint) and c.newest), None)
         first = f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values."
         if self._data_at is None:
@@ -211,16 +212,9 @@ class Guard:
             f"{what}.",
             first,
             f"Last good checkpoint: {saved}." if saved else "",
-            f"Try a lower learning rate{'' if rate is None else f' (now {rate:g})'}, "
-            "or gradient clipping (clipnorm=1.0).",
+            f"Try a lower learning rate (now {rate:g}), or gradient clipping (clipnorm=1.0).",
         ]
         raise NonFiniteError(" ".join(t for t in told if t))
-
-    def _rate(self) -> float | None:
-        rate = getattr(self._recipe.optimizer, "learning_rate", None)
-        if isinstance(rate, Schedule):
-            rate = rate(self._run.step)
-        return None if rate is None else float(rate) * self._run.program.pace.factor
 
 
 def _first_not_finite(losses: list[float]) -> int | None:

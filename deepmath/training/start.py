@@ -19,6 +19,7 @@ from deepmath.training.door import Door
 from deepmath.training.fed import FedProgram
 from deepmath.training.feeds import feed_of
 from deepmath.training.fingerprint import facts_of, facts_of_pieces
+from deepmath.training.history import History
 from deepmath.training.sources import Given, Source, Whole
 from deepmath.training.trained import Trained, compiled, no_rows
 
@@ -29,6 +30,7 @@ class Subject:
 
     `values` are those it starts from. `write(path, values, epochs)` saves the model as it is after so many epochs of
     this run. `taken()` gives the program of the run before, and `keep(trained, epochs)` hands back this run's.
+    `tell(history)` hands over what the run will report, before its first step.
     """
 
     values: Mapping[str, Any]
@@ -37,6 +39,7 @@ class Subject:
     write: Callable[[Any, dict[str, Any], int], None]
     taken: Callable[[], Trained | None]
     keep: Callable[[Trained, int], None]
+    tell: Callable[[History], None]
 
 
 @dataclass(frozen=True)
