@@ -133,12 +133,16 @@ class Guard:
         return False
 
     def _look(self, results: list[Any]) -> bool:
-        """Check and keep the values as they stand."""
+        """Check and keep the values as they stand. False where the run was put back.
+
+        With "rollback" and "skip" bad values are left for the next loss or the epoch's end to tell, so that what is
+        answered, and in which words, doesn't depend on when somebody looked.
+        """
         start = time.perf_counter()
-        if not self._is_finite(results):
-            return False
-        self._copies.keep(time.perf_counter() - start)
-        return True
+        good = self._run.program.is_finite() if self.careful else self._is_finite(results)
+        if good:
+            self._copies.keep(time.perf_counter() - start)
+        return good or self.careful
 
     def _answer(self, bad: int | None, what: str, results: list[Any]) -> None:
         """Find the step that broke the values, and do what `on_nan` says. `bad` is the first with a bad loss."""
