@@ -135,6 +135,9 @@ class Sequential:
         finite values; "rollback" begins the epoch again with good values and half the learning rate; "skip" leaves
         the step out. A generator can't be gone back in: with one there is only "stop".
 
+        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, as after an error of a callback,
+        and `history` too. Callbacks that put back better values, such as `EarlyStopping`, do so then as well.
+
         The model keeps the program's memory for its next training with the same settings.
 
         Raises ConfigError, LabelError or NumericError: for arrays before the first step.

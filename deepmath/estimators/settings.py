@@ -76,7 +76,7 @@ def check(estimator: Any) -> None:
     law = estimator.learning_rate
     if not callable(law) and law not in LAWS:
         known = ", ".join(LAWS)
-        raise ConfigError(f"{owner}: learning_rate must be one of {known}, a schedule or a function; got {law!r}")
+        raise ConfigError(f"{owner}: learning_rate must be one of {known}, or a schedule or function; got {law!r}")
     if estimator.normalization is not None and estimator.normalization not in NORMALIZATION:
         known = ", ".join(map(repr, NORMALIZATION))
         raise ConfigError(f"{owner}: normalization must be None or one of {known}; got {estimator.normalization!r}")

@@ -101,7 +101,9 @@ def test_everything_sees_the_new_weights(backend, tmp_path):
     np.testing.assert_array_equal(model.predict(X, backend=backend), first)
 
 
-@pytest.mark.parametrize(("optimizer", "reset", "steps"), [("adam", False, 2), ("adam", True, 1), ("rmsprop", False, 1)])
+@pytest.mark.parametrize(
+    ("optimizer", "reset", "steps"), [("adam", False, 2), ("adam", True, 1), ("rmsprop", False, 1)]
+)
 def test_compile_keeps_the_memory_of_an_optimiser_of_the_same_kind(optimizer, reset, steps):
     X, y, _ = data()
     model = made()
