@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from deepmath.derivative import pullback as derive
 from deepmath.descriptions import Parametrized, Table
 from deepmath.formulas import activations as formulas
 from deepmath.formulas import gelu, rectifiers, smooth, softmax
+from deepmath.own_functions import ELEMENTS, check_function
 from deepmath.trace import Formula
 
 __all__ = ["ActivationFunction", "get", "names", "register"]
@@ -36,6 +38,13 @@ class ActivationFunction(Parametrized):
     constants: tuple[float, ...] = field(default=(), repr=False)
     limits: tuple[tuple[str, float, float], ...] = field(default=(), repr=False)
 
+    def check(self, units: int | None = None) -> None:
+        """Call the formulas once: ConfigError for results of a wrong shape, TraceError for one without a derivative.
+
+        `units` is the number of elements in a row, which only what can't be traced needs to be known.
+        """
+        _check(self, units)
+
     def backward(self) -> Formula:
         """The formula (xp, z, y, dy, *constants) -> dz, whichever way it is known."""
         if self.pullback is not None:
@@ -45,6 +54,16 @@ class ActivationFunction(Parametrized):
             return lambda xp, z, y, dy, *constants: dy * slope(xp, z, y, *constants)
         derived = derive(self.value, ["element", *["scalar"] * len(self.constants)])
         return lambda xp, z, y, dy, *constants: derived(xp, z, *constants, dy)
+
+
+@functools.lru_cache(maxsize=256)
+def _check(function: ActivationFunction, units: int | None) -> None:
+    who, written = f"activation '{function.name}'", function.slope or function.pullback
+    settings: dict[str, Any] = {"constants": function.constants, "units": units}
+    check_function(who, function.value, ("z",), ELEMENTS, derived=written is None, **settings)
+    if written is not None:
+        arguments = ("z", "y") if function.pullback is None else ("z", "y", "dy")
+        check_function(f"the slope of {who}", written, arguments, ELEMENTS, **settings)
 
 
 def _wrap(function: Callable[..., Any]) -> ActivationFunction:

@@ -6,6 +6,7 @@ these four names. A row reduction gives a node that varies along rows only.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,14 @@ FUNCTIONS = {
 """Every function of the standard that a formula may call element by element, with its number of arguments."""
 
 
+_OF_NUMPY = {"multiply": "*", "add": "+", "subtract": "-", "divide": "/", "power": "pow"}
+"""Operators by the name of the function that a NumPy number on their left calls."""
+
+
+class _NoAttribute(TraceError, AttributeError):
+    """What an array has and a symbol doesn't."""
+
+
 class Node:
     """One value of a graph: an operation on other nodes, a constant, or an argument.
 
@@ -46,6 +55,31 @@ class Node:
 
     def __bool__(self) -> bool:
         raise TraceError("the formula branches on a value; use xp.where(condition, a, b) instead of if")
+
+    def __float__(self) -> float:
+        raise TraceError("the formula asks for a value as a Python number; write xp.exp instead of math.exp")
+
+    def __len__(self) -> int:
+        raise TraceError("the formula asks for the length of an array; p.shape[-1] is the number of units")
+
+    def __iter__(self) -> Any:
+        raise TraceError("the formula goes through an array one by one; a traced one works on whole rows")
+
+    def __getitem__(self, key: Any) -> Any:
+        raise TraceError("the formula takes an array apart by [...]; a traced one works on whole rows")
+
+    def __getattr__(self, name: str) -> Any:
+        raise _NoAttribute(f"the formula uses .{name} of an array, which not every library has; write xp.{name}(...)")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
+        """NumPy's numbers may stand on the left of an operator; its functions are not xp's."""
+        operator = _OF_NUMPY.get(ufunc.__name__)
+        if operator is None or method != "__call__" or settings:
+            raise TraceError(f"the formula calls np.{ufunc.__name__}; write xp.{ufunc.__name__}, for every library")
+        return self.graph.node(operator, *inputs)
+
+    def __array_function__(self, function: Any, *_given: Any) -> Any:
+        raise TraceError(f"the formula calls np.{function.__name__}; write xp.{function.__name__}, for every library")
 
     __hash__ = object.__hash__
 
@@ -121,10 +155,12 @@ class Graph:
         return self._add("size", (), name, "float", (False, False))
 
     def constant(self, value: Any) -> Node:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            msg = f"the formula mixes a {type(value).__name__} into its arithmetic; constants must be Python numbers"
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            msg = f"the formula mixes a {type(value).__name__} into its arithmetic; constants must be numbers"
             raise TraceError(msg)
-        return self._add("constant", (), value, "int" if isinstance(value, int) else "float", (False, False))
+        if isinstance(value, numbers.Integral):
+            return self._add("constant", (), int(value), "int", (False, False))
+        return self._add("constant", (), float(value), "float", (False, False))
 
     def node(self, op: str, *operands: Any) -> Node:
         args = tuple(o if isinstance(o, Node) else self.constant(o) for o in operands)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from deepmath.derivative import pullback as derive
 from deepmath.descriptions import Parametrized, Table
 from deepmath.formulas import losses as formulas
 from deepmath.formulas import margins, regression
+from deepmath.own_functions import ELEMENTS, ROWS, check_function
 from deepmath.trace import Formula
 
 __all__ = ["Loss", "get", "names", "register"]
@@ -44,6 +46,13 @@ class Loss(Parametrized):
     summed: bool = False
     yes_above: float | None = None
 
+    def check(self, units: int | None = None) -> None:
+        """Call the formulas once: ConfigError for results of a wrong shape, TraceError for one without a derivative.
+
+        `units` is the number of outputs, which only what can't be traced needs to be known.
+        """
+        _check(self, units)
+
     def on_scores(self, activation: str | None) -> Loss | None:
         """This loss of the scores in front of the output activation, if it is written for that activation."""
         if self.logits is None or self.logits[0] != activation:
@@ -57,6 +66,21 @@ class Loss(Parametrized):
             return lambda xp, p, d, weight, *constants: slope(xp, p, d, *constants) * weight
         derived = derive(self.value, ["element", "element", *["scalar"] * len(self.constants)])
         return lambda xp, p, d, weight, *constants: derived(xp, p, d, *constants, weight)
+
+
+@functools.lru_cache(maxsize=256)
+def _check(loss: Loss, units: int | None) -> None:
+    who = f"loss '{loss.name}'"
+    values, slopes = [(who, loss.value)], [(f"the slope of {who}", loss.slope)]
+    if loss.logits is not None:
+        values.append((f"{who} of scores", loss.logits[1]))
+        slopes.append((f"the slope of {who} of scores", loss.logits[2]))
+    settings: dict[str, Any] = {"constants": loss.constants, "units": units}
+    for name, value in values:
+        check_function(name, value, ("p", "d"), ROWS, derived=loss.slope is None, **settings)
+    for name, slope in slopes:
+        if slope is not None:
+            check_function(name, slope, ("p", "d"), ELEMENTS, **settings)
 
 
 def _wrap(function: Callable[..., Any]) -> Loss:

@@ -64,6 +64,8 @@ class Symbols:
         return self._graph.reduce(BATCH_SUM, x)
 
     def _reduce(self, op: str, x: Node, axis: int | None, keepdims: bool) -> Node:
+        if not isinstance(x, Node):
+            raise TraceError(f"the formula reduces a {type(x).__name__}, which doesn't come from its arguments")
         if axis != -1 or not keepdims:
             raise TraceError("a reduction must be along the last axis: axis=-1, keepdims=True")
         if not x.axes[1]:
@@ -91,14 +93,19 @@ def trace(formula: Formula, kinds: Sequence[str], names: Sequence[str] | None = 
     >>> trace(lambda xp, z: xp.maximum(z, 0.0), ["element"]).outputs
     (%2 = maximum(%0, %1),)
     """
+    graph, arguments, outputs = called(formula, kinds, names)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return Trace(tuple(arguments), tuple(o if isinstance(o, Node) else graph.constant(o) for o in outputs))
+
+
+def called(formula: Formula, kinds: Sequence[str], names: Sequence[str] | None = None) -> tuple[Graph, list[Node], Any]:
+    """The graph, its arguments, and what `formula` gave for them, whatever that is."""
     graph = Graph()
     arguments = []
     for name, kind in zip(names or argument_names(formula, len(kinds)), kinds, strict=True):
         shape, _, dtype = kind.partition(":")
         arguments.append(graph.argument(name, shape, dtype or "float"))
-    outputs = formula(Symbols(graph), *arguments)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    return Trace(tuple(arguments), tuple(o if isinstance(o, Node) else graph.constant(o) for o in outputs))
+    return graph, arguments, formula(Symbols(graph), *arguments)
 
 
 def argument_names(formula: Formula, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,8 @@ class Dense(Layer):
         if self.input_dim is not None:
             check_number("Dense", "input_dim", self.input_dim, low=1, high=MAX_UNITS, whole=True)
         set_field(self, "activation", None if self.activation is None else activations.get(self.activation))
+        if self.activation is not None:
+            self.activation.check(self.units)
         set_field(self, "kernel_initializer", initializers.get(self.kernel_initializer))
         set_field(self, "bias_initializer", initializers.get(self.bias_initializer))
         if self.kernel_regularizer is not None:
@@ -100,8 +103,10 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         set_field(self, "activation", activations.get(self.activation))
+        self.activation.check()
 
     def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
+        self.activation.check(math.prod(shape[-1:]))
         return {}, {}
 
     def apply(
