@@ -8,10 +8,15 @@ lists and dictionaries; `from_config` reads it back from a closed table of class
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import math
+import numbers
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, NoReturn, Self, TypeVar
+
+import numpy as np
 
 from deepmath.errors import ConfigError
 
@@ -23,11 +28,69 @@ CLASSES: dict[str, type] = {}
 
 
 def described(cls: C) -> C:
-    """Let configurations name this dataclass. A name means one class."""
+    """Let configurations name this dataclass. A name means one class; its numbers are kept as `plain` ones."""
     if cls.__name__ in CLASSES:
         raise TypeError(f"two described classes are called {cls.__name__}; rename one")
     CLASSES[cls.__name__] = cls
+    return plain_numbers(cls)
+
+
+def plain_numbers(cls: C) -> C:
+    """Let objects of this class be made with numbers of NumPy's as with their twins of Python's."""
+    made = cls.__init__  # type: ignore[misc]
+
+    @functools.wraps(made)
+    def init(self: Any, *args: Any, **settings: Any) -> None:
+        made(self, *map(plain, args), **{name: plain(value) for name, value in settings.items()})
+
+    cls.__init__ = init  # type: ignore[misc]
     return cls
+
+
+def plain(value: Any) -> Any:
+    """A number as Python has it: of NumPy, alone, in a tuple or list, or as an array without axes. Others as they are.
+
+    >>> plain((np.int8(3), np.asarray(0.5), "relu"))
+    (3, 0.5, 'relu')
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return float(value) if isinstance(value, np.floating) else value
+    if type(value) in (tuple, list):
+        return type(value)(plain(v) for v in value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
+def instance(who: str, given: Any) -> Any:
+    """What was given, unless it is a class where an object is needed: then ConfigError."""
+    if isinstance(given, type):
+        needs = [
+            p
+            for p in inspect.signature(given).parameters.values()
+            if p.default is p.empty and p.kind < p.VAR_POSITIONAL
+        ]
+        made = f"{given.__name__}({'...' if needs else ''})"
+        raise ConfigError(f"{who}: got the class {given.__name__}; give an instance, {made}")
+    return given
+
+
+def several(who: str, given: Any, example: str) -> tuple[Any, ...]:
+    """A list of things, or one alone, as a tuple.
+
+    >>> several("compile: metrics", "accuracy", "['accuracy']"), several("compile: metrics", None, "['accuracy']")
+    (('accuracy',), ())
+    """
+    if given is None:
+        return ()
+    if isinstance(given, Mapping):
+        raise ConfigError(f"{who} must be a list such as {example}, or one alone; got {given!r}")
+    alone = isinstance(given, (str, type)) or callable(given) or not isinstance(given, Iterable)
+    return (given,) if alone else tuple(given)
 
 
 class Table(Generic[T]):
@@ -70,10 +133,10 @@ class Table(Generic[T]):
             return row.with_constants(*constants)
         if isinstance(given, self.kind):
             return given
-        if callable(given) and not isinstance(given, type) and self._wrap is not None:
+        if callable(instance(self.what, given)) and self._wrap is not None:
             return self._wrap(given)
-        msg = f"{self.what} must be a name, a {self.kind.__name__} or a function; got {given!r}"
-        raise ConfigError(msg)
+        function = ", a function" if self._wrap is not None else ""
+        raise ConfigError(f"{self.what} must be a name{function} or an object of {self.kind.__name__}; got {given!r}")
 
 
 _NUMBERS = re.compile(r"(\w+)\(([-+.\w\s,]*)\)")
@@ -106,8 +169,8 @@ class Parametrized:
         if len(values) > len(self.limits) or not self.limits:
             names = ", ".join(limit[0] for limit in self.limits) or "none"
             raise ConfigError(f"'{base}' takes these numbers: {names}; got {len(values)}")
-        for (name, low, high), value in zip(self.limits, values, strict=False):
-            check_number(base, name, value, low=low, high=high)
+        limited = zip(self.limits, values, strict=False)
+        values = tuple(check_number(base, name, value, low=low, high=high) for (name, low, high), value in limited)
         constants = (*values, *self.constants[len(values) :])
         name = f"{base}({', '.join(map(repr, constants))})"
         return dataclasses.replace(self, name=name, constants=constants)  # type: ignore[type-var]
@@ -128,6 +191,7 @@ def config_of(value: Any) -> Any:
     >>> config_of((1, "relu", None))
     [1, 'relu', None]
     """
+    value = plain(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -172,23 +236,24 @@ def set_field(description: Any, name: str, value: Any) -> None:
 def check_number(
     owner: str, name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, open_low: bool = False,
     open_high: bool = False, whole: bool = False,
-) -> None:  # fmt: skip
-    """Raise ConfigError unless value is a finite number within the bounds (open ends are excluded).
+) -> Any:  # fmt: skip
+    """The number as Python has it. Raises ConfigError unless it is finite and within the bounds (open ends excluded).
 
     >>> check_number("SGD", "learning_rate", -1, low=0.0)
     Traceback (most recent call last):
     ...
     deepmath.errors.ConfigError: SGD: learning_rate must be a number >= 0; got -1
     """
-    kind = int if whole else (int, float)
-    good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-    good = good and (low < value if open_low else low <= value) and (value < high if open_high else value <= high)
+    number = plain(value)
+    good = isinstance(number, int if whole else (int, float)) and not isinstance(number, bool)
+    good = good and (isinstance(number, int) or math.isfinite(number))
+    good = good and (low < number if open_low else low <= number) and (number < high if open_high else number <= high)
     if good:
-        return
+        return number
     bounds = []
     if low > -math.inf:
         bounds.append(f"{'>' if open_low else '>='} {low:g}")
     if high < math.inf:
         bounds.append(f"{'<' if open_high else '<='} {high:g}")
     sort = "a whole number" if whole else "a number"
-    raise ConfigError(f"{owner}: {name} must be {sort} {' and '.join(bounds)}".rstrip() + f"; got {value!r}")
+    raise ConfigError(f"{owner}: {name} must be {sort} {' and '.join(bounds)}".rstrip() + f"; got {number!r}")

@@ -48,10 +48,9 @@ class Sequential:
     call, also while it runs and after it was interrupted or broke off; None before. A file of the model has none.
     """
 
-    def __init__(self, layers: Sequence[Layer] = (), *, seed: int = 0, preprocessing: Any = None) -> None:
-        descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
-        self.seed = int(seed)
-        self.preprocessing = preprocessing
+    def __init__(self, layers: Sequence[Layer] | Layer = (), *, seed: int = 0, preprocessing: Any = None) -> None:
+        self.seed: int = descriptions.check_number("Sequential", "seed", seed, low=0, high=2**32 - 1, whole=True)
+        self.preprocessing = descriptions.instance("Sequential: preprocessing", preprocessing)
         self.layers: list[Layer] = []
         self._values = Values({})
         self.rates: dict[int | str, float] = {}
@@ -62,12 +61,12 @@ class Sequential:
         self.epochs_trained = 0
         self.history: History | None = None
         self._kept: Kept | None = None
-        for layer in layers:
+        for layer in descriptions.several("Sequential: layers", layers, "[Dense(4), Dense(1)]"):
             self.add(layer)
 
     def add(self, layer: Layer) -> None:
         """Append a layer. A model that has weights keeps them and draws those of the new layer."""
-        if not isinstance(layer, Layer):
+        if not isinstance(descriptions.instance("Sequential.add", layer), Layer):
             raise ConfigError(f"Sequential.add: expected a layer such as Dense(4); got {layer!r}")
         self.layers.append(layer)
         first = self.layers[0]
@@ -83,7 +82,7 @@ class Sequential:
         self.values = fresh | {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] = (), *, rates: Any = None,
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = (), *, rates: Any = None,
         reset_optimizer: bool = False,
     ) -> None:  # fmt: skip
         """Choose what is minimised and how: names, objects, or callables of the right form.
@@ -98,14 +97,16 @@ class Sequential:
         the last is forgotten, unless `optimizer` is `model.optimizer` itself. A new schedule goes on at the step that
         the optimiser has reached, with a warning.
         """
-        self.rates = rate_table.checked(rates)
-        before, self.optimizer = self.optimizer, optimizers.get(optimizer)
-        self.loss = None if loss is None else losses.get(loss)
-        self.metrics = tuple(metric_table.get(m) for m in metrics)
-        if reset_optimizer or not self.optimizer.goes_on_from(before, self._values.step):
-            self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
-        else:
-            self.values = {n: v for n, v in self.values.items() if n != "rate" or optimizer is before}
+        factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
+        found = None if loss is None else losses.get(loss)
+        measures = descriptions.several("compile: metrics", metrics, "['accuracy']")
+        self.metrics = tuple(metric_table.get(m) for m in measures)
+        values = self.values
+        if reset_optimizer or not chosen.goes_on_from(self.optimizer, self._values.step):
+            values = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
+        elif optimizer is not self.optimizer:
+            values = {n: v for n, v in values.items() if n != "rate"}
+        self.rates, self.optimizer, self.loss, self.values = factors, chosen, found, values
 
     def fit(
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,

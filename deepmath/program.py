@@ -17,6 +17,7 @@ import numpy as np
 
 from deepmath.activations import ActivationFunction
 from deepmath.arrays import all_finite
+from deepmath.descriptions import plain_numbers
 from deepmath.formulas.losses import one_hot
 from deepmath.layers import Layer
 from deepmath.losses import Loss
@@ -98,6 +99,7 @@ class Data:
         return tally(self.weights, self.rows)
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what a program computes, apart from the data and the values it starts from.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deepmath.descriptions import check_number, unknown
+from deepmath.descriptions import check_number, plain, unknown
 from deepmath.errors import ConfigError
 from deepmath.optimizers import LBFGS, Optimizer
 
@@ -20,10 +20,10 @@ def checked(rates: Any) -> dict[int | str, float]:
     if not isinstance(rates, Mapping):
         raise ConfigError(f"compile: rates must be a dictionary such as {{0: 0.1, '1.bias': 0.0}}; got {rates!r}")
     for place, factor in rates.items():
-        if isinstance(place, bool) or not isinstance(place, (int, str)):
+        if isinstance(plain(place), bool) or not isinstance(plain(place), (int, str)):
             raise ConfigError(f"compile: rates go by a layer's number or a parameter's name, '0.kernel'; got {place!r}")
         check_number("compile", f"rates[{place!r}]", factor, low=0.0)
-    return {place: float(factor) for place, factor in rates.items()}
+    return {plain(place): float(factor) for place, factor in rates.items()}
 
 
 def by_parameter(rates: Rates, layers: int, names: Iterable[str], optimizer: Optimizer) -> dict[str, float]:

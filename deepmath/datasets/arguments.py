@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import operator
 
+import numpy as np
+
 from deepmath.errors import ConfigError
 
 
@@ -49,7 +51,7 @@ def number(who: str, name: str, value: object, allowed: str) -> float:
         result = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         result = math.nan
-    if isinstance(value, (bool, str)) or not _RANGES[allowed](result):
+    if isinstance(value, (bool, np.bool_, str)) or not _RANGES[allowed](result):
         msg = f"{who}: {name} must be a number {allowed}, got {value!r}"
         raise ConfigError(msg)
     return result

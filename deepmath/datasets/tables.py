@@ -6,6 +6,7 @@ import array
 import difflib
 import logging
 import math
+import numbers
 import os
 import shlex
 from collections import Counter
@@ -233,8 +234,8 @@ def _place(file: str, names: Sequence[str], target: str | int | None) -> int:
         return len(names) - 1
     if isinstance(target, str) and target in names:
         return names.index(target)
-    if isinstance(target, int) and not isinstance(target, bool) and -len(names) <= target < len(names):
-        return target % len(names)
+    if isinstance(target, numbers.Integral) and not isinstance(target, bool) and -len(names) <= target < len(names):
+        return int(target) % len(names)
     shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
     close = difflib.get_close_matches(str(target), names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else "."

@@ -11,7 +11,7 @@ import numpy as np
 
 from deepmath import activations, initializers, regularizers
 from deepmath.activations import ActivationFunction
-from deepmath.descriptions import check_number, described, set_field
+from deepmath.descriptions import check_number, described, instance, set_field
 from deepmath.errors import ConfigError
 from deepmath.formulas import rectifiers
 from deepmath.formulas.affine import affine
@@ -49,6 +49,7 @@ class Dense(Layer):
             self.activation.check(self.units)
         set_field(self, "kernel_initializer", initializers.get(self.kernel_initializer))
         set_field(self, "bias_initializer", initializers.get(self.bias_initializer))
+        instance("Dense: kernel_constraint", self.kernel_constraint)
         if self.kernel_regularizer is not None:
             set_field(self, "kernel_regularizer", regularizers.get(self.kernel_regularizer))
 

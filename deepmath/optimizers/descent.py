@@ -54,8 +54,8 @@ class SGD(Optimizer):
         >>> SGD.averaged(1.0, 0.75)
         SGD(learning_rate=0.25, momentum=0.75, nesterov=False, clipnorm=None, clipvalue=None)
         """
-        check_number("SGD.averaged", "alpha", alpha, low=0.0)
-        check_number("SGD.averaged", "beta", beta, low=0.0, high=1.0, open_high=True)
+        alpha = check_number("SGD.averaged", "alpha", alpha, low=0.0)
+        beta = check_number("SGD.averaged", "beta", beta, low=0.0, high=1.0, open_high=True)
         return cls(learning_rate=alpha * (1.0 - beta), momentum=beta)
 
 

@@ -54,9 +54,9 @@ def diagnose(
     [('dead_relu', 'layer 1 (relu)'), ('symmetric_weights', 'layer 1 (Dense)')]
     """
     lines = limits("diagnose", thresholds)
-    check_number("diagnose", "batch_size", batch_size, low=1, whole=True)
+    batch_size = check_number("diagnose", "batch_size", batch_size, low=1, whole=True)
     if target_error is not None:
-        check_number("diagnose", "target_error", target_error, low=0.0)
+        target_error = check_number("diagnose", "target_error", target_error, low=0.0)
     patient = Patient(model, X, y, sample_weight, initial_weights, seed, lines["stuck"])
     held = _held(model, patient, validation_data, seed)
     curves = _curves(history)

@@ -90,7 +90,7 @@ def explain_step(
 def _with_rule(chosen: Subject, learning_rate: float | None) -> Subject:
     """The subject with the rule of the update that is asked for."""
     if learning_rate is not None:
-        check_number("explain_step", "learning_rate", learning_rate, low=0.0)
+        learning_rate = check_number("explain_step", "learning_rate", learning_rate, low=0.0)
         values = {n: v for n, v in chosen.values.items() if n.startswith(("params.", "state.", "step"))}
         return replace(chosen, recipe=replace(chosen.recipe, optimizer=SGD(learning_rate)), values=values)
     if isinstance(chosen.recipe.optimizer, LBFGS):

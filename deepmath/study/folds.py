@@ -72,7 +72,7 @@ def k_fold(
     model = check_model("k_fold", model)
     X, y = (a if hasattr(a, "shape") else np.asarray(a) for a in (X, y))
     rows = int(X.shape[0])
-    check_number("k_fold", "folds", folds, low=2, high=rows, whole=True)
+    folds = check_number("k_fold", "folds", folds, low=2, high=rows, whole=True)
     if model.preprocessing is not None and not hasattr(model.preprocessing, "fit"):
         raise ConfigError(
             "k_fold: the model's preprocessing is fitted already, on rows that would be held out; give a model whose "

@@ -69,10 +69,10 @@ def lr_find(
     >>> 0.01 < found.suggestion < 1.0
     True
     """
-    check_number("lr_find", "low", low, low=0.0, open_low=True)
-    check_number("lr_find", "high", high, low=low, open_low=True)
-    check_number("lr_find", "steps", steps, low=10, whole=True)
-    check_number("lr_find", "batch_size", batch_size, low=1, whole=True)
+    low = check_number("lr_find", "low", low, low=0.0, open_low=True)
+    high = check_number("lr_find", "high", high, low=low, open_low=True)
+    steps = check_number("lr_find", "steps", steps, low=10, whole=True)
+    batch_size = check_number("lr_find", "batch_size", batch_size, low=1, whole=True)
     chosen = subject("lr_find", model, X, y, sample_weight)
     if isinstance(chosen.recipe.optimizer, LBFGS):
         raise ConfigError("lr_find: LBFGS searches for its own step; choose another optimiser in compile")

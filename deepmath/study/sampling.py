@@ -69,8 +69,8 @@ def risk(
     True
     """
     model = check_model("risk", model)
-    check_number("risk", "fresh", fresh, low=20, whole=True)
-    check_number("risk", "epochs", epochs, low=0, whole=True)
+    fresh = check_number("risk", "fresh", fresh, low=20, whole=True)
+    epochs = check_number("risk", "epochs", epochs, low=0, whole=True)
     for m in sizes:
         check_number("risk", "sizes", m, low=1, whole=True)
     where = {name: settings[name] for name in ("backend", "device", "precision") if name in settings}
@@ -147,9 +147,9 @@ def bias_variance(
     (4, 1)
     """
     model = check_model("bias_variance", model)
-    check_number("bias_variance", "noise", noise, low=0.0)
-    check_number("bias_variance", "rows", rows, low=1, whole=True)
-    check_number("bias_variance", "trials", trials, low=2, whole=True)
+    noise = check_number("bias_variance", "noise", noise, low=0.0)
+    rows = check_number("bias_variance", "rows", rows, low=1, whole=True)
+    trials = check_number("bias_variance", "trials", trials, low=2, whole=True)
     points = np.asarray(x0, np.float64)
     if points.ndim != 2 or not len(points):
         raise ConfigError(f"bias_variance: x0 must be rows [points, features]; got shape {points.shape}")

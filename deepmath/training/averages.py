@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.descriptions import check_number
+from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError
 from deepmath.training.callbacks import Callback, Run
 
 
+@plain_numbers
 @dataclass
 class _Average(Callback):
     """What both averages share: when they take a sample, and where the average is used.
@@ -94,6 +95,7 @@ class _Average(Callback):
             self._trained = {}
 
 
+@plain_numbers
 @dataclass
 class ExponentialMovingAverage(_Average):
     """Average of the weights that fades: average = decay average + (1 - decay) weights.
@@ -116,6 +118,7 @@ class ExponentialMovingAverage(_Average):
         return 1.0 - self.decay
 
 
+@plain_numbers
 @dataclass
 class ModelAverage(_Average):
     """Equal average of the weights since `start_step` (Polyak and Juditsky, 1992; "SWA").

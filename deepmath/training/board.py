@@ -25,7 +25,7 @@ class TensorBoard(Callback):
 
     def __init__(self, folder: str | os.PathLike[str], histograms: bool = True, every: int | None = None) -> None:
         if every is not None:
-            check_number("TensorBoard", "every", every, low=1, whole=True)
+            every = check_number("TensorBoard", "every", every, low=1, whole=True)
         self.folder, self.histograms, self.every = folder, histograms, every
         self._library = require("tensorboardX", "tensorboard", "event files for TensorBoard")
         self._writer: Any = None

@@ -15,7 +15,7 @@ import numpy as np
 
 from deepmath import storage
 from deepmath.arrays import all_finite
-from deepmath.descriptions import check_number
+from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError, FormatError
 from deepmath.training.callbacks import Callback, Run
 
@@ -72,6 +72,7 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
     return False
 
 
+@plain_numbers
 @dataclass
 class Checkpoint(Callback):
     """Saves the run into a folder, and keeps the newest `keep` checkpoints.

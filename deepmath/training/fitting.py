@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from deepmath.descriptions import plain_numbers
 from deepmath.training import evaluation, loop, nonfinite, settings, start
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
@@ -20,6 +21,7 @@ from deepmath.training.sources import Given
 from deepmath.training.start import Subject
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class Asked:
     """How long to train and what happens meanwhile: arguments of `Sequential.fit`, which explains them."""

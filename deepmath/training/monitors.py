@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.descriptions import check_number
+from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError
 from deepmath.training.callbacks import Callback, Run
 
 logger = logging.getLogger("deepmath")
 
 
+@plain_numbers
 @dataclass
 class Monitor:
     """Watches a number and counts the epochs since it was best by more than `min_delta`.
@@ -95,6 +96,7 @@ def _missing(name: str, run: Run) -> str:
     return f"nothing called '{name}' to monitor{hint}; each epoch will report {', '.join(there)}{cure}"
 
 
+@plain_numbers
 @dataclass
 class EarlyStopping(Callback):
     """Stops when `monitor` has not become better for `patience` epochs, and restores the values of the best epoch.
@@ -157,6 +159,7 @@ class EarlyStopping(Callback):
         self._best = {n.removeprefix("kept."): v for n, v in memory.items() if n.startswith("kept.")}
 
 
+@plain_numbers
 @dataclass
 class ReduceLROnPlateau(Callback):
     """Multiplies the learning rate by `factor` when `monitor` has not become better for `patience` epochs.

@@ -73,7 +73,7 @@ def _steps(batches: Any, steps_per_epoch: int | None, who: str) -> int:
         if isinstance(batches, Sized):
             return len(batches)
         raise ConfigError(f"{who}: a generator needs steps_per_epoch, how many of its batches make an epoch")
-    if isinstance(steps_per_epoch, bool) or int(steps_per_epoch) != steps_per_epoch or steps_per_epoch < 1:
+    if isinstance(steps_per_epoch, (bool, np.bool_)) or int(steps_per_epoch) != steps_per_epoch or steps_per_epoch < 1:
         raise ConfigError(f"{who}: steps_per_epoch must be a whole number >= 1; got {steps_per_epoch!r}")
     return int(steps_per_epoch)
 

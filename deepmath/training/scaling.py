@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import to_numpy
-from deepmath.descriptions import check_number
+from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.program import Batch, Program, Recipe
 
@@ -25,6 +25,7 @@ CEILING = 2.0**126
 """The largest: it and its inverse are normal numbers of float32."""
 
 
+@plain_numbers
 @dataclass(frozen=True)
 class LossScale:
     """The scale as a value: `after(finite)` gives the next one.

@@ -30,10 +30,9 @@ def check(epochs: int, accumulate: int, initial_epoch: int, on_nan: str) -> None
 
 def batch_size(given: int | str, rows: int, drop_last: bool, accumulate: int) -> int:
     """The rows of a micro-batch: a number, or "full" for all rows."""
-    if given == "full":
+    if isinstance(given, str) and given == "full":
         return rows
-    check_number("fit", "batch_size", given, low=1, whole=True)
-    size = int(given)
+    size = int(check_number("fit", "batch_size", given, low=1, whole=True))
     if drop_last and size * accumulate > rows:
         raise ConfigError(f"fit: drop_last leaves no batch: {rows} rows, batches of {size * accumulate}")
     return size

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from deepmath.descriptions import check_number
+from deepmath.descriptions import check_number, plain_numbers
 from deepmath.errors import ConfigError
 from deepmath.training.callbacks import Callback, Run
 
 logger = logging.getLogger("deepmath")
 
 
+@plain_numbers
 @dataclass
 class TimeLimit(Callback):
     """Ends training after so many seconds of this call of `fit`, at a step, and in an epoch if it must be.
@@ -36,6 +37,7 @@ class TimeLimit(Callback):
             logger.info("stopped by TimeLimit(%g) at step %d, in epoch %d", self.seconds, run.step, run.epoch + 1)
 
 
+@plain_numbers
 @dataclass
 class Lambda(Callback):
     """Calls a function at an event; what it takes is what the method of that name takes.

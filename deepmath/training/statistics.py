@@ -57,8 +57,7 @@ class GradientStatistics(Callback):
     every: int
 
     def __init__(self, every: int = 100, path: str | os.PathLike[str] | None = None) -> None:
-        check_number("GradientStatistics", "every", every, low=1, whole=True)
-        self.every = every
+        self.every = check_number("GradientStatistics", "every", every, low=1, whole=True)
         self.path = None if path is None else Path(path)
         self.records: list[dict[str, Any]] = []
 
