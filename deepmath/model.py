@@ -99,14 +99,14 @@ class Sequential:
         """
         factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
         found = None if loss is None else losses.get(loss)
-        measures = descriptions.several("compile: metrics", metrics, "['accuracy']")
-        self.metrics = tuple(metric_table.get(m) for m in measures)
-        values = self.values
+        listed = descriptions.several("compile: metrics", metrics, "['accuracy']")
+        measures, values = tuple(metric_table.get(m) for m in listed), self.values
         if reset_optimizer or not chosen.goes_on_from(self.optimizer, self._values.step):
             values = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
         elif optimizer is not self.optimizer:
             values = {n: v for n, v in values.items() if n != "rate"}
-        self.rates, self.optimizer, self.loss, self.values = factors, chosen, found, values
+        self.rates, self.optimizer, self.loss, self.metrics = factors, chosen, found, measures
+        self.values = values
 
     def fit(
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,

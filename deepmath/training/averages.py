@@ -104,8 +104,8 @@ class ExponentialMovingAverage(_Average):
     no correction of a bias is needed. With `validate` the validation data are measured with the average, and
     callbacks in front of this one in the list see it at the end of the epoch: what keeps the best values
     (`EarlyStopping`, `BestCheckpoint`) stands before it. With `at_end` the model gets the average when training
-    ends, also where it is interrupted or breaks off; with `EarlyStopping`, which puts back the best values, say False. `every` above 1 is cheaper, and lets
-    that many steps run in one call; decay then counts samples.
+    ends, also where it is interrupted or breaks off; with `EarlyStopping`, which puts back the best values, say
+    False. `every` above 1 is cheaper, and lets that many steps run in one call; decay then counts samples.
     """
 
     decay: float = 0.999

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from deepmath.descriptions import instance, several
 from deepmath.errors import ConfigError
 from deepmath.program import Program
 from deepmath.training.history import History
@@ -102,13 +103,9 @@ def callbacks_of(given: Any) -> list[Callback]:
     ...
     deepmath.errors.ConfigError: callbacks: each must be a Callback from deepmath.callbacks; got 5
     """
-    found = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes, Callback)) else [given]
-    found = [] if given is None else found
+    found = list(several("callbacks", given, "[EarlyStopping()]"))
     for i, callback in enumerate(found):
-        if isinstance(callback, type) and issubclass(callback, Callback):
-            name = callback.__name__
-            raise ConfigError(f"callbacks: got the class {name}; give an instance, {name}()")
-        if not isinstance(callback, Callback):
+        if not isinstance(instance("callbacks", callback), Callback):
             cure = "; wrap a function: Lambda(on_epoch_end=...)" if callable(callback) else ""
             raise ConfigError(f"callbacks: each must be a Callback from deepmath.callbacks{cure}; got {callback!r}")
         if any(callback is other for other in found[:i]):
