@@ -86,7 +86,8 @@ def _missing(name: str, run: Run) -> str:
     there = list(run.reported)
     blind = name.startswith("val_") and not any(n.startswith("val_") for n in there)
     possible = [f"val_{n}" for n in there] if blind else there
-    near = [f"val_{name}"] if f"val_{name}" in there else difflib.get_close_matches(name, possible, n=1)
+    near = [n for n in possible if n == f"val_{name}" or n.startswith(name)]
+    near = near or difflib.get_close_matches(name, possible, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near and near[0] != name else ""
     cure = ""
     if blind:

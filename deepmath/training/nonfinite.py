@@ -209,8 +209,8 @@ class Guard:
         first = f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values."
         if self._data_at is None:
             first = (
-                f"The last good values kept are those of step {int(good['step'])}. Batches that come only once can't be "
-                "computed again: for the layer and its first bad value give a sequence of batches, a source or arrays."
+                f"The last good values kept are those of step {int(good['step'])}. Batches that come only once can't "
+                "be computed again: for the layer and its first bad value give a sequence of batches, a source or arrays."
             )
         told = [
             f"{what}.",

@@ -19,5 +19,5 @@ def reported(recipe: Recipe, metrics: Sequence[Measure], validated: bool) -> dic
     known = directions(metrics, recipe.head.outputs)
     found = {name: known[name] for name in recipe.columns if name in known}
     if validated:
-        found |= {f"val_{name}": better for name, better in known.items()}
+        found |= {f"val_{name}": better for name, better in (found | known).items()}
     return found if isinstance(recipe.optimizer, LBFGS) else found | {RATE: None}
