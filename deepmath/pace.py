@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.optimizers import Optimizer
-from deepmath.schedules import Schedule
+from deepmath.schedules import FunctionSchedule, Schedule
 
 
 class Pace:
@@ -90,6 +90,11 @@ class Pace:
     def rate(self, step: int) -> float:
         """The learning rate of update number `step`, where no share of its own is set."""
         return self._at(self._factor).rate(step)
+
+    def ask(self, first: int, steps: int) -> None:
+        """Let a function of somebody's raise what it raises for one of these updates before any of them is made."""
+        if isinstance(self._plain.learning_rate, FunctionSchedule):
+            self.rates(range(first, first + steps))
 
     def rates(self, steps: Sequence[int]) -> list[float]:
         """The learning rates of these updates."""

@@ -92,6 +92,7 @@ def _epoch(
         k = min(pace.steps, epochs * run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
         with signals.at_once():  # where data can't be read, or don't come, the run stands between two steps
             k = run.program.ready(k)
+            run.program.pace.ask(run.step, k)
         try:
             with np.errstate(all="ignore"):  # what overflows is found below, with the step it came from
                 results = pace.timed(functools.partial(run.program.run, k), k)
