@@ -8,7 +8,6 @@ stands between `gradients` and `apply`.
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -81,7 +80,8 @@ class Batch:
 class Data:
     """Inputs [rows, ...] and targets, in the program's library and precision; weights [rows] are float64 on the host.
 
-    A row of weight 0 counts nowhere: not for the loss, its gradient and the metrics, nor in the number of rows.
+    They weight the loss and the metrics alike: a metric is sum(w m) / sum(w). A row of weight 0 counts nowhere: not for
+    the loss, its gradient and the metrics, nor in the number of rows.
     Targets are [rows, outputs], or whole-number labels [rows].
     """
 
@@ -97,6 +97,10 @@ class Data:
     def counted(self) -> tuple[float, int]:
         """What the rows' weights sum to, and how many rows count."""
         return tally(self.weights, self.rows)
+
+    def weights_of(self, rows: Any) -> Any:
+        """The weights of the rows of these numbers, float64 [rows]; each is 1 where none are given."""
+        return np.ones(len(rows)) if self.weights is None else np.asarray(self.weights[rows], np.float64)
 
 
 @plain_numbers
@@ -172,8 +176,8 @@ class Program(abc.ABC):
     def gradients(self, batch: Batch, previous: Any = None) -> Any:
         """The objective's gradient over one (micro-)batch, added to `previous`; changes no visible value.
 
-        It carries the layers' new state and the step's results. The value may live in the program's own
-        memory: it is good until the next call.
+        It carries the layers' new state and the step's results, whose metrics are weighted as the data say and not
+        by the batch's shares. The value may live in the program's own memory: it is good until the next call.
         """
 
     @abc.abstractmethod
@@ -215,19 +219,27 @@ class Program(abc.ABC):
 
 def tally(weights: Any, rows: int) -> tuple[float, int]:
     """The sum of weights [rows] (None: each is 1), and how many rows count: those of weight 0 are as if not there."""
-    return (float(rows), rows) if weights is None else (math.fsum(weights), int(np.count_nonzero(weights)))
+    return (float(rows), rows) if weights is None else (in_order(weights), int(np.count_nonzero(weights)))
 
 
-def weighted_sums(rows: Sequence[Any], weights: Any) -> Any:
-    """[sum of weights times loss, *metric sums] from host arrays [rows]; a row of weight 0 adds nothing, ever."""
-    counted = weights > 0.0
+def weighted_sums(rows: Sequence[Any], shares: Any, weights: Any) -> Any:
+    """[sum of shares times loss, *sums of weights times metric] from host arrays [rows].
+
+    A row whose share is 0 adds nothing, ever.
+    """
+    counted = shares > 0.0
     loss, *metrics = (np.asarray(r, np.float64)[counted] for r in rows)
-    return np.asarray([np.sum(weights[counted] * loss), *(np.sum(m) for m in metrics)])
+    return np.asarray([np.sum(shares[counted] * loss), *(in_order(weights[counted] * m) for m in metrics)])
+
+
+def in_order(numbers: Any) -> float:
+    """Their sum, one after the other as a loop adds them: weights times 1 have the sum of the weights to the last bit."""
+    return float(np.cumsum(numbers, dtype=np.float64)[-1]) if len(numbers) else 0.0
 
 
 def finished(sums: Any, weight: float, rows: int) -> Any:
     """[penalty, cost, *metric sums] -> [objective, cost, weight, rows, *metric means]."""
-    return np.concatenate([[sums[0] + sums[1], sums[1], weight, rows], sums[2:] / max(rows, 1)])
+    return np.concatenate([[sums[0] + sums[1], sums[1], weight, rows], sums[2:] / (weight or 1.0)])
 
 
 def head_formula(head: Head) -> Formula:

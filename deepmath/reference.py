@@ -80,7 +80,8 @@ class ReferenceProgram(Program):
         for number, pullback in reversed(pullbacks):
             dx, gradients = pullback(dx)
             values.update({f"{number}.{name}": gradient for name, gradient in gradients.items()})
-        sums = weighted_sums([to_numpy(r)[:, 0] for r in results], np.asarray(batch.weights))
+        shares, weights = np.asarray(batch.weights), self.data.weights_of(batch.rows)
+        sums = weighted_sums([to_numpy(r)[:, 0] for r in results], shares, weights)
         if previous is not None:
             values = {name: previous.values[name] + values[name] for name in values}
             return Gradients(values, state, previous.sums + np.concatenate([[0.0], sums]))
@@ -126,8 +127,8 @@ class ReferenceProgram(Program):
         for start, stop in self._chunks(data.rows):
             z = self._scores(data.x[start:stop, ...])
             rows = formula(self.xp, z, self._targets(data.targets[start:stop, ...]), self._index, *self._constants)
-            weights = np.ones(stop - start) if data.weights is None else data.weights[start:stop]
-            total += weighted_sums([to_numpy(r)[:, 0] for r in rows], weights)
+            weights = data.weights_of(np.arange(start, stop))
+            total += weighted_sums([to_numpy(r)[:, 0] for r in rows], weights, weights)
         weight, count = data.counted
         total[0] /= 1.0 if head.loss.summed else weight or 1.0
         return finished(np.concatenate([[self._penalty()], total]), weight, count)

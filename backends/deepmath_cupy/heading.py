@@ -19,8 +19,8 @@ from deepmath_cupy.writing import Writer
 ADDITIVE = (L1, L2, L1L2)
 """Penalties that are the same taken row by row and added up."""
 
-ALL, COUNTED, WEIGHTED = 0, 1, 2
-"""What the kernel `add_rows` adds up: every number, those of rows that count, or these times their weights."""
+ALL, WEIGHTED = 0, 1
+"""What the kernel `add_rows` adds up: every number, or those of rows that count, times their weights."""
 
 
 class Heading:
@@ -52,7 +52,7 @@ class Heading:
         else:
             given: list[Ref | int | float] = [z, targets, share, *self._constants(head), dz, *rows]
             plan.call(self._backward(head), given, plan.rows, head.outputs)
-        self._add_up(rows, place, keep=keep)
+        self._add_up(rows, place, "own_weights", keep=keep)
         return Delta(dz)
 
     def results(self, z: Ref) -> None:
@@ -64,7 +64,7 @@ class Heading:
             hooks.judge(plan, head, z, targets, None, None, rows)
         else:
             plan.call(self._results(head), [z, targets, *self._constants(head), *rows], plan.rows, head.outputs)
-        self._add_up(rows, 0, keep=True)
+        self._add_up(rows, 0, "weights", keep=True)
 
     def _backward(self, head: Head) -> Printed:
         metrics, constants = [f"m{i}" for i in range(len(head.metrics))], self._constants(head)
@@ -140,11 +140,12 @@ class Heading:
         """Where the loss and the metrics of each row go."""
         return [self.writer.buffer(f"results.{i}", self.writer.rows) for i in range(self.columns - 1)]
 
-    def _add_up(self, rows: Sequence[Ref], place: int, *, keep: bool) -> None:
+    def _add_up(self, rows: Sequence[Ref], place: int, own: str, *, keep: bool) -> None:
+        """Add up the loss by the weights that it has, and the metrics by those in the buffer `own`."""
         plan, sums = self.writer, self.sums
-        weights = plan.buffer("weights", plan.rows, "float64").at(place)
         for i, row in enumerate(rows):
-            given = (row, weights, sums.at(1 + i), WEIGHTED if i == 0 else COUNTED, int(keep), plan.rows)
+            weights = plan.buffer(own if i else "weights", plan.rows, "float64").at(place)
+            given = (row, weights, sums.at(1 + i), WEIGHTED, int(keep), plan.rows)
             plan.fixed("add_rows", given, geometry.rows(1, min(plan.rows, geometry.THREADS)))
 
 

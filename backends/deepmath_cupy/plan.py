@@ -63,11 +63,12 @@ class Plan:
         plan.begin(rows, training=True)
         tape = (
             plan.buffer("cursor", 1, "int64"), plan.buffer("tape.rows", rows, "int64"),
-            plan.buffer("tape.weights", rows, "float64"), plan.buffer("tape.coefficients", self.numbers, "float64"),
-            plan.buffer("tape.step", 1, "int64"),
+            plan.buffer("tape.weights", rows, "float64"), plan.buffer("tape.own_weights", rows, "float64"),
+            plan.buffer("tape.coefficients", self.numbers, "float64"), plan.buffer("tape.step", 1, "int64"),
         )  # fmt: skip
         now = (
-            plan.buffer("rows", rows, "int64"), plan.buffer("weights", rows, "float64"), plan.buffer("shares", rows),
+            plan.buffer("rows", rows, "int64"), plan.buffer("weights", rows, "float64"),
+            plan.buffer("own_weights", rows, "float64"), plan.buffer("shares", rows),
             self._updating.coefficients, plan.buffer("step", 1, "int64"), self._updating.scale,
         )  # fmt: skip
         grid = geometry.elements(1, max(rows, self.numbers))
@@ -88,6 +89,7 @@ class Plan:
         buffer = self.writer.buffer
         buffer("tape.rows", steps * self.line, "int64")
         buffer("tape.weights", steps * self.line, "float64")
+        buffer("tape.own_weights", steps * self.line, "float64")
         buffer("tape.coefficients", steps * self.numbers, "float64")
         buffer("tape.step", steps, "int64")
         buffer("tape.results", steps * self.columns, "float64")

@@ -88,10 +88,12 @@ class CupyProgram(Program):
         return results
 
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
+        assert self.data is not None
         rows, plan = np.asarray(batch.rows, np.int64), self._plan
+        own_weights = self.data.weights_of(rows)
         if self._staging is not None:
             rows = self._staging.stage([rows])[0]
-        self._tape.hold(0, rows, batch.weights, self._coefficients(self.step), self.step)
+        self._tape.hold(0, rows, batch.weights, own_weights, self._coefficients(self.step), self.step)
         self._tape.send(self._session, range(1))
         n, more = len(rows), previous is not None
         self._issue((n, batch.first, more), lambda: plan.begin(n) + plan.gradients(n, batch.first, more=more))
@@ -159,14 +161,15 @@ class CupyProgram(Program):
 
     def _launch(self, steps: range, lines: range) -> None:
         """Write these lines of the tape, for the steps at the same places, and launch the steps."""
+        assert self.data is not None
         staging = self._staging
         micro = [self._batches.at(steps[i]) for i in lines]
         rows = [np.concatenate([b.rows for b in each]) for each in micro]
         groups = [range(len(lines))] if staging is None else staging.groups(rows)
         places = rows if staging is None else staging.places(rows, groups)
-        for i, each, own in zip(lines, micro, places, strict=True):
-            weights = np.concatenate([b.weights for b in each])
-            self._tape.hold(i, own, weights, self._coefficients(steps[i]), steps[i])
+        for i, each, numbers, place in zip(lines, micro, rows, places, strict=True):
+            weights, own_weights = np.concatenate([b.weights for b in each]), self.data.weights_of(numbers)
+            self._tape.hold(i, place, weights, own_weights, self._coefficients(steps[i]), steps[i])
         self._tape.send(self._session, lines)
         for group in groups:
             if staging is not None:

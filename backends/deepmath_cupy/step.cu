@@ -2,18 +2,20 @@
 // They stand behind the prelude of printed kernels. Counts are long long, fractions double, as in printed kernels.
 
 // A tape holds what changes from step to step: `cursor` counts the steps of this tape. This copies the entries of the
-// step at hand to where all other kernels read them: the rows' numbers and weights, the optimiser's coefficients, and
-// the step's own number. Steps have up to `line` rows. Shares are what the loss's gradient is multiplied by: the
-// weights, times the scale that keeps gradients from vanishing in 16 bits.
+// step at hand to where all other kernels read them: the rows' numbers, their weights in the loss and by themselves, the
+// optimiser's coefficients, and the step's own number. Steps have up to `line` rows. Shares are what the loss's gradient
+// is multiplied by: the weights in the loss, times the scale that keeps gradients from vanishing in 16 bits.
 extern "C" __global__ void begin_step(const long long* cursor, const long long* tape_rows, const double* tape_weights,
-                                      const double* tape_coefficients, const long long* tape_step, long long* rows,
-                                      double* weights, T* shares, double* coefficients, long long* step, const double* scale,
+                                      const double* tape_own, const double* tape_coefficients,
+                                      const long long* tape_step, long long* rows, double* weights, double* own,
+                                      T* shares, double* coefficients, long long* step, const double* scale,
                                       long long count, long long line, long long numbers) {
   const long long at = *cursor, stride = (long long)gridDim.x * blockDim.x;
   const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   for (long long i = first; i < count; i += stride) {
     rows[i] = tape_rows[at * line + i];
     weights[i] = tape_weights[at * line + i];
+    own[i] = tape_own[at * line + i];
     shares[i] = T(tape_weights[at * line + i] * *scale);
   }
   for (long long i = first; i < numbers; i += stride) coefficients[i] = tape_coefficients[at * numbers + i];
@@ -69,7 +71,7 @@ extern "C" __global__ void add_stretches(const T* parts, T* to, long long stretc
 }
 
 // One block: the sum of numbers [count], in double. `mode` 0 takes all, 1 those whose weight is not 0, whatever the
-// others are, and 2 these, times their weights. With `keep` it is added to what stands there.
+// others are, times their weights. With `keep` it is added to what stands there.
 extern "C" __global__ void add_rows(const T* numbers, const double* weights, double* sum, long long mode,
                                     long long keep, long long count) {
   double part = 0;
@@ -77,7 +79,7 @@ extern "C" __global__ void add_rows(const T* numbers, const double* weights, dou
     if (mode == 0)
       part += double(numbers[i]);
     else if (weights[i] > 0)
-      part += mode == 2 ? weights[i] * double(numbers[i]) : double(numbers[i]);
+      part += weights[i] * double(numbers[i]);
   }
   const double total = block_sum(part);
   if (threadIdx.x == 0) *sum = keep ? *sum + total : total;

@@ -88,7 +88,8 @@ class FusedProgram(Program):
             for n in (rows, CHUNK_ROWS)
         )
         shares = np.zeros(max(rows * recipe.accumulate, CHUNK_ROWS))
-        self._scratch = shares, np.zeros(1 + results), np.zeros(4 + results + 8, np.int64), np.zeros(5)
+        sums, addresses = np.zeros(1 + results), np.zeros(4 + results + 8, np.int64)
+        self._scratch = shares, np.zeros(max(sizes)), sums, addresses, np.zeros(5)
         self._hooks: Any = 0
         if way == "interpreted":
             layouts = self._params, self._states
@@ -119,7 +120,7 @@ class FusedProgram(Program):
             self._net, self._scratch, self._data, rows, weights, self.recipe.seed, self.step, batch.first,
             previous is not None, self._coefficients(1)[0], self._hooks,
         )  # fmt: skip
-        return Gradients(self._own["grads"], self._params, self._scratch[1].copy())
+        return Gradients(self._own["grads"], self._params, self._scratch[2].copy())
 
     def apply(self, gradients: Gradients) -> None:
         self._steps.settle(self._net, self._scratch, self._coefficients(1)[0], self._hooks)
@@ -138,7 +139,7 @@ class FusedProgram(Program):
         assert head is not None
         self._steps.measure(self._predicting, self._scratch, self._data_of(data), self._hooks)
         weight, count = data.counted
-        sums = self._scratch[1].copy()
+        sums = self._scratch[2].copy()
         sums[1] /= 1.0 if head.loss.summed else weight or 1.0
         return finished(sums, weight, count)
 

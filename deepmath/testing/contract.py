@@ -19,9 +19,12 @@ import pytest
 from deepmath.arrays import is_array, to_numpy
 from deepmath.backend import Backend, load_backend
 from deepmath.batches import InMemory
+from deepmath.layers import Dense
+from deepmath.optimizers import SGD
 from deepmath.program import Batch, Data, Program
 from deepmath.testing.close import assert_close
 from deepmath.testing.networks import NETWORKS, SMOOTH, Network, Turned
+from deepmath.training import door
 from deepmath.training.trained import no_rows
 
 STEPS = 200
@@ -63,6 +66,16 @@ def batches(network: Network, precision: str) -> InMemory:
     """The batches that every program must take."""
     X, y, weights = network.rows
     return InMemory(network.recipe(precision), Data(X, y, weights))
+
+
+def root(xp: Any, p: Any, d: Any) -> Any:
+    """A metric that is known in advance: the root of the largest target."""
+    return xp.sqrt(xp.max(d, axis=-1, keepdims=True))
+
+
+def one(xp: Any, p: Any, d: Any) -> Any:
+    """A metric that is 1 for each row, or NaN where the largest target is negative."""
+    return root(xp, p, d) * 0.0 + 1.0
 
 
 class BackendContract:
@@ -180,6 +193,45 @@ class BackendContract:
                 put = load_backend(self.backend if program is programs[1] else "reference").put
                 states.append(to_numpy(program.predict(put(X, "float64"))))
         assert_close(states[1], states[0], 1e-11, who=f"predict with a weight of {bad}")
+
+    @pytest.mark.parametrize("loss", ["mse", "sse"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_metrics_have_the_weights_of_the_loss(self, loss: str, weighted: bool) -> None:
+        backend, metrics = load_backend(self.backend), (root, one)
+        network = Network((Dense(5, "tanh"), Dense(3)), loss, SGD(1e-4), "numbers", {"accumulate": 2}, metrics=metrics)
+        X, y, _ = network.rows
+        rng = np.random.default_rng(5)
+        weights, y = rng.choice([0.0, 0.5, 1.0, 2.5], len(X)), np.abs(y)
+        y[weights == 0.0] = -1.0  # there both metrics are NaN, and must count nowhere
+        if not weighted:
+            y, weights = np.abs(y), np.ones(len(X))
+        recipe = network.recipe("float64")
+        data = door.admit(backend, recipe, X, y, weights if weighted else None)
+        program = backend.compile(recipe, network.values, data)
+        order = InMemory(recipe, Data(X, y, weights))
+        steps = [np.concatenate([b.rows for b in order.at(step)]) for step in range(2 * order.per_epoch)]
+        with np.errstate(invalid="ignore"):
+            found, whole = np.array(program.run(len(steps))), np.array(program.measure(data))
+        for rows, results in (*zip(steps, found, strict=True), (np.arange(len(X)), whole)):
+            counted = rows[weights[rows] > 0.0]
+            w, m = weights[counted], np.sqrt(y[counted].max(axis=1))
+            assert_close(results[2:4], np.asarray([w.sum(), len(counted)]), 1e-12, who="weight and rows")
+            assert_close(results[4:], np.asarray([np.sum(w * m) / w.sum(), 1.0]), 1e-12, who="metrics")
+            assert weighted or results[5] == 1.0, "without weights, the mean of a metric that is 1 in each row is 1.0"
+
+    def test_a_step_whose_rows_weigh_nothing_changes_nothing_by_its_metrics(self) -> None:
+        backend = load_backend(self.backend)
+        network = Network((Dense(3),), "mse", SGD(0.01), "numbers", {"shuffle": False}, metrics=(root,))
+        X, y, _ = network.rows
+        recipe, weights = network.recipe("float64"), np.ones(len(X))
+        weights[16:32], y = 0.0, np.abs(y)
+        y[16:32] = -1.0
+        data = door.admit(backend, recipe, X, y, weights)
+        with np.errstate(invalid="ignore"):
+            found = np.array(backend.compile(recipe, network.values, data).run(4))
+        assert found[:, 2].tolist() == found[:, 3].tolist() == [16.0, 0.0, 16.0, 13.0]
+        assert found[1, 4] == 0.0
+        assert np.isfinite(found).all()
 
     def test_other_data_can_be_attached(self) -> None:
         programs = [NETWORKS["truth"].compiled(load_backend(b), "float64") for b in ("reference", self.backend)]

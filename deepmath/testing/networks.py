@@ -69,6 +69,7 @@ class Network:
     targets: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     weighted: bool = False
+    metrics: tuple[Any, ...] = ()
 
     @property
     def rows(self) -> tuple[Any, Any, Any]:
@@ -87,8 +88,9 @@ class Network:
     def recipe(self, precision: str) -> Recipe:
         settings = {"batch_size": 16} | dict(self.settings)
         return recipe_of(
-            self.layers, (FEATURES,), self.optimizer, loss_of(self.loss), (), precision=precision, seed=7, **settings
-        )
+            self.layers, (FEATURES,), self.optimizer, loss_of(self.loss), self.metrics, precision=precision, seed=7,
+            **settings,
+        )  # fmt: skip
 
     def compiled(self, backend: Backend, precision: str, values: Any = None) -> Program:
         """A program of it with its data."""
@@ -107,10 +109,11 @@ class Network:
 NETWORKS = {
     "classes": Network(
         (Dense(16, "tanh"), Dense(9, "gelu"), Dense(3, "softmax")), "sparse_categorical_crossentropy", Adam(0.01),
-        "labels",
+        "labels", metrics=("accuracy", "log_loss"),
     ),
     "truth": Network(
         (Dense(12, "sigmoid"), Dense(1, "sigmoid")), "binary_crossentropy", SGD(0.1, momentum=0.9), "truth",
+        weighted=True, metrics=("accuracy",),
     ),
     "normalised": Network(
         (
@@ -118,13 +121,14 @@ NETWORKS = {
             BatchNormalization(), Activation("silu"), Dense(7), LayerNormalization(), GaussianNoise(0.1), Dense(3),
         ),
         "mse", Adam(ExponentialDecay(0.02, 0.9, 20), clipnorm=0.5), "numbers", {"accumulate": 2},
+        weighted=True, metrics=("mae",),
     ),
     "bound": Network(
         (Dense(8, "softplus", kernel_constraint=MaxNorm(1.0)), Dense(3, kernel_regularizer=L1L2(0.001, 0.01))),
-        "huber", AdamW(0.01, clipvalue=0.5), "numbers", {"drop_last": True}, True,
+        "huber", AdamW(0.01, clipvalue=0.5), "numbers", {"drop_last": True}, True, ("mae", "mse"),
     ),
     "own formulas": Network((Dense(8, swish), Dense(3)), quartic, SGD(0.01), "numbers", {"shuffle": False}),
-    "own layer": Network((Dense(8, "tanh"), Turned(), Dense(3)), "mse", RMSprop(0.005), "numbers"),
+    "own layer": Network((Dense(8, "tanh"), Turned(), Dense(3)), "mse", RMSprop(0.005), "numbers", weighted=True, metrics=("mse",)),
     "no hidden layer": Network((Dense(3, use_bias=False),), "sse", SGD(0.001, nesterov=True, momentum=0.5), "numbers"),
     "kinks": Network(
         (Dense(8, "relu"), Dense(8), PReLU(), Dense(8, "leaky_relu(0.2)"), Dense(3)), "mae", SGD(0.01), "numbers"

@@ -52,11 +52,12 @@ def _together(recipe: Recipe, results: Sequence[Any]) -> Any:
         return results[0]
     assert recipe.head is not None
     objective, cost, weight, rows, *means = np.stack(results, axis=1)
+    total_weight = max(np.sum(weight), np.finfo(float).tiny)
     with np.errstate(all="ignore"):
         if recipe.head.loss.summed:
             penalty = objective[0] - cost[0]
             total = np.sum(cost)
             losses = [total + penalty if np.isfinite(penalty) else total, total]
         else:
-            losses = [np.sum(v * weight) / max(np.sum(weight), np.finfo(float).tiny) for v in (objective, cost)]
-        return np.asarray([*losses, np.sum(weight), np.sum(rows), *(np.sum(m * rows) / np.sum(rows) for m in means)])
+            losses = [np.sum(v * weight) / total_weight for v in (objective, cost)]
+        return np.asarray([*losses, np.sum(weight), np.sum(rows), *(np.sum(m * weight) / total_weight for m in means)])

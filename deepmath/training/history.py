@@ -34,19 +34,17 @@ class History:
 
 
 def summarize(columns: Sequence[str], results: Any) -> dict[str, float]:
-    """One epoch from its steps' results [steps, columns]: losses weighted by weight, metrics by rows."""
+    """One epoch from its steps' results [steps, columns]: the mean of each, by the weight of the steps' rows."""
     return summaries(columns, np.asarray(results, np.float64)[None])[0]
 
 
 def summaries(columns: Sequence[str], results: Any) -> list[dict[str, float]]:
     """What `summarize` says of each epoch, from float64 [epochs, steps, columns]."""
     places = {name: i for i, name in enumerate(columns) if name not in ("weight", "rows")}
-    weights = results[:, :, [columns.index("weight"), columns.index("rows")]]
-    totals = weights.sum(axis=1)
-    means = weights.transpose(0, 2, 1) @ results / np.where(totals == 0.0, 1.0, totals)[:, :, None]
+    weights = results[:, :, [columns.index("weight")]]
+    # sums in the order of the steps, both: a metric that is 1 in each step is 1 in the epoch
+    totals = np.cumsum(weights, axis=1)[:, -1]
+    means = np.cumsum(weights * results, axis=1)[:, -1] / np.where(totals == 0.0, 1.0, totals)
     if not totals.all():
-        means = np.where(totals[:, :, None] == 0.0, results.mean(axis=1)[:, None], means)
-    return [
-        {name: (by_weight if name in ("loss", "cost") else by_rows)[i] for name, i in places.items()}
-        for by_weight, by_rows in means.tolist()
-    ]
+        means = np.where(totals == 0.0, results.mean(axis=1), means)
+    return [{name: row[i] for name, i in places.items()} for row in means.tolist()]

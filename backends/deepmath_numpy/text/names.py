@@ -48,6 +48,7 @@ class Scratch(NamedTuple):
     """Work arrays of this file's own."""
 
     shares: Any  # float64 [rows of a step]
+    weights: Any  # float64 [rows of a batch]
     sums: Any  # float64 [1 + results]: penalty, loss, metrics
     a: Any  # int64 [12]: addresses for a kernel
     c: Any  # float64 [5]: numbers for the noise

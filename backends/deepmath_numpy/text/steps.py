@@ -91,7 +91,7 @@ def measure(net, scratch, data, hooks):
         if len(data.weights) > 0:
             copy(data.weights[start : start + n], shares)
         judge(net, scratch, False, n, hooks)
-        add_weighted(table(info[RESULTS], len(scratch.sums) - 1, capacity), shares, scratch.sums)
+        add_weighted(table(info[RESULTS], len(scratch.sums) - 1, capacity), shares, shares, scratch.sums)
     for p in range(len(net.params)):
         penalize(net, scratch, p)
 
@@ -113,7 +113,9 @@ def learn(net, scratch, data, rows, shares, seed, step, first, again, eager, coe
     for i in range(len(net.stages)):
         forward(net, scratch, i, n, seed, step, first, True, hooks)
     judge(net, scratch, True, n, hooks)
-    add_weighted(table(info[RESULTS], len(scratch.sums) - 1, info[CAPACITY]), shares, scratch.sums)
+    weights = scratch.weights[:n]
+    weigh(data.weights, rows, weights)
+    add_weighted(table(info[RESULTS], len(scratch.sums) - 1, info[CAPACITY]), shares, weights, scratch.sums)
     for i in range(len(net.stages) - 1, -1, -1):
         backward(net, scratch, i, n, hooks)
         if eager:
@@ -214,13 +216,21 @@ def share_out(weights, rows, shares, summed):
     return total, counted
 
 
-def add_weighted(results, shares, sums):
-    """Add the rows' weighted losses and their metrics; a row of weight 0 adds nothing, ever."""
+def weigh(given, rows, weights):
+    """What each row weighs by itself: 1 where no weights are given."""
+    weights[:] = 1.0
+    if len(given) > 0:
+        for r in range(len(rows)):
+            weights[r] = given[rows[r]]
+
+
+def add_weighted(results, shares, weights, sums):
+    """Add shares times the rows' losses, and weights times their metrics; a row of share 0 adds nothing, ever."""
     for r in range(len(shares)):
         if shares[r] > 0.0:
             sums[1] += shares[r] * results[0, r]
             for k in range(1, len(results)):
-                sums[1 + k] += results[k, r]
+                sums[1 + k] += weights[r] * results[k, r]
 
 
 def finish(sums, weight, counted, results):
@@ -230,7 +240,7 @@ def finish(sums, weight, counted, results):
     results[2] = weight
     results[3] = counted
     for k in range(2, len(sums)):
-        results[2 + k] = sums[k] / max(counted, 1)
+        results[2 + k] = sums[k] / (weight if weight > 0.0 else 1.0)
 
 
 def scores(net, scratch, x, hooks):
