@@ -99,8 +99,7 @@ class Sequential:
         """
         factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
         found = None if loss is None else losses.get(loss)
-        listed = descriptions.several("compile: metrics", metrics, "['accuracy']")
-        measures, values = tuple(metric_table.get(m) for m in listed), self.values
+        measures, values = metric_table.chosen(metrics), self.values
         if reset_optimizer or not chosen.goes_on_from(self.optimizer, self._values.step):
             values = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
         elif optimizer is not self.optimizer:
@@ -154,8 +153,8 @@ class Sequential:
         self._need_loss(training=True)
         door = Door(chosen, self.recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
-        model = self.values, self._config(), self.metrics
-        subject = Subject(*model, self._write, self._values.taken, self._keep, self._told)
+        handed = self._write, self._values.taken, self._keep, self._told
+        subject = Subject(self.values, self._config(), *handed)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
@@ -184,7 +183,7 @@ class Sequential:
         door = Door(chosen, kept.recipe, Counting(ignore_label=ignore_label))
         pieces = Pieces(given, kept.recipe.parts[0].shape, door.admit)
         with kept.program() as program:
-            return evaluation.evaluate(program, kept.recipe, pieces, self.metrics)
+            return evaluation.evaluate(program, kept.recipe, pieces)
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions [rows, outputs] for X [rows, features], in the library that X came in.

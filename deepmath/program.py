@@ -20,7 +20,7 @@ from deepmath.descriptions import plain_numbers
 from deepmath.formulas.losses import one_hot
 from deepmath.layers import Layer
 from deepmath.losses import Loss
-from deepmath.metrics import Metric
+from deepmath.metrics import Measure, Metric
 from deepmath.optimizers import Optimizer
 from deepmath.pace import Pace
 from deepmath.regularizers import Constraint, Regularizer
@@ -49,6 +49,7 @@ class Part(NamedTuple):
 class Head:
     """What stands behind the last layer: the loss of its scores, and the activation that predictions get.
 
+    `metrics` are computed in the steps, `scores` from predictions of a whole data set; no two results have one name.
     `activation` was taken off the chain because the loss is written for the scores in front of it.
     """
 
@@ -56,6 +57,7 @@ class Head:
     metrics: tuple[Metric, ...]
     outputs: int
     activation: ActivationFunction | None = None
+    scores: tuple[Measure, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -233,7 +235,7 @@ def weighted_sums(rows: Sequence[Any], shares: Any, weights: Any) -> Any:
 
 
 def in_order(numbers: Any) -> float:
-    """Their sum, one after the other as a loop adds them: weights times 1 have the sum of the weights to the last bit."""
+    """Their sum, one after the other as a loop adds them: so weights times 1 have the very sum of the weights."""
     return float(np.cumsum(numbers, dtype=np.float64)[-1]) if len(numbers) else 0.0
 
 

@@ -64,13 +64,14 @@ def with_head(parts: tuple[Part, ...], loss: Loss, metrics: Sequence[Any]) -> tu
         raise ConfigError(
             f"loss '{loss.name}': the last layer must give one row of numbers for each sample; got shape {outputs}"
         )
-    by_row = [m for m in metrics if not isinstance(m, metric_table.Score)]
-    resolved = tuple(metric_table.resolve(m, outputs[0], loss.yes_above) for m in by_row)
+    measures = metric_table.fitted(metric_table.chosen(metrics), outputs[0], loss.yes_above)
+    by_row = tuple(m for m in measures if isinstance(m, metric_table.Metric))
+    scores = tuple(m for m in measures if not isinstance(m, metric_table.Metric))
     function: ActivationFunction | None = last.layer.activation if isinstance(last.layer, Activation) else None
     on_scores = loss.on_scores(function.name) if function is not None and len(parts) > 1 else None
     if on_scores is None:
-        return parts, Head(loss, resolved, outputs[0])
-    return parts[:-1], Head(on_scores, resolved, outputs[0], function)
+        return parts, Head(loss, by_row, outputs[0], scores=scores)
+    return parts[:-1], Head(on_scores, by_row, outputs[0], function, scores)
 
 
 def recipe_of(

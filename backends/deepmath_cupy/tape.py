@@ -43,9 +43,7 @@ class Tape:
         self._start = runtime.pinned(1, "int64")
         self._start[...] = 0
 
-    def hold(
-        self, i: int, rows: Any, weights: Any, own_weights: Any, coefficients: Sequence[float], step: int
-    ) -> None:
+    def hold(self, i: int, rows: Any, weights: Any, own_weights: Any, coefficients: Sequence[float], step: int) -> None:
         """Line i, of update number `step`."""
         n = len(rows)
         self._rows[i, :n], self._weights[i, :n], self._own_weights[i, :n] = rows, weights, own_weights

@@ -18,14 +18,15 @@ from deepmath.metrics.measure import Accumulator, Measure, Score, measured
 from deepmath.metrics.names import directions
 from deepmath.metrics.ranking import AUC
 from deepmath.metrics.regression import R2
-from deepmath.metrics.rows import Metric, TopKAccuracy
-from deepmath.metrics.table import get, names, register, resolve
+from deepmath.metrics.rows import BinaryAccuracy, Metric, TopKAccuracy
+from deepmath.metrics.table import chosen, fitted, get, names, register, resolve
 
 __all__ = [
     "AUC",
     "F1",
     "R2",
     "Accumulator",
+    "BinaryAccuracy",
     "ConfusionMatrix",
     "Measure",
     "Metric",
@@ -33,7 +34,9 @@ __all__ = [
     "Recall",
     "Score",
     "TopKAccuracy",
+    "chosen",
     "directions",
+    "fitted",
     "get",
     "measured",
     "names",

@@ -51,6 +51,21 @@ def rows_of_targets(who: str, batch: Batch) -> Any:
     return batch.d if batch.d.ndim == 2 else np.eye(batch.p.shape[1])[labels(who, batch)]
 
 
+def answers(who: str, batch: Batch) -> Any:
+    """Whether each output should say yes: booleans [rows, outputs]; labels become rows with a single yes.
+
+    Raises LabelError for targets that are neither labels nor 0 and 1.
+    """
+    d = batch.d
+    if d.ndim == 1:
+        return np.eye(batch.p.shape[1], dtype=bool)[labels(who, batch)]
+    bad = np.argwhere((d != 0.0) & (d != 1.0))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise LabelError(f"{who}: targets must be 0 or 1 for each output; row {row} has {d[row, column]:g}")
+    return d == 1.0
+
+
 def labels(who: str, batch: Batch) -> Any:
     """The class of each row, int64 [rows]. One output tells class 0 from 1; one-hot rows tell theirs.
 
@@ -63,7 +78,8 @@ def labels(who: str, batch: Batch) -> Any:
             row = bad[0]
             raise LabelError(
                 f"{who}: each row needs one class, as a label or a row of 0s with a single 1; "
-                f"row {row} is {d[row].tolist()}"
+                f"row {row} is {d[row].tolist()}. Where rows may have several labels, use F1, Precision or Recall with "
+                "yes_above=0.5"
             )
         return np.argmax(d, axis=1)
     d = d.reshape(-1)

@@ -35,6 +35,13 @@ class Accumulator(abc.ABC):
     def result(self) -> Any:
         """The measure of all rows seen; NaN where they don't determine it."""
 
+    def named(self) -> dict[str, Any]:
+        """The result by its name, or those of each label by theirs."""
+        result = self.result()
+        if not isinstance(result, tuple):
+            return {self.measure.name: result}
+        return dict(zip(self.measure.results(self.outputs or 1), result, strict=False))
+
     def merge(self: A, other: A) -> None:
         """Take what another accumulator of the same measure has seen."""
         if type(other) is not type(self) or other.measure != self.measure:
@@ -99,4 +106,4 @@ def measured(measures: Sequence[Measure], batches: Iterable[tuple[Any, ...]]) ->
     for batch in batches:
         for a in accumulators:
             a.update(*batch)
-    return {a.measure.name: a.result() for a in accumulators}
+    return {name: value for a in accumulators for name, value in a.named().items()}

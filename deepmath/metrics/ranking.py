@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from deepmath.descriptions import described
+from deepmath.descriptions import described, set_field
+from deepmath.errors import ConfigError
+from deepmath.metrics.classes import labelled
 from deepmath.metrics.exact import ExactSums, ratio
-from deepmath.metrics.inputs import admit, labels
+from deepmath.metrics.inputs import admit, answers
 from deepmath.metrics.measure import Accumulator, Score
 
 
@@ -21,50 +23,62 @@ class AUC(Score):
     """The chance that a row of the class has a larger score than a row that is not; equal scores count half.
 
     For one output the class is 1. For several it is the mean over the classes, each against the rest, of those that
-    have rows on both sides; NaN if there is none. Exact: no thresholds. Source: Hanley and McNeil (1982), equation 1.
+    have rows on both sides; NaN if there is none. A row may have several labels. With `average` "each", or None, it is
+    one result for each of them: "auc_label_0", "auc_label_1", ... Exact: no thresholds. Source: Hanley and McNeil
+    (1982), equation 1.
 
     >>> AUC().of([0.9, 0.4, 0.4, 0.1], [1, 1, 0, 0])
     0.875
     """
 
-    name = "auc"
     better = "higher"
     targets = "answers"
+    average: str | None = "macro"
+    name: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.average not in ("macro", "each", None):
+            raise ConfigError(f"AUC: average must be 'macro' or 'each'; got {self.average!r}")
+        set_field(self, "average", self.average or "each")
+        set_field(self, "name", self.name or ("auc" if self.average == "macro" else "auc_label"))
+
+    def results(self, outputs: int) -> tuple[str, ...]:
+        return labelled(self.name, outputs) if self.average == "each" else (self.name,)
 
     def begin(self) -> Ranked:
         return Ranked(self)
 
 
 class Ranked(Accumulator):
-    """All rows seen: scores [rows, outputs], labels [rows] and weights [rows], as lists of batches."""
+    """All rows seen: scores and whether each is of the class [rows, outputs], weights [rows]; lists of batches."""
 
     def __init__(self, measure: AUC) -> None:
         self.measure: AUC = measure
         self.scores: list[Any] = []
-        self.labels: list[Any] = []
+        self.answers: list[Any] = []
         self.weights: list[Any] = []
 
     def update(self, p: Any, d: Any, weight: Any = None) -> None:
         name = self.measure.name
         batch = admit(name, p, d, weight, self.outputs)
-        self.labels.append(labels(name, batch))
+        self.answers.append(answers(name, batch))
         self.scores.append(batch.p)
         self.weights.append(batch.weight)
         self.outputs = batch.p.shape[1]
 
     def joined(self, other: Ranked) -> None:
         self.scores += other.scores
-        self.labels += other.labels
+        self.answers += other.answers
         self.weights += other.weights
 
-    def result(self) -> float:
+    def result(self) -> Any:
+        each = self.measure.average == "each"
         if not self.scores:
-            return math.nan
-        scores, true, weights = (np.concatenate(a) for a in (self.scores, self.labels, self.weights))
-        if scores.shape[1] == 1:
-            area = _area(scores[:, 0], true == 1, weights)
-            return math.nan if area is None else float(area)
-        areas = [_area(scores[:, c], true == c, weights) for c in range(scores.shape[1])]
+            return () if each else math.nan
+        scores, true, weights = (np.concatenate(a) for a in (self.scores, self.answers, self.weights))
+        areas = [_area(scores[:, c], true[:, c], weights) for c in range(scores.shape[1])]
+        if each:
+            return tuple(math.nan if a is None else float(a) for a in areas)
         known = [a for a in areas if a is not None]
         return ratio(sum(known, Fraction(0)), Fraction(len(known)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -24,8 +24,8 @@ class R2(Score):
     0.5
     """
 
-    name = "r2"
     better = "higher"
+    name: str = field(default="r2", kw_only=True)
 
     def begin(self) -> Residuals:
         return Residuals(self)

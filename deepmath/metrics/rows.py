@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from deepmath.formulas import metrics as formulas
 from deepmath.metrics.exact import ExactSums, ratio
 from deepmath.metrics.inputs import admit, rows_of_targets
 from deepmath.metrics.measure import Accumulator, Measure
+from deepmath.own_functions import ROWS, check_function
 from deepmath.trace import Formula
 from deepmath.typing import Namespace
 
@@ -92,11 +93,13 @@ class RowMean(Accumulator):
 class TopKAccuracy(Metric):
     """The share of rows whose class is among the k largest scores; of equal scores the first is first.
 
+    `name` is "top_5_accuracy" for k = 5, if no other is given.
+
     >>> TopKAccuracy(2).of([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]], [2, 0])
     0.5
     """
 
-    name: str = field(init=False)
+    name: str = field(default="", kw_only=True)
     value: Formula = field(init=False, compare=False, repr=False)
     better: str | None = field(init=False, repr=False, default="higher")
     targets: str = field(init=False, repr=False, default="classes")
@@ -104,33 +107,42 @@ class TopKAccuracy(Metric):
 
     def __post_init__(self) -> None:
         check_number("TopKAccuracy", "k", self.k, low=1, whole=True)
-        k = float(self.k)
-        set_field(self, "name", f"top_{self.k}_accuracy")
-        set_field(self, "value", functools.partial(_top_k_accuracy, k))
+        set_field(self, "name", self.name or f"top_{self.k}_accuracy")
+        set_field(self, "value", _in_top(float(self.k)))
 
 
+@functools.cache  # the same formula for the same number, so that programs can be told apart
+def _in_top(k: float) -> Formula:
+    return functools.partial(_top_k_accuracy, k)
+
+
+@described
 @dataclass(frozen=True)
 class BinaryAccuracy(Metric):
-    """The share of the outputs that say yes, by being above a number, where they should.
+    """The share of the outputs that say yes, by being above `yes_above`, where they should.
+
+    None takes what the model's loss says, and 0.5 without one.
 
     >>> BinaryAccuracy(0.0).of([0.2, -0.2, 0.2], [1, 1, 0])
     0.3333333333333333
     """
 
-    name: str = field(init=False, default="binary_accuracy")
+    name: str = field(default="binary_accuracy", kw_only=True)
     value: Formula = field(init=False, compare=False, repr=False)
     better: str | None = field(init=False, repr=False, default="higher")
     targets: str = field(init=False, repr=False, default="answers")
-    yes_above: float = 0.5
+    yes_above: float | None = None
 
     def __post_init__(self) -> None:
-        set_field(self, "value", _binary_accuracy(self.yes_above))
+        if self.yes_above is not None:
+            check_number("BinaryAccuracy", "yes_above", self.yes_above)
+        set_field(self, "value", _binary_accuracy(0.5 if self.yes_above is None else self.yes_above))
 
     def fitting(self, outputs: int, yes_above: float | None) -> Metric:
-        return self if yes_above is None else BinaryAccuracy(yes_above)
+        return replace(self, yes_above=yes_above) if self.yes_above is None else self
 
 
-@functools.cache  # the same formula for the same number, so that programs can be told apart
+@functools.cache
 def _binary_accuracy(yes_above: float) -> Formula:
     return functools.partial(_yes_or_no, yes_above)
 
@@ -162,6 +174,17 @@ class ByOutputs(Metric):
         chosen = self.one if outputs == 1 or yes_above is not None else self.several
         fitted = chosen.fitting(outputs, yes_above)
         return Metric(self.name, fitted.value, better=fitted.better, targets=fitted.targets)
+
+
+def check(metric: Metric, outputs: int | None = None) -> None:
+    """Call a metric's formula once: ConfigError unless it gives one number for each row, TraceError if it can't run.
+
+    `outputs` of the model, which only what can't be traced needs to be known.
+    """
+    value, who = metric.value, f"metric '{metric.name}'"
+    if isinstance(value, functools.partial) and value.func is _without_index:
+        return check_function(who, value.args[0], ("p", "d"), ROWS, units=outputs)
+    return check_function(who, value, ("p", "d", "index"), ROWS, units=outputs)
 
 
 def of_rows(name: str, formula: Callable[..., Any], better: str | None = None, targets: str = "values") -> Metric:

@@ -68,7 +68,7 @@ def batches(network: Network, precision: str) -> InMemory:
     return InMemory(network.recipe(precision), Data(X, y, weights))
 
 
-def root(xp: Any, p: Any, d: Any) -> Any:
+def root(xp: Any, _p: Any, d: Any) -> Any:
     """A metric that is known in advance: the root of the largest target."""
     return xp.sqrt(xp.max(d, axis=-1, keepdims=True))
 

@@ -128,7 +128,9 @@ NETWORKS = {
         "huber", AdamW(0.01, clipvalue=0.5), "numbers", {"drop_last": True}, True, ("mae", "mse"),
     ),
     "own formulas": Network((Dense(8, swish), Dense(3)), quartic, SGD(0.01), "numbers", {"shuffle": False}),
-    "own layer": Network((Dense(8, "tanh"), Turned(), Dense(3)), "mse", RMSprop(0.005), "numbers", weighted=True, metrics=("mse",)),
+    "own layer": Network(
+        (Dense(8, "tanh"), Turned(), Dense(3)), "mse", RMSprop(0.005), "numbers", weighted=True, metrics=("mse",)
+    ),
     "no hidden layer": Network((Dense(3, use_bias=False),), "sse", SGD(0.001, nesterov=True, momentum=0.5), "numbers"),
     "kinks": Network(
         (Dense(8, "relu"), Dense(8), PReLU(), Dense(8, "leaky_relu(0.2)"), Dense(3)), "mae", SGD(0.01), "numbers"

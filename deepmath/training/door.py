@@ -14,6 +14,7 @@ import numpy as np
 from deepmath.arrays import is_array, is_finite, namespace_of, to_numpy
 from deepmath.backend import Backend
 from deepmath.errors import ConfigError, LabelError, NumericError
+from deepmath.metrics.targets import check_targets
 from deepmath.program import Data, Head, Recipe
 from deepmath.training.sources import Rows
 from deepmath.training.weights import ALIKE, Counting
@@ -72,6 +73,8 @@ def admit(
     weights = _weights(sample_weight, int(x.shape[0]), row)
     if weights is not None and place is None and not weights.any():
         raise ConfigError("sample_weight is zero for every row; at least one row must count")
+    if not head.labelled:
+        check_targets((*head.metrics, *head.scores), head.loss.targets, to_numpy(targets), row, weights)
     return Data(x, placed, weights)
 
 

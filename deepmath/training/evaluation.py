@@ -10,18 +10,17 @@ import numpy as np
 
 from deepmath.arrays import namespace_of, to_numpy
 from deepmath.errors import ConfigError
-from deepmath.metrics import Measure, Score
 from deepmath.program import Data, Program, Recipe
 
 
-def evaluate(program: Program, recipe: Recipe, pieces: Iterable[Data], metrics: Sequence[Measure]) -> dict[str, Any]:
+def evaluate(program: Program, recipe: Recipe, pieces: Iterable[Data]) -> dict[str, Any]:
     """Loss, cost and metrics by name, in prediction mode. Scores of predictions that are no numbers are NaN.
 
     Raises ConfigError where no row of all pieces counts.
     """
     assert recipe.head is not None
     head = recipe.head
-    scores = [m.fitting(head.outputs, head.loss.yes_above).begin() for m in metrics if isinstance(m, Score)]
+    scores = [m.begin() for m in head.scores]
     results, finite = [], True
     for data in pieces:
         with np.errstate(all="ignore"):  # an infinite loss is a result, not a warning
@@ -35,7 +34,9 @@ def evaluate(program: Program, recipe: Recipe, pieces: Iterable[Data], metrics: 
     if not named.pop("rows"):
         raise ConfigError("no row counts: each has weight zero, or the label to ignore")
     del named["weight"]
-    return named | {s.measure.name: s.result() if finite else math.nan for s in scores}
+    for score in scores:
+        named |= score.named() if finite else dict.fromkeys(score.measure.results(head.outputs), math.nan)
+    return named
 
 
 def predict(program: Program, pieces: Iterable[Data], like: Any) -> Any:

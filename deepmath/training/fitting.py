@@ -43,7 +43,7 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
     begun = start.begin(door, subject, given, asked.batch_size, asked.epochs - first, named)
     program, recipe, facts, history = begun.program, begun.recipe, begun.facts, History()
     run = Run(program, history, asked.epochs, begun.per_epoch, recipe.columns, facts, asked.callbacks, first)
-    run.reported = reported(recipe, subject.metrics, held is not None)
+    run.reported = reported(recipe, held is not None)
     run.batches = begun.batches
     run.write_model = lambda path: subject.write(path, program.state(), run.epoch - first)
     validate = None
@@ -53,7 +53,7 @@ def fit(subject: Subject, door: Door, given: Given, held: Given | None, asked: A
         pieces = Pieces(held, recipe.parts[0].shape, admit)
         next(iter(pieces))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held, pieces.whole)} if named else {}
-        validate = functools.partial(evaluation.evaluate, program, recipe, pieces, subject.metrics)
+        validate = functools.partial(evaluation.evaluate, program, recipe, pieces)
     watched = [*asked.callbacks, *progress(asked.verbose)]
     for callback in watched:
         callback.check(run)

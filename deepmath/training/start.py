@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 from deepmath.batches import InMemory
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
-from deepmath.metrics import Measure
 from deepmath.optimizers import LBFGS
 from deepmath.program import Data, Program, Recipe
 from deepmath.training import lbfgs, settings
@@ -35,7 +34,6 @@ class Subject:
 
     values: Mapping[str, Any]
     config: dict[str, Any]
-    metrics: Sequence[Measure]
     write: Callable[[Any, dict[str, Any], int], None]
     taken: Callable[[], Trained | None]
     keep: Callable[[Trained, int], None]
