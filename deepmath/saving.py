@@ -11,7 +11,6 @@ from deepmath.descriptions import from_config
 from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Layer
 from deepmath.recipes import first_values
-from deepmath.schedules import MissingSchedule
 
 
 class Found(NamedTuple):
@@ -77,9 +76,7 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
         config = stored["model"]
         layers = [from_config(c, custom_objects) for c in config["layers"]]
         shape, seed = tuple(config["input_shape"]), config["seed"]
-        laws = _missing_laws(config["optimizer"], custom_objects)
-        optimizer = from_config(config["optimizer"], {**custom_objects, **laws})
-        loss, metrics = (from_config(config[k], custom_objects) for k in ("loss", "metrics"))
+        optimizer, loss, metrics = (from_config(config[k], custom_objects) for k in ("optimizer", "loss", "metrics"))
         wanted = {name: v.shape for name, v in first_values(layers, shape, seed).items()}
         factors = rates.from_config(config)
         preprocessing = _preprocessing(stored, values, custom_objects)
@@ -95,12 +92,6 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
     ordered = {n: values[n] for n in [*wanted, *others]}
     trained = int(stored.get("epochs_trained", 0))
     return Found(layers, seed, shape, optimizer, loss, metrics, ordered, trained, preprocessing, factors)
-
-
-def _missing_laws(optimizer: Any, custom_objects: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands in for a function of the step that is named as a learning rate, where nobody gave it."""
-    name = optimizer.get("learning_rate") if isinstance(optimizer, dict) else None
-    return {name: MissingSchedule(name)} if isinstance(name, str) and name not in custom_objects else {}
 
 
 def _preprocessing(stored: Mapping[str, Any], values: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:

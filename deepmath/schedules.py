@@ -64,19 +64,6 @@ class FunctionSchedule(Schedule):
         return checked_rate(f"learning_rate: {self.name}({t})", self.function(t))
 
 
-@dataclass(frozen=True)
-class MissingSchedule(Schedule):
-    """Stands in for a function that a model's file names and nobody gave: the model predicts, and can't train."""
-
-    name: str
-
-    def __call__(self, t: int) -> float:
-        raise ConfigError(
-            f"the learning rate is the function '{self.name}', which the model's file only names: "
-            f"load_model(path, custom_objects={{'{self.name}': ...}}), or compile with another rate"
-        )
-
-
 def checked_rate(who: str, value: Any) -> float:
     """What a function gave as a learning rate. Raises ConfigError unless it is a finite number >= 0.
 

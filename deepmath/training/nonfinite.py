@@ -210,7 +210,8 @@ class Guard:
         if self._data_at is None:
             first = (
                 f"The last good values kept are those of step {int(good['step'])}. Batches that come only once can't "
-                "be computed again: for the layer and its first bad value give a sequence of batches, a source or arrays."
+                "be computed again: for the layer and its first bad value give a sequence of batches, a source or "
+                "arrays."
             )
         told = [
             f"{what}.",

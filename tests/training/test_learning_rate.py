@@ -74,23 +74,6 @@ def test_a_plateau_lowers_the_rate_of_the_next_epoch():
     assert history.history["learning_rate"] == [0.5, 0.5, 0.1 * 0.5, 0.1 * 0.5]
 
 
-def test_the_rate_halved_by_a_rollback():
-    class Law(Schedule):
-        def __call__(self, t):
-            return 1e300 if t == STEPS else 0.01
-
-    model = model_of(SGD(0.01))
-    spoil = Lambda(on_epoch_begin=lambda run: setattr(run.program.pace, "factor", 1e300) if run.epoch == 1 else None)
-    mend = Lambda(on_steps_end=lambda run: None)
-    with pytest.raises(Exception, match="loss became|stopped being finite"):
-        fit(model, [spoil, mend], 3, "reference", on_nan="stop")
-    factors = []
-    watch = Lambda(on_epoch_end=lambda run, logs: factors.append(run.program.pace.factor))
-    model = model_of(SGD(1e5))
-    history = fit(model, [watch], 2, "reference", on_nan="rollback")
-    assert history.history["learning_rate"] == [1e5 * f for f in factors]
-
-
 def test_a_rate_that_a_callback_changes_within_an_epoch_counts_from_the_next_step():
     class Halve(Callback):
         every = 1
@@ -243,18 +226,13 @@ def test_a_function_is_saved_by_its_name(tmp_path):
     assert repr(loaded.optimizer).startswith("Adam(learning_rate=FunctionSchedule(branching)")
 
 
-def test_a_model_whose_function_is_not_there_predicts_and_asks_for_it_to_train(tmp_path):
+def test_a_file_names_the_function_that_is_needed(tmp_path):
     path = tmp_path / "m.safetensors"
     model = model_of(Adam(branching))
-    fit(model, [], 2, "reference")
+    fit(model, [], 1, "reference")
     model.save(path)
-    loaded = load_model(path)
-    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-    for train in (functools.partial(fit, loaded, [], 2, "reference"), functools.partial(loaded.train_on_batch, X, Y)):
-        with pytest.raises(ConfigError, match="branching.*custom_objects=.'branching': "):
-            train()
-    loaded.save(tmp_path / "again.safetensors")
-    assert load_model(tmp_path / "again.safetensors", custom_objects={"branching": branching}).optimizer.rate(4) == 0.02
+    with pytest.raises(ConfigError, match="branching"):
+        fit(load_model(path), [], 1, "reference")
 
 
 def test_an_optimiser_without_a_check_of_its_own_takes_a_function():
@@ -390,7 +368,8 @@ def test_how_many_arguments_it_takes(schedule, takes):
     (SGD(0.1), lambda epoch: -1.0, "LearningRateScheduler: <lambda>(0) must give a finite number >= 0; got -1.0"),
     (SGD(0.1), lambda epoch, rate: None,
      "LearningRateScheduler: <lambda>(0, 0.1) must give a finite number >= 0; got None"),
-    (SGD(CosineDecay(0.1)), by_epoch, "LearningRateScheduler: the optimizer's own schedule gives the rate of each step; "
+    (SGD(CosineDecay(0.1)), by_epoch,
+     "LearningRateScheduler: the optimizer's own schedule gives the rate of each step; "
      "give it a number as learning_rate, or leave out the callback"),
     (LBFGS(), by_epoch, "LearningRateScheduler: LBFGS has no learning rate; choose another optimizer"),
 ])  # fmt: skip
