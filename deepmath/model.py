@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -91,11 +92,10 @@ class Sequential:
         they are frozen; frozen batch normalisation still follows its running averages, and trains with the
         batch's moments. Weights are never drawn again.
 
-        The optimiser keeps its memory (moments, step) where it is of the same kind as before and has the same
-        slots: another rate, another loss or other metrics change nothing of it. It begins anew where it is of another
-        kind, and with `reset_optimizer=True`; Keras's always does. The rate is the given one: what callbacks made of
-        the last is forgotten, unless `optimizer` is `model.optimizer` itself. A new schedule goes on at the step that
-        the optimiser has reached, with a warning.
+        An optimiser of the same kind and with the same slots keeps its memory (moments, step): another rate, loss or
+        metric changes nothing of it. `reset_optimizer=True` begins anew; Keras's always does. The rate is the given
+        one: what callbacks made of the last is forgotten, unless `optimizer` is `model.optimizer` itself. A new
+        schedule goes on at the step that the optimiser has reached, with a warning.
         """
         factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
         found = None if loss is None else losses.get(loss)
@@ -104,8 +104,7 @@ class Sequential:
             values = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
         elif optimizer is not self.optimizer:
             values = {n: v for n, v in values.items() if n != "rate"}
-        self.rates, self.optimizer, self.loss, self.metrics = factors, chosen, found, measures
-        self.values = values
+        self.rates, self.optimizer, self.loss, self.metrics, self.values = factors, chosen, found, measures, values
 
     def fit(
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,
@@ -142,19 +141,18 @@ class Sequential:
 
         Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
-        watched = callbacks_of(callbacks)
-        asked = fitting.Asked(epochs, batch_size, watched, verbose, initial_epoch, resume, on_nan)
+        asked = fitting.Asked(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
         rows, held = opening.held_out(Rows(X, y, sample_weight), validation_data, validation_split)
         given = opening.opened(rows, steps_per_epoch, shuffle)
         self.preprocessing = opening.fitted(self.preprocessing, given)
         steps = {"shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate}
         counting = Counting(class_weight, ignore_label).counted(given)
         given, chosen = self._placed(given, backend, device, precision)
-        self._need_loss(training=True)
+        self._need_loss()
         door = Door(chosen, self.recipe(precision, **steps), counting)
         measured = None if held is None else opening.prepared(self.preprocessing, held)
-        handed = self._write, self._values.taken, self._keep, self._told
-        subject = Subject(self.values, self._config(), *handed)
+        told = functools.partial(setattr, self, "history")
+        subject = Subject(self.values, self._config(), self._write, self._values.taken, self._keep, told)
         return fitting.fit(subject, door, given, measured, asked)
 
     def train_on_batch(
@@ -164,7 +162,7 @@ class Sequential:
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single.check(self.optimizer, self.preprocessing)
         given, chosen = self._placed(Whole(Rows(X, y, sample_weight)), backend, device, precision)
-        self._need_loss(training=True)
+        self._need_loss()
         door = Door(chosen, self.recipe(precision), Counting(ignore_label=ignore_label))
         data = door.admit(given.rows)
         self._kept = None
@@ -258,9 +256,6 @@ class Sequential:
         self._kept = None
         self.epochs_trained += epochs
 
-    def _told(self, history: History) -> None:
-        self.history = history
-
     def _config(self) -> dict[str, Any]:
         chosen = self.optimizer, self.loss, self.metrics, self.rates
         return saving.config_of(self.layers, self.input_shape or (), self.seed, *chosen)
@@ -288,11 +283,9 @@ class Sequential:
         if self.input_shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
 
-    def _need_loss(self, training: bool = False) -> None:
+    def _need_loss(self) -> None:
         if self.loss is None:
             raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
-        if training:
-            self.optimizer.rate(self._values.step)  # a function may have no rate for the step at hand
 
     def _names(self) -> list[str]:
         self._need_weights()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.descriptions import check_number, described, set_field
+from deepmath.descriptions import check_number, described, instance, set_field
 from deepmath.errors import ConfigError
 from deepmath.formulas import schedules as formulas
 
@@ -47,14 +47,11 @@ class FunctionSchedule(Schedule):
     function: Callable[[int], Any]
 
     def __post_init__(self) -> None:
-        if isinstance(self.function, type):
-            name = self.function.__name__
-            raise ConfigError(f"learning_rate: got the class {name}; give an instance, {name}(...)")
+        instance("learning_rate", self.function)
         self(0)
 
     @property
     def name(self) -> str:
-        """The function's name."""
         return str(getattr(self.function, "__name__", type(self.function).__name__))
 
     def __repr__(self) -> str:
@@ -65,13 +62,7 @@ class FunctionSchedule(Schedule):
 
 
 def checked_rate(who: str, value: Any) -> float:
-    """What a function gave as a learning rate. Raises ConfigError unless it is a finite number >= 0.
-
-    >>> checked_rate("law(3)", None)
-    Traceback (most recent call last):
-    ...
-    deepmath.errors.ConfigError: law(3) must give a finite number >= 0; got None
-    """
+    """What a function gave as a learning rate. Raises ConfigError unless it is a finite number >= 0."""
     number = np.asarray(value)
     if number.ndim or number.dtype.kind not in "iuf" or not 0.0 <= float(number) < math.inf:
         raise ConfigError(f"{who} must give a finite number >= 0; got {value!r}")
