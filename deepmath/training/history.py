@@ -30,7 +30,9 @@ class History:
         """Append one epoch."""
         self.epoch.append(epoch)
         for name, value in logs.items():
-            self.history.setdefault(name, [math.nan] * (len(self.epoch) - 1)).append(value)
+            if name not in self.history:
+                self.history[name] = [math.nan] * (len(self.epoch) - 1)
+            self.history[name].append(value)
 
 
 def summarize(columns: Sequence[str], results: Any) -> dict[str, float]:
