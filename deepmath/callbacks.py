@@ -12,6 +12,7 @@ from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import Checkpoint
 from deepmath.training.logs import CSVLogger, JSONLinesLogger
 from deepmath.training.monitors import EarlyStopping, ReduceLROnPlateau
+from deepmath.training.scheduler import LearningRateScheduler
 from deepmath.training.simple import Lambda, TimeLimit
 from deepmath.training.statistics import GradientStatistics
 
@@ -25,6 +26,7 @@ __all__ = [
     "GradientStatistics",
     "JSONLinesLogger",
     "Lambda",
+    "LearningRateScheduler",
     "ModelAverage",
     "ReduceLROnPlateau",
     "Run",

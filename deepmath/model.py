@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ from deepmath.program import Order, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
 from deepmath.training import evaluation, fit, single_batch
-from deepmath.training.callbacks import Callback
+from deepmath.training.callbacks import Callback, callbacks_of
 from deepmath.training.history import History
 from deepmath.training.program_cache import CachedProgram, ModelValues, PredictingProgram
 
@@ -45,7 +46,8 @@ class Sequential:
     rows that train, applied to all data that come in, and saved with the model.
 
     `input_shape` is the shape of a row, or None before the model is built; `optimizer`, `loss`, `metrics` and `rates`
-    are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`.
+    are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`. `history` is that of the last
+    call, also while it runs and after it was interrupted or broke off; None before. A file of the model has none.
     """
 
     def __init__(self, layers: Sequence[Layer] | Layer = (), *, seed: int = 0, preprocessing: Any = None) -> None:
@@ -62,6 +64,7 @@ class Sequential:
         self.metrics: tuple[Any, ...] = ()
         self.unusual = False
         self.epochs_trained = 0
+        self.history: History | None = None
         self._predicting: PredictingProgram | None = None
         for layer in descriptions.several("Sequential: layers", layers, "[Dense(4), Dense(1)]"):
             self.add(layer)
@@ -88,27 +91,35 @@ class Sequential:
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = (), *, rates: Any = None,
-        unusual: bool = False,
+        unusual: bool = False, reset_optimizer: bool = False,
     ) -> None:  # fmt: skip
         """Choose what is minimised and how: names, objects, or callables of the right form.
 
         `rates` multiplies the learning rate of layers, by number, or of parameters: {0: 0.1, "1.bias": 0.5}. At 0
         they are frozen; frozen batch normalisation still follows its running averages, and trains with the
-        batch's moments. The optimiser begins anew; weights are never drawn again.
+        batch's moments. Weights are never drawn again.
+
+        An optimiser of the same kind and with the same slots keeps its memory (moments, step): another rate, loss or
+        metric changes nothing of it. `reset_optimizer=True` begins anew; Keras's always does. The rate is the given
+        one: what callbacks made of the last is forgotten, unless `optimizer` is `model.optimizer` itself. A new
+        schedule goes on at the step that the optimiser has reached, with a warning.
 
         A loss and a last layer that don't go together are refused: here where the layers are known, else before the
         first step. What is odd but sound, such as targets that a last relu never reaches or categorical_crossentropy
         of one sigmoid, may be `unusual` on purpose.
         """
-        self.rates = rate_table.checked(rates)
-        self.optimizer = optimizers.get(optimizer)
+        factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
         found = None if loss is None else losses.get(loss)
         unusual = descriptions.check_flag("compile", "unusual", unusual)
         if found is not None:
             output_checks.check_outputs("compile", found, self.layers, self.input_shape, unusual)
-        self.loss, self.unusual = found, unusual
-        self.metrics = metric_table.chosen(metrics)
-        self.values = {n: v for n, v in self.values.items() if n.startswith(("params.", "state."))}
+        measures, values = metric_table.chosen(metrics), self.values
+        if reset_optimizer or not chosen.goes_on_from(self.optimizer, self._values.step):
+            values = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
+        elif optimizer is not self.optimizer:
+            values = {n: v for n, v in values.items() if n != "rate"}
+        self.rates, self.optimizer, self.loss, self.metrics, self.values = factors, chosen, found, measures, values
+        self.unusual = unusual
 
     def fit(
         self, X: Any, y: Any = None, *, epochs: int = 1, batch_size: int | str = 32,
@@ -116,7 +127,7 @@ class Sequential:
         class_weight: Mapping[Any, float] | str | None = None, ignore_label: float | None = None,
         shuffle: bool | int | Order = True, drop_last: bool = False, accumulate: int = 1,
         steps_per_epoch: int | None = None,
-        callbacks: Sequence[Callback] = (), verbose: int | str = "auto",
+        callbacks: Sequence[Callback] | Callback | None = (), verbose: int | str = "auto",
         backend: str | Backend | None = None, device: Any = None, precision: str = "float32",
         initial_epoch: int = 0, resume: str | os.PathLike[str] | None = None, on_nan: str = "stop",
     ) -> History:  # fmt: skip
@@ -140,11 +151,14 @@ class Sequential:
         finite values; "rollback" begins the epoch again with good values and half the learning rate; "skip" leaves
         the step out. A generator can't be gone back in: with one there is only "stop".
 
+        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, as after an error of a callback,
+        and `history` too. Callbacks that put back better values, such as `EarlyStopping`, do so then as well.
+
         The model keeps the program's memory for its next training with the same settings.
 
         Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
-        settings = fit.Settings(epochs, batch_size, callbacks, verbose, initial_epoch, resume, on_nan)
+        settings = fit.Settings(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
         given = adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
         given, held_out = hold_out(given, validation_data, validation_split)
         self.preprocessing = encoding.fitted(self.preprocessing, given)
@@ -155,8 +169,8 @@ class Sequential:
         held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
         recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
         validator = Validator(chosen, recipe, weighting, self.target, training=True)
-        values = self._values
-        model = fit.ModelInTraining(values.values, self._config(), self._write, values.taken, self._keep)
+        values, told = self._values, functools.partial(setattr, self, "history")
+        model = fit.ModelInTraining(values.values, self._config(), self._write, values.taken, self._keep, told)
         return fit.fit(model, validator, given, held_out, settings)
 
     def train_on_batch(

@@ -202,7 +202,7 @@ class Program(abc.ABC):
     def state(self) -> dict[str, Any]:
         """Every visible value as a NumPy array.
 
-        By name: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", ..., "step", and "rate", the pace's factor.
+        By name: "params.0.kernel", "state.1.moving_mean", "m.0.kernel", ..., "step", and "rate", the pace's value.
         """
 
     def snapshot(self) -> Snapshot:

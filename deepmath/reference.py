@@ -139,7 +139,7 @@ class ReferenceProgram(Program):
             named |= {f"{slot}.{n}": v for n, v in values.items()}
         return {n: np.array(to_numpy(v)) for n, v in named.items()} | {
             "step": np.asarray(self.step),
-            "rate": np.asarray(self.pace.factor),
+            "rate": self.pace.value,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -159,7 +159,7 @@ class ReferenceProgram(Program):
             for s in self.recipe.optimizer.slots
         }
         self.step = int(state.get("step", 0))
-        self.pace.factor = float(state.get("rate", 1.0))
+        self.pace.value = state.get("rate", 1.0)
 
     def plan(self) -> list[tuple[str, str]]:
         name = getattr(self.xp, "__name__", str(self.xp)).removeprefix("array_api_compat.")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import abc
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepmath.descriptions import check_number, described, set_field
+import numpy as np
+
+from deepmath.descriptions import check_number, described, instance, set_field
 from deepmath.errors import ConfigError
 from deepmath.formulas import schedules as formulas
 
 __all__ = [
-    "Constant", "CosineDecay", "CosineRestarts", "ExponentialDecay", "InverseTimeDecay", "OneCycle",
-    "PiecewiseConstant", "PolynomialDecay", "Schedule", "SqrtDecay",
+    "Constant", "CosineDecay", "CosineRestarts", "ExponentialDecay", "FunctionSchedule", "InverseTimeDecay",
+    "OneCycle", "PiecewiseConstant", "PolynomialDecay", "Schedule", "SqrtDecay",
 ]  # fmt: skip
 
 
@@ -23,6 +26,47 @@ class Schedule(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, t: int) -> float: ...
+
+    def at(self, step: Any) -> Any:
+        """The rate of update number `step`, or those of an array of them: one call for each, since a law may branch."""
+        return np.asarray([self(t) for t in step.tolist()]) if isinstance(step, np.ndarray) else self(step)
+
+
+@dataclass(frozen=True, repr=False)
+class FunctionSchedule(Schedule):
+    """The rate that a function of yours gives for each update: what `learning_rate=function` means.
+
+    `function(step)` gets 0, 1, ... as a Python int and gives the rate, a finite number >= 0; anything else is a
+    ConfigError, at step 0 before anything is trained. A model's file holds its name alone, and
+    `load_model(path, custom_objects={name: function})` gives it back.
+
+    >>> FunctionSchedule(lambda step: 0.1 if step < 100 else 0.01)(100)
+    0.01
+    """
+
+    function: Callable[[int], Any]
+
+    def __post_init__(self) -> None:
+        instance("learning_rate", self.function)
+        self(0)
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
+
+    def __repr__(self) -> str:
+        return f"FunctionSchedule({self.name})"
+
+    def __call__(self, t: int) -> float:
+        return checked_rate(f"learning_rate: {self.name}({t})", self.function(t))
+
+
+def checked_rate(who: str, value: Any) -> float:
+    """What a function gave as a learning rate. Raises ConfigError unless it is a finite number >= 0."""
+    number = np.asarray(value)
+    if number.ndim or number.dtype.kind not in "iuf" or not 0.0 <= float(number) < math.inf:
+        raise ConfigError(f"{who} must give a finite number >= 0; got {value!r}")
+    return float(number)
 
 
 @dataclass(frozen=True)

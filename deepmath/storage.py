@@ -79,6 +79,16 @@ def write_whole(target: Path, content: bytes) -> None:
                 os.unlink(name)
 
 
+def check_writable(target: Path) -> None:
+    """Raise the OSError that `write_whole` would, but for one of space; makes the folder where it is missing."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=f".{target.name}.tmp.", dir=target.parent):
+            pass
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot save {target}: {_reason(error, target, 0)}") from error
+
+
 def _reason(error: OSError, target: Path, size: int) -> str:
     """Why a file can't be written, with what would have to change."""
     place = target.parent

@@ -23,6 +23,9 @@ class Script(Callback):
     def __init__(self, values: Sequence[float]) -> None:
         self.values, self.states = list(values), []
 
+    def check(self, run: Any) -> None:
+        run.reported["score"] = None
+
     def on_epoch_end(self, run: Any, logs: dict[str, float]) -> None:
         logs["score"] = self.values[run.epoch - 1]
         self.states.append(run.program.state())

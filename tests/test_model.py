@@ -219,7 +219,7 @@ def test_the_history_tells_objective_and_cost_apart(backend):
     kernel = model.get_weights()[0]
     history = model.fit(X, LABELS, validation_split=0.5, epochs=2, batch_size=15, backend=backend, **EXACT)
     names = ["loss", "cost", "accuracy"]
-    assert list(history.history) == names + [f"val_{n}" for n in names]
+    assert list(history.history) == names + [f"val_{n}" for n in names] + ["learning_rate"]
     assert history.epoch == [0, 1]
     penalty = 0.05 * np.sum(kernel**2)
     assert penalty > 0.01

@@ -133,7 +133,7 @@ class CupyProgram(Program):
         for prefix, (buffer, layout) in self._values().items():
             flat = self._session.read(buffer, layout.size)
             named |= {f"{prefix}.{n}": v.copy() for n, v in layout.views(flat).items()}
-        return named | {"step": np.asarray(self.step), "rate": np.asarray(self.pace.factor)}
+        return named | {"step": np.asarray(self.step), "rate": self.pace.value}
 
     def load(self, state: Mapping[str, Any]) -> None:
         for prefix, (buffer, layout) in self._values().items():
@@ -143,7 +143,7 @@ class CupyProgram(Program):
             with np.errstate(over="ignore"):
                 self._session.write(buffer, flat.astype(self._float))
         self.step = int(state.get("step", 0))
-        self.pace.factor = float(state.get("rate", 1.0))
+        self.pace.value = state.get("rate", 1.0)
 
     def plan(self) -> list[tuple[str, str]]:
         return self._plan.how()

@@ -145,7 +145,7 @@ class FusedProgram(Program):
 
     def snapshot(self) -> Snapshot:
         kept = [(prefix, names, flat.copy()) for prefix, names, flat in self._kept()]
-        rest = {"step": np.asarray(self.step), "rate": np.asarray(self.pace.factor)}
+        rest = {"step": np.asarray(self.step), "rate": self.pace.value}
         return lambda: {f"{prefix}.{n}": v for prefix, names, flat in kept for n, v in names.views(flat).items()} | rest
 
     def state(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class FusedProgram(Program):
             for name, view in names.views(flat).items():
                 view[...] = state.get(f"{prefix}.{name}", 0.0)
         self.step = int(state.get("step", 0))
-        self.pace.factor = float(state.get("rate", 1.0))
+        self.pace.value = state.get("rate", 1.0)
 
     def plan(self) -> list[tuple[str, str]]:
         return [("steps", self._why), *((stage.name, stage.how) for stage in self._stages)]

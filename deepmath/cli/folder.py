@@ -17,6 +17,7 @@ from deepmath.cli.settings import FITTED, Settings, config_text, read_table, res
 from deepmath.errors import ConfigError, FormatError, MissingExtra
 from deepmath.model import Sequential
 from deepmath.storage import write_whole
+from deepmath.training.history import RATE
 
 logger = logging.getLogger("deepmath")
 
@@ -49,7 +50,12 @@ class Folder:
 
     def write_history(self, epochs: Sequence[int], history: Mapping[str, Sequence[float]]) -> None:
         """history.csv: a line for each epoch, counted from 1. The columns' order doesn't depend on the history's."""
-        names = sorted(history, key=lambda n: (n.startswith("val_"), not n.endswith("loss"), not n.endswith("cost"), n))
+
+        def place(name: str) -> tuple[Any, ...]:
+            ends = name.endswith("loss"), name.endswith("cost")
+            return name == RATE, name.startswith("val_"), *(not end for end in ends), name
+
+        names = sorted(history, key=place)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["epoch", *names])

@@ -24,6 +24,7 @@ from deepmath.cli.settings import Settings, optimizer_of, resolve
 from deepmath.cli.tables import Source
 from deepmath.errors import ConfigError, NonFiniteError, Terminated
 from deepmath.model import Sequential
+from deepmath.storage import check_writable
 
 logger = logging.getLogger("deepmath")
 INTERRUPTED, TERMINATED = 130, 143
@@ -134,6 +135,8 @@ def _introduce(job: Job) -> None:
 def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str | None) -> None:
     s, watch = job.settings, Watch()
     X, y = job.rows(job.parts.train)
+    if report is not None:
+        check_writable(_page(job, report))
     job.folder.write_config(s, job.fitted)
     seen = [] if report is None else [reporting.recorder(job)]
     callbacks: list[Callback] = [watch, _checkpoints(job), *seen]

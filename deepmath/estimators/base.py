@@ -53,7 +53,7 @@ class MultilayerPerceptron(Estimator, abc.ABC):
     solver: SolverLike
     alpha: float
     batch_size: int | Literal["auto"]
-    learning_rate: str | Schedule
+    learning_rate: str | Schedule | Callable[[int], float]
     learning_rate_init: float
     power_t: float
     max_iter: int

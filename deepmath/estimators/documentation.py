@@ -23,10 +23,10 @@ alpha : float, default=0.0001
     which is another number only for a shorter last batch and for weights that differ between batches.
 batch_size : int or "auto", default="auto"
     Rows of a batch; "auto" means min(200, n_samples). "lbfgs" takes all rows.
-learning_rate : {"constant", "invscaling", "adaptive"} or deepmath schedule, default="constant"
+learning_rate : {"constant", "invscaling", "adaptive"}, deepmath schedule or function, default="constant"
     How the rate changes. "invscaling" divides `learning_rate_init` by (t_ + 1)^power_t after each epoch; "adaptive"
     divides the rate by 5 where training would stop, down to 1e-6. A schedule such as `CosineDecay(0.01, steps=2000)`
-    gives the rate of each update itself. "adam" follows schedules only.
+    or a function of its number gives the rate of each update itself. "adam" follows these two only.
 learning_rate_init : float, default=0.001
     The first rate.
 power_t : float, default=0.5
@@ -71,7 +71,7 @@ normalization : {None, "batch", "layer"}, default=None
     What stands between each hidden layer's product and its activation.
 scale : {None, "standard", "minmax"} or deepmath preprocessing, default=None
     Fitted on the rows that train (in `partial_fit`, on those of the first call), applied to all.
-callbacks : sequence of deepmath callbacks, default=()
+callbacks : sequence of deepmath callbacks, or one, default=()
     Such as `deepmath.callbacks.TimeLimit(60)`. scikit-learn's own are set by `set_callbacks`.
 backend : str, Backend or None, default=None
     Where the network runs: "numpy", "cupy", "torch", ...; None follows X.

@@ -26,6 +26,7 @@ from deepmath.estimators.orders import Orders
 from deepmath.estimators.watch import Watch
 from deepmath.optimizers import LBFGS, Optimizer
 from deepmath.preprocessing import MinMax, Standardize
+from deepmath.training.callbacks import callbacks_of
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -99,7 +100,7 @@ def _train(
             rows.X, targets, backend,
             epochs=int(estimator.max_iter), batch_size=batch, sample_weight=rows.weights,
             shuffle=orders if estimator.shuffle and batch < rows.count else False,
-            callbacks=[watch, *([hooks] if hooks else []), *estimator.callbacks],
+            callbacks=[watch, *([hooks] if hooks else []), *callbacks_of(estimator.callbacks)],
             validation_data=held and (held.X, estimator._for_loss(held.targets, loss), held.weights),
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -66,7 +66,7 @@ class Network:
             self.model.layers[:] = layers
         if anew or self._compiled != (optimizer, loss, unusual):
             values = self.model.values
-            self.model.compile(optimizer, loss, unusual=unusual)
+            self.model.compile(optimizer, loss, unusual=unusual, reset_optimizer=True)
             if not anew and type(optimizer).__name__ == self._optimizer_kind:
                 self.model.values = values
             self._compiled, self._optimizer_kind = (optimizer, loss, unusual), type(optimizer).__name__
@@ -129,7 +129,7 @@ class Network:
 
     def set_rate(self, factor: float) -> None:
         """Multiply the learning rate of the next passes by this number."""
-        if float(self.model.values.get("rate", 1.0)) != factor:
+        if not np.array_equal(self.model.values.get("rate", 1.0), factor):
             self.model.values = self.model.values | {"rate": np.asarray(factor)}
 
     def shown(self, place: Callable[[Any], Any]) -> tuple[list[Any], list[Any]]:

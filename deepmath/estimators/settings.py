@@ -16,7 +16,7 @@ from deepmath.estimators.design import NORMALIZATION
 from deepmath.optimizers import LBFGS, SGD, Adam, Optimizer
 from deepmath.preprocessing import MinMax, Standardize, Transform
 from deepmath.preprocessing.transform import Fitted
-from deepmath.schedules import Schedule
+from deepmath.training.callbacks import callbacks_of
 
 LAWS = "constant", "invscaling", "adaptive"
 SMALL_STEP = 2.220446049250313e-09
@@ -74,11 +74,13 @@ def check(estimator: Any) -> None:
     if not (isinstance(size, str) and size == "auto") and not (_is_number(size, whole=True) and size >= 1):
         raise ConfigError(f"{owner}: batch_size must be 'auto' or a whole number >= 1; got {size!r}")
     law = estimator.learning_rate
-    if not isinstance(law, Schedule) and law not in LAWS:
-        raise ConfigError(f"{owner}: learning_rate must be one of {', '.join(LAWS)}, or a schedule; got {law!r}")
+    if not callable(law) and law not in LAWS:
+        known = ", ".join(LAWS)
+        raise ConfigError(f"{owner}: learning_rate must be one of {known}, or a schedule or function; got {law!r}")
     if estimator.normalization is not None and estimator.normalization not in NORMALIZATION:
         known = ", ".join(map(repr, NORMALIZATION))
         raise ConfigError(f"{owner}: normalization must be None or one of {known}; got {estimator.normalization!r}")
+    callbacks_of(estimator.callbacks)
     scaling(estimator)
 
 
@@ -116,7 +118,7 @@ def solver(estimator: Any) -> Optimizer:
     """The optimiser: scikit-learn's "adam", "sgd" and "lbfgs" with its arguments, deepmath's names, or an object."""
     given = estimator.solver
     law = estimator.learning_rate
-    rate = law if isinstance(law, Schedule) else float(estimator.learning_rate_init)
+    rate = law if callable(law) else float(estimator.learning_rate_init)
     if given == "lbfgs":
         return LBFGS(
             int(estimator.max_iter), tolerance=float(estimator.tol), max_evaluations=int(estimator.max_fun),

@@ -24,7 +24,7 @@ class Watch(Callback):
     ) -> None:
         self._e, self._rows, self._score = estimator, rows, score
         self._whole = isinstance(optimizer, LBFGS)
-        self._rate = optimizer.learning_rate
+        self._rate: Any = optimizer.learning_rate
         self._best: dict[str, Any] = {}
         self.enough = False
 

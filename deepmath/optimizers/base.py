@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import abc
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from deepmath.descriptions import check_number, set_field
-from deepmath.schedules import Constant, Schedule
+from deepmath.schedules import Constant, FunctionSchedule, Schedule
 from deepmath.typing import Namespace
 
-Rate = float | Schedule
-"""A learning rate: a number, or a schedule."""
+logger = logging.getLogger("deepmath")
+
+Rate = float | Schedule | Callable[[int], float]
+"""A learning rate: a number, a schedule, or a function of the step, which becomes a `FunctionSchedule`."""
 
 
 class Optimizer(abc.ABC):
@@ -24,6 +28,9 @@ class Optimizer(abc.ABC):
     learning_rate: Rate
     clipnorm: float | None = None
     clipvalue: float | None = None
+
+    def __post_init__(self) -> None:
+        check(self)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -39,8 +46,23 @@ class Optimizer(abc.ABC):
 
     def rate(self, step: int) -> float:
         """The learning rate of update number `step`."""
+        law: Any = self.learning_rate
+        return law.at(step) if isinstance(law, Schedule) else float(law)
+
+    def goes_on_from(self, other: Optimizer, step: int) -> bool:
+        """Whether it can go on with the memory that another has after so many steps: only numbers differ.
+
+        Warns where a new schedule is asked for the rate of a late step, and not of its first.
+        """
+        if type(self) is not type(other) or self.slots != other.slots:
+            return False
         law = self.learning_rate
-        return law(step) if isinstance(law, Schedule) else float(law)
+        if step and isinstance(law, Schedule) and law != other.learning_rate:
+            logger.warning(
+                "compile: the new schedule goes on at step %d, which the optimizer has reached; "
+                "with reset_optimizer=True it begins at step 0, without what the optimizer remembers", step,
+            )  # fmt: skip
+        return True
 
 
 def check(optimizer: Any) -> None:
@@ -48,6 +70,8 @@ def check(optimizer: Any) -> None:
     owner = type(optimizer).__name__
     if isinstance(optimizer.learning_rate, Constant):
         set_field(optimizer, "learning_rate", optimizer.learning_rate.rate)
+    if callable(optimizer.learning_rate) and not isinstance(optimizer.learning_rate, Schedule):
+        set_field(optimizer, "learning_rate", FunctionSchedule(optimizer.learning_rate))
     if not isinstance(optimizer.learning_rate, Schedule):
         check_number(owner, "learning_rate", optimizer.learning_rate, low=0.0)
     for name in ("clipnorm", "clipvalue"):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from deepmath.report.charts import line_chart
 from deepmath.report.record import Frame, LayerNumbers, Record
 from deepmath.report.views import View
+from deepmath.training.history import RATE
 
 Rows = Sequence[tuple[str, str]]
 
@@ -98,15 +99,17 @@ def _findings(findings: Sequence[Finding] | None) -> str:
 
 
 def _curves(report: Report) -> str:
-    """A chart for each measure with its validation, and for the layers over the recorded epochs."""
+    """A chart for each measure with its validation, the learning rate's, and the layers' over the recorded epochs."""
     epochs = [e + 1 for e in report.epochs]
-    names = [n for n in report.history if not n.startswith("val_") and n != "cost"]
+    names = [n for n in report.history if not n.startswith("val_") and n not in ("cost", RATE)]
     charts = []
     for name in sorted(names, key=lambda n: (n != "loss", n != "accuracy", n)):
         lines = {"training": report.history[name]}
         if "val_" + name in report.history:
             lines["validation"] = report.history["val_" + name]
         charts.append(line_chart(name.replace("_", " ").capitalize(), epochs, lines))
+    if RATE in report.history:
+        charts.append(line_chart("Learning rate", epochs, {"of each epoch's last step": report.history[RATE]}))
     frames, layers = report.record.frames, report.record.layers
     seen = [f.epoch for f in frames]
     gradients = {name: [f.layers[i].gradient for f in frames] for i, name in enumerate(layers)}

@@ -72,7 +72,7 @@ class Derivation(Watched):
                 self._slots[slot][own] = self._given(value, symbols.slot(slot, own, "", f"{slot}.{own}"))
         self.step = int(state.get("step", 0))
         self.pace = NamedPace(self.recipe.optimizer, self.book)
-        self.pace.factor = float(state.get("rate", 1.0))
+        self.pace.value = state.get("rate", 1.0)
 
     def derive(self) -> None:
         """Run the step."""

@@ -44,9 +44,16 @@ class _Average(Callback):
         """Copies of the averages by name, "params.0.kernel"; nothing before the first sample."""
         return {name: value.copy() for name, value in self._mean.items()}
 
-    def on_train_begin(self, run: Run) -> None:
+    def check(self, run: Run) -> None:
+        if self.validate and not any(name.startswith("val_") for name in run.reported):
+            raise ConfigError(
+                f"{type(self).__name__}: validate=True measures validation data with the average, and there are none; "
+                "give validation_data or validation_split"
+            )
         if self.validate and sum(isinstance(c, _Average) and c.validate for c in run.callbacks) > 1:
             raise ConfigError("fit: validation data can be measured with one average; give the others validate=False")
+
+    def on_train_begin(self, run: Run) -> None:
         self._put_back(run)  # the run may have been saved while it was measured with the average
 
     def on_steps_end(self, run: Run) -> None:
@@ -70,7 +77,7 @@ class _Average(Callback):
 
     def on_train_end(self, run: Run) -> None:
         self._put_back(run)
-        if self.at_end and self._mean and run.finished:
+        if self.at_end and self._mean:
             _load(run, self._mean)
 
     def remember(self) -> dict[str, Any]:
@@ -97,8 +104,8 @@ class ExponentialMovingAverage(_Average):
     no correction of a bias is needed. With `validate` the validation data are measured with the average, and
     callbacks in front of this one in the list see it at the end of the epoch: what keeps the best values
     (`EarlyStopping`, `BestCheckpoint`) stands before it. With `at_end` the model gets the average when training
-    ends; with `EarlyStopping`, which puts back the best values, say False. `every` above 1 is cheaper, and lets
-    that many steps run in one call; decay then counts samples.
+    ends, also where it is interrupted or breaks off; with `EarlyStopping`, which puts back the best values, say
+    False. `every` above 1 is cheaper, and lets that many steps run in one call; decay then counts samples.
     """
 
     decay: float = 0.999

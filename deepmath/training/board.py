@@ -17,7 +17,7 @@ from deepmath.training.statistics import next_gradients
 class TensorBoard(Callback):
     """Writes event files for TensorBoard into a folder; needs the extra `tensorboard`.
 
-    After each epoch: its losses and metrics, the learning rate, and with `histograms` the distributions of all
+    After each epoch: its losses and metrics, its learning rate, and with `histograms` the distributions of all
     weights ("weights/0.kernel") and of the gradients of the next step ("gradients/0.kernel"). The axis is the
     step. With `every` also the objective of every so many steps, as "step/loss". A resumed run goes on in the
     same folder: what an earlier part wrote behind the point of resumption is hidden.
@@ -43,8 +43,7 @@ class TensorBoard(Callback):
             self._scalars({"step/loss": float(run.results[-1][0])}, run.step)
 
     def on_epoch_end(self, run: Run, logs: dict[str, float]) -> None:
-        rate = run.program.pace.rate(run.step)
-        self._scalars({f"epoch/{n}": v for n, v in logs.items()} | {"epoch/learning_rate": rate}, run.step)
+        self._scalars({f"epoch/{n}": v for n, v in logs.items()}, run.step)
         if self.histograms:
             weights = {n: v for n, v in run.program.state().items() if n.startswith("params.")}
             for name, value in weights.items():

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from deepmath.descriptions import instance, several
+from deepmath.errors import ConfigError
 from deepmath.program import Program
 from deepmath.training.history import History
 
@@ -16,6 +18,8 @@ class Run:
     can't be trusted: they are no numbers, or a step was cut short.
 
     `batches.at(step)` are the micro-batches of an update, `write_model(path)` saves the model with the present values.
+    `reported` names all that each epoch will report, and says which is better, "higher" or "lower", or None where that
+    isn't known. `rate` is the learning rate of the last step made, None before the first.
     """
 
     program: Program
@@ -30,6 +34,8 @@ class Run:
     results: list[Any] = field(default_factory=list)
     stop: bool = False
     failed: bool = False
+    rate: float | None = None
+    reported: dict[str, str | None] = field(default_factory=dict)
     batches: Any = None
     write_model: Callable[[Any], None] | None = None
 
@@ -47,6 +53,9 @@ class Run:
 class Callback:
     """A hook for each event; the ones you don't need do nothing.
 
+    A callback that adds a number to `logs` says so in `check`: `run.reported["score"] = "higher"`; then others behind
+    it may watch that name.
+
     `every` is how many steps may pass between calls of `on_steps_end`; None means that the callback needs no
     steps, so that many can run in one call. Callbacks with `last` see an event after all others: what saves
     must see what the others remember.
@@ -54,6 +63,9 @@ class Callback:
 
     every: int | None = None
     last: bool = False
+
+    def check(self, run: Run) -> None:
+        """Before anything is written or trained: raise ConfigError for what can't work in this run."""
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first step."""
@@ -81,3 +93,21 @@ class Callback:
 
     def recall(self, memory: dict[str, Any]) -> None:
         """Take over what `remember` gave."""
+
+
+def callbacks_of(given: Any) -> list[Callback]:
+    """The callbacks that an argument `callbacks` means: several, a single one, or None.
+
+    >>> callbacks_of([5])
+    Traceback (most recent call last):
+    ...
+    deepmath.errors.ConfigError: callbacks: each must be a Callback from deepmath.callbacks; got 5
+    """
+    found = list(several("callbacks", given, "[EarlyStopping()]"))
+    for i, callback in enumerate(found):
+        if not isinstance(instance("callbacks", callback), Callback):
+            cure = "; wrap a function: Lambda(on_epoch_end=...)" if callable(callback) else ""
+            raise ConfigError(f"callbacks: each must be a Callback from deepmath.callbacks{cure}; got {callback!r}")
+        if any(callback is other for other in found[:i]):
+            raise ConfigError(f"callbacks: {type(callback).__name__} number {i + 1} stands there twice; give it once")
+    return found

@@ -38,6 +38,7 @@ def save_run(path: Path, run: Run) -> bool:
         "history": run.history.history,
         "epochs": run.history.epoch,
         "facts": run.facts,
+        "rate": None if run.rate is None else run.rate.hex(),
     }
     results = np.asarray(run.results, np.float64).reshape(len(run.results), len(run.columns))
     remembered = {f"callback.{i}.{n}": v for i, c in enumerate(run.callbacks) for n, v in c.remember().items()}
@@ -65,6 +66,7 @@ def resume_run(folder: str | os.PathLike[str], run: Run) -> bool:
             callback.recall({n.removeprefix(start): v for n, v in values.items() if n.startswith(start)})
         run.program.load({n: values[n] for n in run.program.state() if n in values})  # a file sorts its names
         run.epoch, run.step_in_epoch = settings["epoch"], settings["step_in_epoch"]
+        run.rate = float.fromhex(settings["rate"]) if settings.get("rate") else None
         run.history.history, run.history.epoch = settings["history"], settings["epochs"]
         return True
     return False
@@ -107,6 +109,9 @@ class Checkpoint(Callback):
     def newest(self) -> Path | None:
         """The newest checkpoint that this run has saved or begun from."""
         return self._newest
+
+    def check(self, run: Run) -> None:
+        storage.check_writable(Path(self.folder) / f"step-{run.step}.safetensors")
 
     def on_train_begin(self, run: Run) -> None:
         self._broken = False

@@ -25,16 +25,16 @@ State = dict[str, Any]
 
 @dataclass
 class Copy:
-    """A good state before `step`, the rate's factor in this step, and each (step, factor) behind it."""
+    """A good state before `step`, the pace's value in this step, and each (step, value) behind it."""
 
     _values: Snapshot
     step: int
-    factor: float
-    rates: list[tuple[int, float]] = field(default_factory=list)
+    rate: Any
+    rates: list[tuple[int, Any]] = field(default_factory=list)
 
     def state(self) -> State:
         """The state, to be loaded."""
-        return self._values() | {"rate": np.asarray(self.factor)}
+        return self._values() | {"rate": self.rate}
 
 
 class Copies:
@@ -45,7 +45,7 @@ class Copies:
     """
 
     newest: Copy
-    _factor: float
+    _rate: Any
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -72,15 +72,15 @@ class Copies:
         return time.perf_counter() >= self._due
 
     def note_rate(self, step: int) -> None:
-        """Remember the rate's factor of `step` and of those behind it."""
-        factor, copy = self._program.pace.factor, self.newest
-        if factor == self._factor:
+        """Remember the pace's value at `step` and those behind it."""
+        rate, copy = self._program.pace.value, self.newest
+        if np.array_equal(rate, self._rate):
             return
-        self._factor = factor
+        self._rate = rate
         if step == copy.step:
-            copy.factor = factor
+            copy.rate = rate
         else:
-            copy.rates.append((step, factor))
+            copy.rates.append((step, rate))
 
     def culprit(self, broken: int) -> tuple[int, State]:
         """(step, the state it starts from): the state is finite, and after the step something is not.
@@ -104,18 +104,18 @@ class Copies:
         return self._computed(copy.state(), copy.rates, step)
 
     def _take(self, state: Snapshot, seconds: float) -> None:
-        self._factor = self._program.pace.factor
-        self.newest = Copy(state, self._program.step, self._factor)
+        self._rate = self._program.pace.value
+        self.newest = Copy(state, self._program.step, self._rate)
         self._due = time.perf_counter() + max(SECONDS, seconds / SHARE)
 
-    def _computed(self, good: State, rates: list[tuple[int, float]], stop: int) -> State:
+    def _computed(self, good: State, rates: list[tuple[int, Any]], stop: int) -> State:
         """The state before step `stop`, from an earlier one."""
         program = self._program
         program.load(good)
         with np.errstate(all="ignore"):
-            for step, factor in [*rates, (stop, None)]:
+            for step, rate in [*rates, (stop, None)]:
                 if program.step < step <= stop:
                     program.run(step - program.step)
-                if factor is not None and step <= stop and step >= int(good["step"]):
-                    program.pace.factor = factor
+                if rate is not None and step <= stop and step >= int(good["step"]):
+                    program.pace.value = rate
         return program.state()

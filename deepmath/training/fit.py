@@ -30,6 +30,7 @@ from deepmath.training.checkpoints import resume_run
 from deepmath.training.history import History
 from deepmath.training.program_cache import CachedProgram, compiled
 from deepmath.training.progress import progress
+from deepmath.training.reported import reported
 
 ON_CUDA = ("tf32", "bf16", "float16")
 """Precisions of the backend for CUDA alone."""
@@ -41,6 +42,7 @@ class ModelInTraining:
 
     `values` are those it starts from. `write(path, values, epochs)` saves the model as it is after so many epochs of
     this run. `taken()` gives the program of the run before, and `keep(program, epochs)` hands back this run's.
+    `tell(history)` hands over what the run will report, before its first step.
     """
 
     values: Mapping[str, Any]
@@ -48,6 +50,7 @@ class ModelInTraining:
     write: Callable[[Any, dict[str, Any], int], None]
     taken: Callable[[], CachedProgram | None]
     keep: Callable[[CachedProgram, int], None]
+    tell: Callable[[History], None]
 
 
 @plain_numbers
@@ -112,6 +115,7 @@ def fit(
         settings.callbacks,
         first,
     )
+    run.reported = reported(recipe, held_out is not None)
     run.batches = session.batches
     run.write_model = lambda path: model.write(path, program.state(), run.epoch - first)
     validate = None
@@ -121,9 +125,12 @@ def fit(
         next(iter(chunks))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held_out, chunks.whole)} if named else {}
         validate = functools.partial(evaluation.numbers, program, recipe, chunks)
+    callbacks = [*settings.callbacks, *progress(settings.verbose)]
+    for callback in callbacks:
+        callback.check(run)
     resumed = settings.resume is not None and resume_run(settings.resume, run)
+    model.tell(history)
     try:
-        callbacks = [*settings.callbacks, *progress(settings.verbose)]
         values = None if resumed else dict(model.values)  # set_weights writes into the model's own
         guard = nonfinite.Guard(run, recipe, session.data_at, settings.on_nan, values)
         loop.train(run, callbacks, validate, guard, session.minimize)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+RATE = "learning_rate"
+"""What the learning rate is called among the results."""
+
 
 @dataclass
 class History:
     """`history` maps names to one number for each epoch: "loss" (the objective), "cost" (without penalties),
-    metrics, and the same of the validation data with "val_" in front. `epoch` lists the epochs' numbers from 0.
-    `converged` says of L-BFGS whether it ended at a minimum or at a limit; it is None where a callback stopped it.
+    metrics, the same of the validation data with "val_" in front, and "learning_rate", with which the epoch's last
+    step was made (L-BFGS has none). `epoch` lists the epochs' numbers from 0. A name that comes later than the first
+    epoch is NaN before. `converged` says of L-BFGS whether it ended at a minimum or at a limit; it is None where a
+    callback stopped it.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -24,7 +30,9 @@ class History:
         """Append one epoch."""
         self.epoch.append(epoch)
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+            if name not in self.history:
+                self.history[name] = [math.nan] * (len(self.epoch) - 1)
+            self.history[name].append(value)
 
 
 def summarize(columns: Sequence[str], results: Any) -> dict[str, float]:

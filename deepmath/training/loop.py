@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -12,7 +13,7 @@ import numpy as np
 
 from deepmath.errors import NonFiniteError
 from deepmath.training.callbacks import Callback, Run
-from deepmath.training.history import summaries, summarize
+from deepmath.training.history import RATE, summaries, summarize
 from deepmath.training.nonfinite import Guard
 from deepmath.training.signals import Signals, interruptions
 
@@ -38,6 +39,7 @@ def train(
     same and raises Terminated. A second signal waits for nothing and nothing is saved then.
     """
     callbacks = sorted(callbacks, key=lambda c: c.last)
+    at_end = sorted(callbacks, key=lambda c: not c.last)
     with interruptions() as signals:
         _each(callbacks, "on_train_begin", run)
         try:
@@ -52,7 +54,9 @@ def train(
             run.failed = run.failed or not signals.obeyed
             raise
         finally:
-            _each(sorted(callbacks, key=lambda c: not c.last), "on_train_end", run)
+            with contextlib.ExitStack() as ends:  # each has its turn, whatever another one raises
+                for callback in reversed(at_end):
+                    ends.callback(callback.on_train_end, run)
         signals.check()  # one that came while callbacks saved
 
 
@@ -88,6 +92,7 @@ def _epoch(
         k = min(pace.steps, epochs * run.steps_per_epoch - run.step_in_epoch, *_until_due(run, callbacks))
         with signals.at_once():  # where data can't be read, or don't come, the run stands between two steps
             k = run.program.ready(k)
+            run.program.pace.ask(run.step, k)
         try:
             with np.errstate(all="ignore"):  # what overflows is found below, with the step it came from
                 results = pace.timed(functools.partial(run.program.run, k), k)
@@ -95,6 +100,7 @@ def _epoch(
             guard.put_back()
             raise
         results = _last_epoch_of(run, np.asarray(results))
+        run.rate = run.program.pace.rate(run.step - 1)  # callbacks may change it from here on
         if guard.admits(results):
             run.results.extend(results)
             run.step_in_epoch += len(results)
@@ -118,10 +124,13 @@ def _last_epoch_of(run: Run, results: Any) -> Any:
     if good < rest:
         return results
     run.results.extend(results[:rest])
-    _end_epoch(run, (), {})
     stop = good - (good - rest) % size
-    for logs in summaries(run.columns, results[rest:stop].reshape(-1, size, results.shape[1])):
-        run.history.add(run.epoch, logs)
+    before = run.step - len(results)
+    run.rate, *rates = run.program.pace.rates(range(before + rest - 1, before + stop, size))
+    _end_epoch(run, (), {})
+    ended = summaries(run.columns, results[rest:stop].reshape(-1, size, results.shape[1]))
+    for logs, rate in zip(ended, rates, strict=True):
+        run.history.add(run.epoch, logs | {RATE: rate})
         run.epoch += 1
     return results[stop:]
 
@@ -151,6 +160,8 @@ def _measured(run: Run, callbacks: Sequence[Callback], validate: Validate | None
 
 def _end_epoch(run: Run, callbacks: Sequence[Callback], measured: dict[str, float]) -> None:
     logs = summarize(run.columns, run.results) | {f"val_{name}": value for name, value in measured.items()}
+    if RATE in run.reported:
+        logs[RATE] = run.program.pace.rate(run.step - 1) if run.rate is None else run.rate
     run.history.add(run.epoch, logs)
     run.epoch, run.step_in_epoch, run.results = run.epoch + 1, 0, []
     for callback in callbacks:

@@ -18,7 +18,6 @@ import numpy as np
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
 from deepmath.program import Data, Recipe
-from deepmath.schedules import Schedule
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.causes import NO_UPDATE, cause_of
 from deepmath.training.checkpoints import Checkpoint
@@ -136,12 +135,16 @@ class Guard:
         return False
 
     def _look(self, results: list[Any]) -> bool:
-        """Check and keep the values as they stand."""
+        """Check and keep the values as they stand. False where the run was put back.
+
+        With "rollback" and "skip" bad values are left for the next loss or the epoch's end to tell, so that what is
+        answered, and in which words, doesn't depend on when somebody looked.
+        """
         start = time.perf_counter()
-        if not self._is_finite(results):
-            return False
-        self._copies.keep(time.perf_counter() - start)
-        return True
+        good = self._run.program.is_finite() if self.careful else self._is_finite(results)
+        if good:
+            self._copies.keep(time.perf_counter() - start)
+        return good or self.careful
 
     def _answer(self, bad: int | None, what: str, results: list[Any]) -> None:
         """Find the step that broke the values, and do what `on_nan` says. `bad` is the first with a bad loss."""
@@ -172,15 +175,17 @@ class Guard:
         run = self._run
         step, run.step_in_epoch, count = self._position
         del run.results[count:]
-        factor = run.program.pace.factor / 2.0
+        pace = run.program.pace
+        pace.factor /= 2.0
+        rate = pace.value
         assert self._start is not None
         start = self._copies.at(*self._start)
-        run.program.load(start | {"step": np.asarray(step), "rate": np.asarray(factor)})
+        run.program.load(start | {"step": np.asarray(step), "rate": rate})
         self._copies.keep()
         self._rollbacks += 1
         logger.warning(
             "%s; back to the values of step %d with %g of the learning rate (%d of at most %d times)",
-            what, start["step"], factor, self._rollbacks, ROLLBACKS,
+            what, start["step"], pace.factor, self._rollbacks, ROLLBACKS,
         )  # fmt: skip
 
     def _skip(self, step: int, good: dict[str, Any], what: str, cause: str | None, results: list[Any]) -> None:
@@ -206,11 +211,14 @@ class Guard:
         bad = f"First bad value: {cause}." if cause else "Computed alone, the step before gives finite values."
         if self._data_at is None:
             bad = (
-                f"The model has its values of step {int(good['step'])}. Batches that come only once can't be computed "
-                "again: for the layer and its first bad value give a sequence of batches, a source or arrays."
+                f"The last good values kept are those of step {int(good['step'])}. Batches that come only once can't "
+                "be computed again: for the layer and its first bad value give a sequence of batches, a source or "
+                "arrays."
             )
+        rate = self._run.program.pace.rate(self._run.step)
+        lower = f"Try a lower learning rate (now {rate:g}), or gradient clipping (clipnorm=1.0)."
         advice = self._of_first_step(good) if first else ""
-        told = [f"{what}.", bad, f"Last good checkpoint: {saved}." if saved else "", advice or self._lower_rate()]
+        told = [f"{what}.", bad, f"Last good checkpoint: {saved}." if saved else "", advice or lower]
         raise NonFiniteError(" ".join(t for t in told if t))
 
     def _of_first_step(self, good: dict[str, Any]) -> str:
@@ -220,16 +228,6 @@ class Guard:
         cause = cause_of(self._recipe, self._data_at(self._begun), good)
         return "" if cause is None or not cause.blames(self._begun) else f"{NO_UPDATE}: {cause.told}"
 
-    def _lower_rate(self) -> str:
-        rate = self._rate()
-        now = "" if rate is None else f" (now {rate:g})"
-        return f"Try a lower learning rate{now}, or gradient clipping (clipnorm=1.0)."
-
-    def _rate(self) -> float | None:
-        rate = getattr(self._recipe.optimizer, "learning_rate", None)
-        if isinstance(rate, Schedule):
-            rate = rate(self._run.step)
-        return None if rate is None else float(rate) * self._run.program.pace.factor
 
 
 def _first_not_finite(losses: list[float]) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from deepmath.errors import MissingExtra, require
 from deepmath.training.callbacks import Callback, Run
-from deepmath.training.history import summarize
+from deepmath.training.history import RATE, summarize
 
 LINE_SECONDS = 1.0
 """Plain lines come at most this often, and for the first and the last epoch."""
@@ -41,12 +41,15 @@ def _in_notebook() -> bool:
 
 
 def text_of(logs: dict[str, float]) -> str:
-    """Losses and metrics in one line.
+    """Losses, metrics and the learning rate in one line.
 
-    >>> text_of({"loss": 0.25, "accuracy": 0.9})
-    'loss 0.2500  accuracy 0.9000'
+    >>> text_of({"loss": 0.25, "accuracy": 0.9, "learning_rate": 0.0001})
+    'loss 0.2500  accuracy 0.9000  learning_rate 0.0001'
     """
-    return "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if name != "cost" and name != "val_cost")
+    shown = {name: f"{value:.4f}" for name, value in logs.items() if name not in ("cost", "val_cost")}
+    if RATE in logs:
+        shown[RATE] = f"{logs[RATE]:.3g}"
+    return "  ".join(f"{name} {value}" for name, value in shown.items())
 
 
 class Meter:

@@ -35,6 +35,14 @@ def test_the_report_goes_where_it_is_told(good, tmp_path, flowers):
     assert not (tmp_path / "run" / "report.html").exists()
 
 
+def test_a_place_that_can_not_be_written_is_told_before_the_first_step(failing, tmp_path):
+    (tmp_path / "page").write_text("a file")
+    code, line = failing("train", "circles", "--epochs", 1, "--out", "run", "--report", "page/r.html", "--quiet")
+    assert code
+    assert "cannot save page/r.html: page is a file and no folder" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_report_of_the_second_part_of_a_run(good, tmp_path):
     good("train", "circles", "--epochs", 2, "--out", "run", "--quiet")
     good("train", "--resume", "run", "--epochs", 4, "--report", "--quiet")

@@ -36,7 +36,7 @@ def test_a_run_leaves_model_history_settings_and_pictures(good):
         assert Path("run", name).read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader(Path("run/history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert set(rows[0]) == {"epoch", "loss", "cost", "accuracy"}
+    assert list(rows[0]) == ["epoch", "loss", "cost", "accuracy", "learning_rate"]
     assert "2-4-6-6-4-1: relu, sigmoid output, 117 parameters" in out
     assert "circles: 1,000 rows, 2 features, 2 classes; 100 rows for the test" in out
     assert "epoch 3/3" in out

@@ -105,7 +105,7 @@ def test_batches_that_come_once_stop_with_the_step_alone(given):
     X, y = data()
     text, _ = stopped(given(batches(X, y)), epochs=1, steps_per_epoch=21)
     assert f"at step {BAD // BATCH}" in text
-    assert "The model has its values of step 0. Batches that come only once can't be computed again" in text
+    assert "The last good values kept are those of step 0. Batches that come only once can't be computed again" in text
     assert "First bad value" not in text
 
 

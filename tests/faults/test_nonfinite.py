@@ -151,6 +151,7 @@ def test_rollback_halves_the_rate_until_it_works(backend, caplog):
     assert len(history.history["loss"]) == 9
     assert all(map(math.isfinite, history.history["loss"]))
     halved = float(made.values["rate"])
+    assert history.history["learning_rate"][-1] == 2.0 * halved
     assert halved in (0.5, 0.25, 0.125, 0.0625)
     told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(told) == -math.log2(halved)

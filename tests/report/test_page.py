@@ -53,7 +53,7 @@ def test_the_scrubber_has_a_label_and_a_value_in_words(kind):
 def test_pictures_have_words(kind):
     parsed = Parsed(reported(kind))
     charts = [a for a in parsed.all("svg") if a.get("class") == "chart"]
-    assert len(charts) == (3 if kind == "numbers" else 4)
+    assert len(charts) == (4 if kind == "numbers" else 5)
     assert all(a["role"] == "img" and "over the epochs" in a["aria-label"] for a in charts)
 
 

@@ -128,12 +128,6 @@ def test_settings_that_can_t_be_used(settings, text):
         ReduceLROnPlateau(**settings)
 
 
-def test_a_monitor_that_is_missing():
-    text = "nothing called 'val_loss' to monitor; there are loss, cost. Give validation_data or validation_split."
-    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
-        fit(model_of(), [ReduceLROnPlateau()], 2, "reference")
-
-
 def test_one_callback_serves_several_fits():
     rule = ReduceLROnPlateau("score", 0.1, 2, mode="min")
     for _ in range(2):

@@ -139,7 +139,7 @@ def test_a_function_gets_what_the_method_gets():
         (lambda: TimeLimit("1h"), "TimeLimit: seconds"),
         (lambda: GradientStatistics(every=0.5), "GradientStatistics: every"),
         (lambda: TensorBoard("x", every=0), "TensorBoard: every"),
-        (lambda: BestCheckpoint("x", mode="up"), "mode must be 'min', 'max' or 'auto'; got 'up'"),
+        (lambda: BestCheckpoint("x", mode="up"), "BestCheckpoint: mode must be 'min', 'max' or 'auto'; got 'up'"),
     ],
 )
 def test_settings_are_checked(make, text):
@@ -153,6 +153,9 @@ def scripted(values: list[float], folder, **settings) -> list[int]:
     written = []
 
     class Script(Callback):
+        def check(self, run) -> None:
+            run.reported["shown"] = "lower"
+
         def on_epoch_end(self, run, logs) -> None:
             logs["shown"] = values[run.epoch - 1]
 
