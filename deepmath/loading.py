@@ -24,5 +24,5 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] |
     model.rates, model.unusual = found.rates, found.unusual
     model.input_shape, model.values = found.shape, found.values
     model.epochs_trained = found.epochs_trained
-    model.preprocessing = found.preprocessing
+    model.preprocessing, model.target = found.preprocessing, found.target
     return model

@@ -289,7 +289,8 @@ class Sequential:
 
     def _write(self, path: str | os.PathLike[str], values: Mapping[str, Any], epochs: int = 0) -> None:
         """The model's file with these values, after so many epochs more."""
-        saving.write_model(path, values, self._config(), self.epochs_trained + epochs, self.preprocessing)
+        trained = self.epochs_trained + epochs
+        saving.write_model(path, values, self._config(), trained, self.preprocessing, self.target)
 
     def _keep(self, cached: CachedProgram, epochs: int) -> None:
         """Take over the values of a program after so many epochs more."""

@@ -26,6 +26,7 @@ class Found(NamedTuple):
     values: dict[str, Any]
     epochs_trained: int
     preprocessing: Any
+    target: Any
     rates: dict[int | str, float]
 
 
@@ -54,8 +55,9 @@ def write_model(
     config: Mapping[str, Any],
     epochs_trained: int,
     preprocessing: Any = None,
+    target: Any = None,
 ) -> None:
-    """Write a model's configuration and values, and its fitted preprocessing.
+    """Write a model's configuration and values, its fitted preprocessing, and what its outputs mean.
 
     Raises OSError where the folder can't be written, ConfigError for a preprocessing that was never fitted.
     """
@@ -68,6 +70,8 @@ def write_model(
             raise ConfigError(f"save: {preprocessing!r} is not fitted yet; call fit first, or set preprocessing=None")
         settings["preprocessing"], learnt = pack(preprocessing)
         values |= learnt
+    if target is not None:
+        settings["target"] = target.config()
     storage.save(path, values, settings)
 
 
@@ -88,6 +92,7 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
         wanted = {name: v.shape for name, v in first_values(layers, shape, seed).items()}
         factors = rates.from_config(config)
         preprocessing = _preprocessing(stored, values, custom_objects)
+        target = _target(stored)
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: its settings don't describe a model ({error!r})") from error
     except UnknownName as error:
@@ -103,7 +108,9 @@ def read_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any]) 
     ordered = {n: values[n] for n in [*wanted, *others]}
     trained = int(stored.get("epochs_trained", 0))
     unusual = config.get("unusual") is True
-    return Found(layers, seed, shape, optimizer, loss, measures, unusual, ordered, trained, preprocessing, factors)
+    return Found(
+        layers, seed, shape, optimizer, loss, measures, unusual, ordered, trained, preprocessing, target, factors
+    )
 
 
 TRAINING = ("initializer", "regularizer", "constraint")
@@ -130,6 +137,14 @@ def _found(what: str, config: Any, get: Callable[[Any], Any], custom_objects: Ma
         return get(from_config(config, custom_objects))
     except UnknownName as error:
         return Missing(what, error.name, config)
+
+
+def _target(stored: Mapping[str, Any]) -> Any:
+    if "target" not in stored:
+        return None
+    from deepmath.tables import read_target
+
+    return read_target(stored["target"])
 
 
 def _preprocessing(stored: Mapping[str, Any], values: Mapping[str, Any], custom_objects: Mapping[str, Any]) -> Any:

@@ -89,6 +89,10 @@ class Chained(Fitted):
     fitted: tuple[Fitted, ...]
 
     @property
+    def description(self) -> Chain:
+        return Chain([f.description for f in self.fitted])
+
+    @property
     def features(self) -> int:
         return self.fitted[0].features
 

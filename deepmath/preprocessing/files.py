@@ -22,7 +22,7 @@ def pack(fitted: Fitted, prefix: str = PREFIX) -> tuple[dict[str, Any], dict[str
     >>> unpack(config, values).apply([[3.0]])
     array([[1.]])
     """
-    return config_of(fitted.transform), {prefix + name: value for name, value in fitted.values().items()}
+    return config_of(fitted.description), {prefix + name: value for name, value in fitted.values().items()}
 
 
 def unpack(

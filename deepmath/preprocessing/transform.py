@@ -69,6 +69,11 @@ class Fitted(abc.ABC):
     takes_frames = False
 
     @property
+    def description(self) -> Transform:
+        """What a file holds beside `values`: the description, with what was learnt that is no number."""
+        return self.transform
+
+    @property
     @abc.abstractmethod
     def features(self) -> int:
         """The number of columns that `apply` takes."""

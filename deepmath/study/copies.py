@@ -27,6 +27,7 @@ def copy_of(
 ) -> Sequential:  # fmt: skip
     """An untrained model with the same layers, loss and preprocessing, its weights drawn from `seed` or as given."""
     made = Sequential(model.layers, seed=model.seed if seed is None else seed, preprocessing=model.preprocessing)
+    made.target = model.target
     chosen = model.optimizer if optimizer is None else optimizer
     made.compile(chosen, model.loss, model.metrics if metrics else (), rates=model.rates, unusual=model.unusual)
     if model.input_shape is not None:

@@ -229,7 +229,6 @@ class Guard:
         return "" if cause is None or not cause.blames(self._begun) else f"{NO_UPDATE}: {cause.told}"
 
 
-
 def _first_not_finite(losses: list[float]) -> int | None:
     if math.isfinite(sum(losses)):
         return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deepmath.data.sources import ArraySource
 
 from deepmath import Dense, Sequential, metrics
+from deepmath.data.sources import ArraySource
 from deepmath.errors import LabelError
 from deepmath.metrics import F1, ConfusionMatrix
 

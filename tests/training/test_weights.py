@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deepmath.data.sources import ArraySource
 from networks import PROGRAMS
 from sklearn import metrics as judge
 
 from deepmath import Dense, Sequential
+from deepmath.data.sources import ArraySource
 from deepmath.errors import ConfigError
 from deepmath.optimizers import LBFGS, SGD
 from deepmath.training.history import summarize
