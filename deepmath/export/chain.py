@@ -118,7 +118,7 @@ def _classes(model: Sequential, outputs: int) -> Classes | None:
     labels, above = model.target.classes, getattr(model.loss, "yes_above", None)
     if len(labels) > max(2, outputs):
         raise ConfigError(
-            f"export: the model has {outputs} output{'s' * (outputs != 1)} for the {len(labels)} classes of its target; "
+            f"export: the target has {len(labels)} classes, and the model {outputs} output{'s' * (outputs != 1)}; "
             f"give its last layer {len(labels)} units and train it"
         )
     return Classes(labels, 0.5 if above is None else float(above))

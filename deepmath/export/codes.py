@@ -1,7 +1,7 @@
 """The columns of a table as numbers, for programs that have no text: each column's inputs as a formula of its codes.
 
-A number is its own code; no and yes are 0 and 1; a category is its place among the categories, from 0, and any other
-number an unknown one; of all these NaN is a missing cell. A date is whole microseconds since 1970 in UTC, and
+A number is its own code; no and yes are 0 and 1; a category is its index among the categories, and any other number
+an unknown one; of all these NaN is a missing cell. A date is whole microseconds since 1970 in UTC, and
 `NO_DATE` or less a missing one.
 """
 

@@ -68,7 +68,12 @@ def python_file(chain: Chain, name: str) -> bytes:
         precision = wanted
     ending = "x" if precision == chain.precision else f"x.astype(np.{chain.precision})"
     plain = _HEAD.format(
-        name=name, features=chain.features, outputs=chain.outputs, precision=chain.precision, first=first, classes=classes
+        name=name,
+        features=chain.features,
+        outputs=chain.outputs,
+        precision=chain.precision,
+        first=first,
+        classes=classes,
     )
     head = plain if table is None else table.head
     text = head + textwrap.indent("\n".join([*body, f"return {ending}"]) + "\n", "    ")

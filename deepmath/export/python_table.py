@@ -56,7 +56,7 @@ def _columns(table):
     labels = {{str(name): name for name in names}}
     absent = [name for name in COLUMNS if name not in labels]
     if absent:
-        raise ValueError(f"predict: the table has no column {{', '.join(map(repr, absent))}}; it needs {{list(COLUMNS)}}")
+        raise ValueError(f"predict: the table has no column {{str(absent)[1:-1]}}; it needs {{list(COLUMNS)}}")
     twice = [name for name in COLUMNS if sum(str(other) == name for other in names) > 1]
     if twice:
         raise ValueError(f"predict: two columns are called {{twice[0]!r}}; rename one")
@@ -95,12 +95,12 @@ _ENCODED = [
 """What each column becomes, and how many numbers that is."""
 '''
 
-_ARRAY = '''    if isinstance(table, (list, tuple, np.ndarray)):
+_ARRAY = """    if isinstance(table, (list, tuple, np.ndarray)):
         x = np.asarray(table)
         if x.ndim != 2 or x.shape[1] != len(COLUMNS):
             raise ValueError(f"predict: an array must be [rows, {len(COLUMNS)}]; got shape {x.shape}")
         return {name: Numbers(x[:, i].astype(np.float64)) for i, name in enumerate(COLUMNS)}
-'''
+"""
 
 
 class PythonTable(NamedTuple):

@@ -53,7 +53,10 @@ def standalone(roots: Sequence[Any], methods: Sequence[str] = ()) -> Standing:
     imports += ["import re"] * any(isinstance(value, re.Pattern) for value in found.values())
     imports += ["from collections import namedtuple"] * any("(namedtuple(" in text for text in classes)
     blocks = [*classes, "\n".join(constants), *functions]
-    return Standing(tuple(sorted(set(imports), key=lambda i: (i[:4] == "from", i))), "\n\n\n".join(block for block in blocks if block) + "\n")
+    return Standing(
+        tuple(sorted(set(imports), key=lambda i: (i[:4] == "from", i))),
+        "\n\n\n".join(block for block in blocks if block) + "\n",
+    )
 
 
 def _collected(roots: Sequence[Any], methods: Sequence[str]) -> tuple[dict[str, Any], set[str]]:
