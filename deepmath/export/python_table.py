@@ -66,7 +66,7 @@ def _columns(table):
 def _array_of(cells, name):
     """A column's cells as an array [rows]; of objects where another array would round whole numbers."""
     array = cells if isinstance(cells, np.ndarray) else np.asarray(cells) if hasattr(cells, "__array__") else None
-    if array is not cells and (array is None or (array.dtype.kind == "f" and (np.abs(array) > EXACT).any())):
+    if array is not cells and (array is None or (array.dtype.kind == "f" and (np.abs(array) >= EXACT).any())):
         if isinstance(cells, (str, bytes)) or not hasattr(cells, "__iter__"):
             raise ValueError(f"predict: column {{name!r}} must be a list or an array of cells; got {{cells!r:.60}}")
         listed = cells.to_pylist() if hasattr(cells, "to_pylist") else list(cells)
