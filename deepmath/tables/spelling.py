@@ -133,7 +133,7 @@ def _is_code(rest: str) -> bool:
     digits = rest.lstrip("+-")
     if not digits.isdecimal():
         return False
-    return (digits[0] == "0" and len(digits) > 1) or (len(digits) > 15 and int(digits) > EXACT)
+    return (digits[0] == "0" and len(digits) > 1) or len(digits) > 16 or (len(digits) == 16 and int(digits) > EXACT)
 
 
 @functools.cache
