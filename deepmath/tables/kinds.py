@@ -54,7 +54,7 @@ USED = ("number", "category", "boolean", "date")
 """Kinds that become inputs."""
 LEFT_OUT = ("text", "name", "row number", "out")
 """Kinds that can be asked for to leave a column out; "out" says no more than that."""
-_IDENTIFIER = re.compile(r"(?:.*[\s_.-])?(?:id|ids|uuid|guid)|.*[a-z](?:Id|ID)", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"(?:.*[\s_.-])?(?i:id|ids|uuid|guid)|.*[a-z](?:Id|ID)")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from deepmath.tables.words import Doubt
 
 SIGNS = ("%", "$", "€", "£", "¥", "₹", "USD", "EUR", "GBP", "JPY", "CHF", "INR", "CNY")
 """What may stand in front of or behind a number; one and the same in all cells of a column."""
-WAYS = ((".", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
+WAYS = ((".", ""), (",", "."), (",", " "), (".", ","), (".", "'"), (".", " "), (",", "'"))
 """Decimal sign and sign between groups of three digits; the first is how programs write numbers."""
 _LIKELY = re.compile(r"[-+]?(?:[0-9$€£¥₹.A-Z\u2212]|inf)[-+0-9.,' eEA-Zfinty\u2212\u00a0\u202f%$€£¥₹]*")
 _SIGN = "|".join(map(re.escape, SIGNS))
