@@ -245,13 +245,16 @@ def _of_day(time: datetime.time) -> float:
     return time.hour * 3600 + time.minute * 60 + time.second + time.microsecond / 1e6
 
 
-def no_column(name: str, names: Sequence[str], who: str = "the table") -> NoReturn:
-    """Raise ConfigError for a column that isn't there, with the nearest name and those that are."""
+def no_column(missing: str | Sequence[str], names: Sequence[str], who: str = "the table", why: str = "") -> NoReturn:
+    """Raise ConfigError for columns that aren't there, with the nearest name and those that are."""
     import difflib  # only for a message
 
-    near = difflib.get_close_matches(name, names, n=1)
+    missing = [missing] if isinstance(missing, str) else list(missing)
+    near = difflib.get_close_matches(missing[0], names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
-    raise ConfigError(f"{who} has no column '{name}'{hint} Columns: {listed(names)}")
+    what = "column" if len(missing) == 1 else "columns"
+    lacking = ", ".join(f"'{name}'" for name in missing[:SHOWN])
+    raise ConfigError(f"{who} has no {what} {lacking}{why}{hint} Columns: {listed(names)}")
 
 
 def listed(names: Sequence[str]) -> str:

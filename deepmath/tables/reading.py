@@ -171,8 +171,10 @@ class Cells:
         self.numbers = self.numbers or bool(floats.is_not_nan().any())
         self.text = not set(words.str.to_lowercase().to_list()) <= MISSING_WORDS
         self.text = self.text or bool(cells.str.contains(r"^[+-]?0[0-9]").any())
-        large = cells.filter(floats.abs() > EXACT)
-        self.text = self.text or bool(large.str.contains(r"^[+-]?[0-9]+$").any())
+        if not self.text and bool((floats.abs() >= EXACT).any()):
+            large = cells.filter(floats.abs() >= EXACT)
+            whole = large.filter(large.str.contains(r"^[+-]?[0-9]+$")).unique().to_list()
+            self.text = any(len(cell) > 20 or abs(int(cell)) > EXACT for cell in whole)  # 2^53 + 1 as a float is 2^53
         return floats
 
     def merge(self, other: Cells) -> None:
