@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from deepmath.arrays import is_frame, is_series
 from deepmath.errors import ConfigError
-from deepmath.tables import frame_of, is_frame, is_series
+from deepmath.tables import frame_of
 from deepmath.tables.frames import values_of
 
 DATES = [dt.datetime(2020, 1, 5, 10, 30), None, dt.datetime(1969, 12, 31)]
