@@ -103,7 +103,8 @@ def encoded_targets(target: Any, head: Head, y: Any) -> Any:
 
 def codes_of(target: Any, given: Adapter) -> Iterator[Any]:
     """All targets in pieces, those of classes as codes."""
-    return given.targets() if target is None else map(target.encode, given.targets())
+    for y in given.targets():
+        yield y if target is None else target.encode(y)
 
 
 def weights_by_code(target: Any, class_weight: Any) -> Any:
