@@ -71,7 +71,7 @@ def admit(
     weights = _weights(sample_weight, int(x.shape[0]), row)
     if weights is not None and place is None and not weights.any():
         raise ConfigError("sample_weight is zero for every row; at least one row must count")
-    if not head.labelled:
+    if not head.labelled and (head.metrics or head.scores):
         check_targets((*head.metrics, *head.scores), head.loss.targets, to_numpy(targets), row, weights)
     return Data(x, placed, weights)
 
