@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -159,17 +160,32 @@ class Sequential:
         settings = fit.Settings(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
         given = adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
         given, held_out = hold_out(given, validation_data, validation_split)
-        self.preprocessing = encoding.fitted(self.preprocessing, given)
-        self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
-        weighting = self._weighting(class_weight, ignore_label, given)
-        given, chosen = self._encoded(given, backend, device, precision)
-        self.check_trainable("fit")
-        held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
-        recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
-        validator = Validator(chosen, recipe, weighting, self.target, training=True)
-        values, told = self._values, functools.partial(setattr, self, "history")
-        model = fit.ModelInTraining(values.values, self._config(), self._write, values.taken, self._keep, told)
-        return fit.fit(model, validator, given, held_out, settings)
+        with self._unless_refused():
+            self.preprocessing = encoding.fitted(self.preprocessing, given)
+            self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
+            weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
+            given, chosen = self._encoded(given, backend, device, precision)
+            self.check_trainable("fit")
+            held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
+            recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
+            validator = Validator(chosen, recipe, weighting, self.target, training=True)
+            values, told = self._values, functools.partial(setattr, self, "history")
+            model = fit.ModelInTraining(values.values, self._config(), self._write, values.taken, self._keep, told)
+            return fit.fit(model, validator, given, held_out, settings)
+
+    @contextlib.contextmanager
+    def _unless_refused(self) -> Iterator[None]:
+        """Keep what the model learnt of its data, unless they are refused before the first step."""
+        before = self.preprocessing, self.target
+        built, history = self.input_shape, self.history
+        try:
+            yield
+        except Exception:
+            if self.history is history:
+                self.preprocessing, self.target = before
+                if built is None:
+                    self.input_shape, self.values = None, {}
+            raise
 
     def train_on_batch(
         self, X: Any, y: Any, sample_weight: Any = None, *, ignore_label: float | None = None,
@@ -196,7 +212,7 @@ class Sequential:
         All are weighted by `sample_weight` times `class_weight`, as in `fit`; "balanced" is counted on these rows.
         """
         given = adapt_measured(X, y, sample_weight, "evaluate")
-        weighting = self._weighting(class_weight, ignore_label, given)
+        weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
         given, chosen = self._encoded(given, backend, device, precision)
         trainable.check("evaluate", self, trainable.MEASURED)
         predicting = self._program_for(chosen, precision)
@@ -309,11 +325,6 @@ class Sequential:
     def _need_weights(self) -> None:
         if self.input_shape is None:
             raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
-
-    def _weighting(self, class_weight: Any, ignore_label: float | None, given: Adapter) -> RowWeighting:
-        """How much each row counts; class weights may go by the names of text classes."""
-        weighting = RowWeighting(encoding.weights_by_code(self.target, class_weight), ignore_label)
-        return weighting.counted(encoding.codes_of(self.target, given))
 
     def check_trainable(self, who: str) -> None:
         """Raise ConfigError unless a loss is chosen that fits the last layer, and all that training needs is known."""
