@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -42,6 +43,20 @@ def fitted(preprocessing: Any, given: Adapter) -> Any:
     if isinstance(given, ArrayAdapter):
         return preprocessing.fit(given.rows.X)
     return preprocessing.fit_batches(_Inputs(given))
+
+
+@contextlib.contextmanager
+def unless_refused(model: Any) -> Iterator[None]:
+    """Keep what a model learns of its data, unless they are refused before the first step: then it is as it was."""
+    preprocessing, target, shape, history = model.preprocessing, model.target, model.input_shape, model.history
+    try:
+        yield
+    except Exception:
+        if model.history is history:
+            model.preprocessing, model.target = preprocessing, target
+            if shape is None:
+                model.input_shape, model.values = None, {}
+        raise
 
 
 def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: bool = False) -> Adapter:
