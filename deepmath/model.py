@@ -101,8 +101,10 @@ class Sequential:
         as targets that a last relu never reaches or categorical_crossentropy of one sigmoid, may be `unusual`.
         """
         factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
-        found = None if loss is None else losses.get(loss)
-        unusual = descriptions.check_flag("compile", "unusual", unusual)
+        found, unusual = (
+            None if loss is None else losses.get(loss),
+            descriptions.check_flag("compile", "unusual", unusual),
+        )
         if found is not None:
             output_checks.check_outputs("compile", found, self.layers, self.input_shape, unusual)
         measures, values = metric_table.chosen(metrics), trainable.carried_over(self, chosen, reset_optimizer)
@@ -128,14 +130,14 @@ class Sequential:
 
         `class_weight` maps labels to numbers that weight rows, those that validate too; "balanced" makes them
         rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
-        whose label is `ignore_label` count nothing, though batch normalisation sees them. `validation_data`,
-        (X, y[, weights]), a source or batches, are measured after each epoch; `validation_split` holds out the last share.
+        whose label is `ignore_label` count nothing, though batch normalisation sees them. `validation_data` (X, y[,
+        weights]), a source or batches, are measured after each epoch; `validation_split` holds out the last rows.
 
         `batch_size="full"` takes all rows in one step; `accumulate` adds the gradients of so many batches to one step.
         `epochs` is the total, of which `initial_epoch` are taken as done. `resume` goes on from the newest good
         checkpoint in that folder. Where values stop being finite, `on_nan="stop"` raises NonFiniteError and the model
-        keeps its last finite values, "rollback" begins the epoch again with good values and half the rate, "skip" leaves
-        the step out; a generator can only "stop".
+        keeps its last finite values, "rollback" begins the epoch again with good values and half the rate, "skip" goes
+        on without the step; a generator can only "stop".
 
         Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, as after an error of a callback,
         and `history` too. Callbacks that put back better values, such as `EarlyStopping`, do so then as well. The model
@@ -219,10 +221,7 @@ class Sequential:
 
     @property
     def values(self) -> dict[str, Any]:
-        """All values by name, the optimiser's too: "params.0.kernel", "state.1.moving_mean", "step", ...
-
-        A model takes over another dictionary as a whole; arrays in this one are not to be written to.
-        """
+        """All values by name, the optimiser's too: "params.0.kernel", "step", ...; arrays in it are not written to."""
         return self._values.values
 
     @values.setter
@@ -282,8 +281,6 @@ class Sequential:
         given = encoding.encoded(self.preprocessing, given, self.target, tell_extra)
         chosen = load_backend(backend, device, given.like)
         fit.check_precision(chosen, precision)
-        if not self.layers:
-            raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
         if self.input_shape is None:
             self.build(row_shape(given.shape))
         return given, chosen
