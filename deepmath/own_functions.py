@@ -57,7 +57,7 @@ def check_function(
     try:
         _, symbols, result = called(formula, kinds, [f"a{i}" for i in range(len(kinds))])
     except TraceError as error:
-        shape = _shape_on_arrays(who, formula, arguments, constants, units, not derived)
+        shape = _shape_on_arrays(who, formula, arguments, constants, units, None if derived else error)
         if shape is not None:
             _check(who, shape, wanted, units)
         if derived:
@@ -101,11 +101,17 @@ def _check(who: str, shape: str, wanted: str, units: int | None) -> None:
 
 
 def _shape_on_arrays(
-    who: str, formula: Formula, arguments: Sequence[str], constants: Sequence[float], units: int | None, must_run: bool
+    who: str,
+    formula: Formula,
+    arguments: Sequence[str],
+    constants: Sequence[float],
+    units: int | None,
+    untraced: TraceError | None,
 ) -> str | None:
     """The shape that comes out for small arrays, in words; None where they don't tell.
 
-    It may fail where it needn't run, or where the units aren't known.
+    It may fail where it needn't run, or where the units aren't known. `untraced` is why it can't be traced, where it
+    must run on arrays therefore.
 
     Predictions are shares of a row, targets one-hot rows: what every loss is defined for.
     """
@@ -119,10 +125,13 @@ def _shape_on_arrays(
         with np.errstate(all="ignore"):
             result = formula(np, *values, *constants)
     except Exception as error:
-        if units is None or not must_run:
+        if units is None or untraced is None:
             return None
         shape = f"arrays of shape ({rows}, {columns})"
-        raise ConfigError(f"{who} failed when it was called with {shape}: {type(error).__name__}: {error}") from error
+        raise ConfigError(
+            f"{who} failed when it was called with {shape}: {type(error).__name__}: {error}. "
+            f"To be traced, it must be written otherwise too: {untraced}"
+        ) from error
     if not isinstance(result, (np.ndarray, np.generic)):
         return _kind_of(result)
     if result.shape == (rows, columns):

@@ -33,6 +33,7 @@ SEPARATORS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma"}
 """What may separate cells; where several would do, the first: commas stand in numbers and in text too."""
 SAMPLE = 100
 """How many records show which separator is meant."""
+UNCLOSED = "a quote is opened and never closed"
 QUOTE, LINE, RETURN, SPACE = b'"\n\r '
 
 
@@ -86,6 +87,8 @@ class CsvBlocks:
             self._check_text(data, line)
             data = _closed(data)
             ends = _ends(np.frombuffer(data, np.uint8))
+            if not len(ends):
+                self._refuse(data, line, data.rfind(b'"'), UNCLOSED)
             all_spans = zip([0, *(ends[:-1] + 1).tolist()], ends.tolist(), strict=True)
             spans = list(itertools.islice((span for span in all_spans if data[slice(*span)].strip()), SAMPLE))
             if spans:
@@ -179,7 +182,7 @@ class CsvBlocks:
         """The bytes without blanks between a quoted cell and its separators. A quote within other text is refused."""
         bytes_ = np.frombuffer(data, np.uint8)
         if len(quotes) % 2:
-            self._refuse(data, line, int(quotes[-1]), "a quote is opened and never closed")
+            self._refuse(data, line, int(quotes[-1]), UNCLOSED)
         padded = np.frombuffer(b"\n" + data + b"\n", np.uint8)  # padded[i + 1] is byte i
         drop = np.zeros(len(bytes_), dtype=np.bool_)
         for places, step in ((quotes[0::2], -1), (quotes[1::2], 1)):

@@ -13,6 +13,7 @@ import numpy as np
 
 from deepmath.descriptions import described
 from deepmath.errors import ConfigError
+from deepmath.tables.words import Doubt
 
 _TIME = r"(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?\s*([AaPp][Mm])?\s*(Z|[+-]\d{2}:?\d{2})?)?"
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})" + _TIME, re.ASCII)
@@ -89,13 +90,13 @@ def _made(year: Any, month: Any, day: Any, time: Sequence[str | None]) -> dateti
     return date
 
 
-def dates_of(cells: Collection[str]) -> tuple[DateSpelling | None, str | None]:
+def dates_of(cells: Collection[str]) -> tuple[DateSpelling | None, Doubt | None]:
     """How the cells of a column write dates, or None where some are no dates; and what is doubtful, if anything.
 
     >>> dates_of(["2020-01-31", "13/02/2020"])
     (DateSpelling(order='day', format=''), None)
     >>> dates_of(["01/02/2020", "03/04/2020"])
-    (None, "'01/02/2020' may mean 1 February or 2 January")
+    (None, Doubt(what="'01/02/2020' may mean 1 February or 2 January", ask=('date:%d/%m/%Y', 'date:%m/%d/%Y')))
     """
     head = list(itertools.islice(cells, _HEAD))
     if 2 * sum(any(form.match(cell) for form in _FORMS) for cell in head) < len(head):
@@ -107,20 +108,23 @@ def dates_of(cells: Collection[str]) -> tuple[DateSpelling | None, str | None]:
         order = "day" if days[1] else "month"
         if days[1] and days[2]:
             shown = [next(m[0] for m in numeric if int(m[place]) > 12) for place in (1, 2)]
-            return None, f"the day stands first in {shown[0]!r} and second in {shown[1]!r}"
+            return None, Doubt(f"the day stands first in {shown[0]!r} and second in {shown[1]!r}; correct them")
     spelling = DateSpelling(order)
     wrong = [cell for cell, bad in zip(cells, np.isnat(spelling.read(list(cells))), strict=True) if bad]
     if wrong and all(map(_SHORT.fullmatch, cells)):
-        return None, f"{wrong[0]!r} has a year of two digits"
+        return None, Doubt(f"{wrong[0]!r} has a year of two digits", _formats(wrong[0]))
     if wrong or not cells:
         few = len(wrong) * 10 <= len(cells)
-        return None, f"they look like dates, but {wrong[0]!r} is none" if wrong and few else None
+        told = f"most look like dates, but {wrong[0]!r} is none; correct it or make it missing" if wrong and few else ""
+        return None, Doubt(told) if told else None
     if numeric and not (days[1] or days[2]):
         unclear = next((m for m in numeric if m[1] != m[2]), None)
         if unclear is not None:
             one, two = int(unclear[1]), int(unclear[2])
-            return None, f"{unclear[0]!r} may mean {one} {_month(two)} or {two} {_month(one)}"
-        return None, f"{numeric[0][0]!r} doesn't tell whether the day or the month stands first"
+            told = f"{unclear[0]!r} may mean {one} {_month(two)} or {two} {_month(one)}"
+            return None, Doubt(told, _formats(unclear[0]))
+        told = f"{numeric[0][0]!r} doesn't tell whether the day or the month stands first"
+        return None, Doubt(told, _formats(numeric[0][0]))
     return spelling, None
 
 
@@ -133,6 +137,16 @@ def check_format(name: str, form: str) -> None:
         raise ConfigError(f"kinds: '{name}' has the date format {form!r}, which can't be read: {error}") from error
     if (read.year, read.month) != (2001, 2):
         raise ConfigError(f"kinds: the date format {form!r} of '{name}' must name year and month, as %d/%m/%Y does")
+
+
+def _formats(cell: str) -> tuple[str, str]:
+    """The kinds to ask for, written as a cell is: day first, and month first."""
+    match = re.fullmatch(r"\d{1,2}([-/.])\d{1,2}[-/.](\d{4}|\d{2})(.*)", cell)
+    assert match is not None
+    year = "%Y" if len(match[2]) == 4 else "%y"
+    time = re.sub(r"\d{1,2}:\d{2}", "%H:%M", re.sub(r"\d{1,2}:\d{2}:\d{2}", "%H:%M:%S", match[3]))
+    day, month = ("date:" + match[1].join([*order, year]) + time for order in (("%d", "%m"), ("%m", "%d")))
+    return day, month
 
 
 def _month(number: int) -> str:

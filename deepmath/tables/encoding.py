@@ -227,9 +227,10 @@ class TableEncoding:
     def _columns_of(self, x: Any, who: str) -> Frame | _Positions:
         if isinstance(x, Frame) or is_frame(x):
             frame = frame_of(x, who)
-            for name in self.features:
-                if name not in frame.names:
-                    no_column(name, frame.names, f"{who} (the model was trained on it)")
+            given = set(frame.names)
+            missing = [name for name in self.features if name not in given]
+            if missing:
+                no_column(missing, frame.names, who, ", on which the model was trained")
             return frame
         array = np.asarray(x)
         strange = [

@@ -33,7 +33,7 @@ from deepmath.tables.columns import Column, Numbers
 from deepmath.tables.dates import ANY_DATES, DateSpelling, check_format, dates_of
 from deepmath.tables.seen import Seen, proper_words
 from deepmath.tables.spelling import PLAIN, Spelling, looks_like_number, spelling_from, spelling_of
-from deepmath.tables.words import boolean_words
+from deepmath.tables.words import Doubt, boolean_words
 
 IDENTIFIER_ROWS = 20
 """In a table of fewer rows nothing counts as a name or a row number."""
@@ -54,7 +54,7 @@ USED = ("number", "category", "boolean", "date")
 """Kinds that become inputs."""
 LEFT_OUT = ("text", "name", "row number", "out")
 """Kinds that can be asked for to leave a column out; "out" says no more than that."""
-_IDENTIFIER = re.compile(r"(?:.*[\s_.-])?(?:id|ids|uuid|guid)|.*[a-z](?:Id|ID)", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"(?:.*[\s_.-])?(?i:id|ids|uuid|guid)|.*[a-z](?:Id|ID)")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def wanted(name: str, given: str) -> Wanted:
 def kind_of(seen: Seen, given: Wanted | None = None) -> Found:
     """The kind of a column, by the table above or as given. Raises ConfigError where the cells aren't of that kind."""
     if given is not None and given.kind in LEFT_OUT:
-        return Found(given.kind, "as kinds says")
+        return Found(given.kind)
     words = proper_words(seen)
     if seen.type is None or (seen.type == "text" and not words and not seen.others and given is None):
         return Found("empty", "all cells are missing")
@@ -156,23 +156,20 @@ def _kind_of_text(seen: Seen, words: Mapping[str, int]) -> Found:
         if len(words) == 2:
             return Found("boolean")
         return Found("category", "one value beside missing cells")
-    doubts = []
     if len(words) > 1 or not seen.missing:
         numbers, doubt = spelling_of(words)
         if numbers is not None:
             return Found("number", None if numbers.plain else f"numbers written as {numbers.example}", numbers)
         if doubt is not None:
-            return _undecided(seen, f"{doubt}; say which", f"number:{Spelling(',', '.').example}", "number:1,234.5")
+            return _undecided(seen, doubt)
         dates, doubt = dates_of(words)
         if dates is not None:
             return Found("date", dates=dates)
-        if doubt is not None:
-            doubts = [doubt]
         mixed = _mixed(seen, words)
         if mixed is not None:
             return mixed
-    if doubts:
-        return _undecided(seen, f"{doubts[0]}; if they are dates, say how they are written", "date:%d/%m/%Y")
+        if doubt is not None:
+            return _undecided(seen, doubt)
     return _kind_of_words(seen)
 
 
@@ -188,10 +185,12 @@ def _kind_of_words(seen: Seen, notice: str | None = None) -> Found:
     return Found("category", notice)
 
 
-def _undecided(seen: Seen, notice: str, *kinds: str) -> Found:
+def _undecided(seen: Seen, doubt: Doubt) -> Found:
     """Words whose kind the caller should say."""
-    ways = " or ".join(f"kinds={{'{seen.name}': '{kind}'}}" for kind in kinds)
-    return _kind_of_words(seen, f"{notice}: {ways}, or --column '{seen.name}={kinds[0]}'")
+    if not doubt.ask:
+        return _kind_of_words(seen, doubt.what)
+    ways = " or ".join(f"kinds={{'{seen.name}': '{kind}'}}" for kind in doubt.ask)
+    return _kind_of_words(seen, f"{doubt.what}; say which: {ways} (--column '{seen.name}={doubt.ask[0]}')")
 
 
 def _mixed(seen: Seen, words: Mapping[str, int]) -> Found | None:
@@ -209,7 +208,7 @@ def _mixed(seen: Seen, words: Mapping[str, int]) -> Found | None:
 
 def _words_missing(words: tuple[str, ...]) -> str:
     shown = ", ".join(repr(word) for word in words[:3]) + (", ..." if len(words) > 3 else "")
-    return f"numbers; these words among them count as missing: {shown}"
+    return f"these words among the numbers count as missing: {shown}"
 
 
 def _as_given(seen: Seen, given: Wanted, words: Mapping[str, int]) -> Found:
@@ -230,7 +229,8 @@ def _as_given(seen: Seen, given: Wanted, words: Mapping[str, int]) -> Found:
     dates, doubt = dates_of(words) if given.dates is None else (given.dates, None)
     wrong = [w for w, bad in zip(words, np.isnat(dates.read(list(words))), strict=True) if bad] if dates else []
     if dates is None or wrong:
-        why = f"{wrong[0]!r} is not written so" if wrong else doubt or f"it holds {_shown(seen)}"
+        held = doubt.what if doubt is not None else f"it holds {_shown(seen)}"
+        why = f"{wrong[0]!r} is not written so" if wrong else held
         raise ConfigError(f"{who}: {why}; correct it, or give the format: kinds={{'{seen.name}': 'date:%d/%m/%Y'}}")
     return Found("date", dates=dates)
 
@@ -246,7 +246,7 @@ def _given_number(seen: Seen, given: Wanted, words: Mapping[str, int], who: str)
         figures = [word for word in words if given.numbers.number(word) is not None]
     if numbers is None or not figures:
         cure = f"show how they are written: kinds={{'{seen.name}': 'number:1.234,5'}}"
-        raise ConfigError(f"{who}: {doubt or f'it holds {_shown(seen)}'}; {cure}")
+        raise ConfigError(f"{who}: {doubt.what if doubt is not None else f'it holds {_shown(seen)}'}; {cure}")
     others = tuple(sorted(words.keys() - set(figures)))
     return Found("number", _words_missing(others) if others else None, numbers, words=others)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Learnt:
 def learnt(seen: Seen, found: Found, max_categories: int) -> Learnt:
     """What a column becomes. Raises NumericError for an infinite number."""
     if found.kind not in USED:
-        return Learnt(LeftOut(seen.name, found.kind, found.notice or ""), found.notice, seen.missing)
+        return Learnt(LeftOut(seen.name, found.kind, found.notice or "asked for"), found.notice, seen.missing)
     if found.kind == "category":
         return _category(seen, found, max_categories)
     words = sum(n for word, n in seen.counts.items() if is_missing_word(word) or word in found.words)
@@ -69,34 +70,36 @@ def _median(values: Any) -> float:
 
 
 def _category(seen: Seen, found: Found, most: int) -> Learnt:
-    few = len(seen.counts) <= FEW
+    counts = seen.counts or {seen.examples[0]: seen.present}  # numbers and dates are counted where there is one value
+    few = len(counts) <= FEW
     rare = 1 if few else max(RARE_LEAST, min(RARE_MOST, seen.rows // RARE_SHARE))
-    ranks = _ranks(seen)
-    frequent = sorted((c for c, n in seen.counts.items() if n >= rare), key=lambda c: (-seen.counts[c], ranks[c]))
+    distinct = len(counts) + seen.others
+    ranks = _ranks(seen, counts)
+    frequent = sorted((c for c, n in counts.items() if n >= rare), key=lambda c: (-counts[c], ranks[c]))
     kept = tuple(sorted(frequent[:most], key=ranks.__getitem__))
     if not kept:
-        reason = f"each of its {seen.distinct:,} categories is in fewer than {rare} rows"
+        reason = f"each of its {distinct:,} categories is in fewer than {rare} rows"
         return Learnt(LeftOut(seen.name, "category", reason), reason, seen.missing)
-    others = seen.distinct - len(kept)
+    others = distinct - len(kept)
     notice = found.notice
     if others:
         why = f"the most frequent {len(kept)} have an output each" if len(frequent) > most else f"{others:,} are rare"
-        notice = f"{seen.distinct:,} categories: {why}; the others are one" + (f"; {notice}" if notice else "")
+        notice = f"{distinct:,} categories: {why}; the others are one" + (f"; {notice}" if notice else "")
     column = CategoryColumn(seen.name, kept, others > 0, seen.missing > 0, seen.numeric)
     return Learnt(column, notice, seen.missing)
 
 
-def _ranks(seen: Seen) -> dict[str, int]:
+def _ranks(seen: Seen, counts: Mapping[str, int]) -> dict[str, int]:
     """The order of a column's categories: its own, or that of the numbers that they are, or of the alphabet."""
     own = {category: i for i, category in enumerate(seen.order or ())}
-    numbers = {category: PLAIN.number(category) for category in seen.counts}
+    numbers = {category: PLAIN.number(category) for category in counts}
     numeric = all(number is not None for number in numbers.values())
 
     def key(category: str) -> tuple[int, float, str]:
         number = numbers[category]
         return own.get(category, len(own)), number if numeric and number is not None else 0.0, category
 
-    return {category: i for i, category in enumerate(sorted(seen.counts, key=key))}
+    return {category: i for i, category in enumerate(sorted(counts, key=key))}
 
 
 def _boolean(seen: Seen, missing: int) -> BooleanColumn:

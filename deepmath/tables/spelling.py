@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from deepmath.descriptions import described
 from deepmath.errors import ConfigError
 from deepmath.tables.columns import EXACT
+from deepmath.tables.words import Doubt
 
 SIGNS = ("%", "$", "€", "£", "¥", "₹", "USD", "EUR", "GBP", "JPY", "CHF", "INR", "CNY")
 """What may stand in front of or behind a number; one and the same in all cells of a column."""
-WAYS = ((".", ""), (",", "."), (",", " "), (",", "'"), (".", ","), (".", " "), (".", "'"))
+WAYS = ((".", ""), (",", "."), (",", " "), (".", ","), (".", "'"), (".", " "), (",", "'"))
 """Decimal sign and sign between groups of three digits; the first is how programs write numbers."""
 _LIKELY = re.compile(r"[-+]?(?:[0-9$€£¥₹.A-Z\u2212]|inf)[-+0-9.,' eEA-Zfinty\u2212\u00a0\u202f%$€£¥₹]*")
 _SIGN = "|".join(map(re.escape, SIGNS))
@@ -62,7 +63,7 @@ PLAIN = Spelling()
 """How programs write numbers."""
 
 
-def spelling_of(cells: Collection[str]) -> tuple[Spelling | None, str | None]:
+def spelling_of(cells: Collection[str]) -> tuple[Spelling | None, Doubt | None]:
     """How the cells of a column write numbers, or None where some are no numbers; and what is doubtful, if anything.
 
     Zeros in front (00501) make a code of a number, and so does a whole number beyond 2^53.
@@ -70,7 +71,7 @@ def spelling_of(cells: Collection[str]) -> tuple[Spelling | None, str | None]:
     >>> spelling_of(["1,5", "2.300,25"])[0]
     Spelling(decimal=',', group='.', sign='')
     >>> spelling_of(["1,250", "2,500"])
-    (None, "'1,250' may mean 1250 or 1.25")
+    (None, Doubt(what="'1,250' may mean 1250 or 1.25", ask=('number:1.234,5', 'number:1,234.5')))
     """
     if not cells or not all(map(_LIKELY.fullmatch, cells)):
         return None, None
@@ -85,13 +86,15 @@ def spelling_of(cells: Collection[str]) -> tuple[Spelling | None, str | None]:
         return None, None
     if len(signs) > 1:
         shown = " and ".join(repr(next(c for c in cells if _split(c)[0] == s)) for s in sorted(signs)[:2])
-        return None, f"{shown} are not in one unit"
+        return None, Doubt(f"{shown} are not in one unit; write one in all cells")
     best = fitting[0]
     for other in fitting[1:] if not best.plain else ():
         for cell in bare:
             a, b = best.number(cell), other.number(cell)
             if a != b and a is not None and b is not None:
-                return None, f"{cell!r} may mean {max(a, b):g} or {min(a, b):g}"
+                unit = f" {max(signs)}".rstrip()
+                ask = tuple(f"number:{way.example}{unit}" for way in (best, other))
+                return None, Doubt(f"{cell!r} may mean {max(a, b):g} or {min(a, b):g}", ask)
     return Spelling(best.decimal, best.group, signs.pop()), None
 
 
@@ -130,7 +133,7 @@ def _is_code(rest: str) -> bool:
     digits = rest.lstrip("+-")
     if not digits.isdecimal():
         return False
-    return (digits[0] == "0" and len(digits) > 1) or (len(digits) > 15 and int(digits) > EXACT)
+    return (digits[0] == "0" and len(digits) > 1) or len(digits) > 16 or (len(digits) == 16 and int(digits) > EXACT)
 
 
 @functools.cache

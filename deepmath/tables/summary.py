@@ -26,8 +26,8 @@ class ColumnSummary:
         """The notice as a sentence that stands alone."""
         left = " and is left out" if self.becomes == "left out" else ""
         cure = ""
-        if left and self.kind not in ("empty", "out") and "kinds=" not in (self.notice or ""):
-            kind = "category" if self.kind in ("text", "name", "category", "constant") else "number"
+        if left and self.kind not in ("empty", "constant") and "kinds=" not in (self.notice or ""):
+            kind = "category" if self.kind in ("text", "name", "category") else "number"
             cure = f" (to use it: kinds={{'{self.name}': '{kind}'}}, or --column '{self.name}={kind}')"
         return f"column '{self.name}' is taken as {self.kind}{left}: {self.notice}{cure}"
 

@@ -231,13 +231,12 @@ def numbers_of(column: Column, spelling: Spelling, name: str, rows: int | NDArra
         return np.where(column.missing, np.nan, column.values)
     found = as_texts(column)
     numbers: list[float | None] = [spelling.number(level) for level in found.levels]
-    for i, number in enumerate(numbers):
-        where = np.flatnonzero(found.codes == i) if number is None else ()
-        if number is None and not is_missing_word(found.levels[i]) and len(where):
-            shown = "" if spelling.plain else f" written as {spelling.example}"
-            raise LabelError(
-                f"{name}: row {_row(rows, where[0])} is {found.levels[i][:40]!r}, which is not a number{shown}"
-            )
+    strange = [n is None and not is_missing_word(level) for n, level in zip(numbers, found.levels, strict=True)]
+    wrong = np.flatnonzero(np.array([*strange, False])[found.codes])
+    if len(wrong):
+        shown = "" if spelling.plain else f" written as {spelling.example}"
+        level = found.levels[found.codes[wrong[0]]][:40]
+        raise LabelError(f"{name}: row {_row(rows, wrong[0])} is {level!r}, which is not a number{shown}")
     values: Any = np.array([*numbers, None], dtype=np.float64)  # None becomes NaN
     return values[found.codes]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 _NO_VALUE = ("na", "n/a", "n.a.", "nan", "-nan", "+nan", "null", "none", "nil", "?", "-", "--", ".", "<na>")
 _SPREADSHEET = ("#n/a", "#na", "#div/0!", "#name?", "#null!", "#num!", "#ref!", "#value!")
 MISSING_WORDS = frozenset([*_NO_VALUE, *_SPREADSHEET])
@@ -12,6 +14,13 @@ In a column of other text they are categories: somebody may be called None, and 
 
 BOOLEANS = {"true": "false", "yes": "no", "y": "n", "t": "f", "on": "off"}
 """Words for yes, each with its word for no, in small letters."""
+
+
+class Doubt(NamedTuple):
+    """What is unclear about a column's cells, and the kinds that the caller may say they are."""
+
+    what: str
+    ask: tuple[str, ...] = ()
 
 
 def is_missing_word(cell: str) -> bool:

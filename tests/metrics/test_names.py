@@ -93,7 +93,7 @@ def test_every_result_has_its_own_number():
         assert found[f"precision{end}"] == history[f"val_precision{end}"][-1] == Y[p > t, 0].mean()
         assert found[f"binary_accuracy{end}"] == ((p > t) == Y[:, 0]).mean()
     assert [n for n in history if not n.startswith("val_")] == [
-        "loss", "cost", "binary_accuracy", "binary_accuracy_1", "error"
+        "loss", "cost", "binary_accuracy", "binary_accuracy_1", "error", "learning_rate"
     ]  # fmt: skip
     assert directions(model.metrics)["precision_1"] == "higher"
 
@@ -170,5 +170,5 @@ def test_what_is_known_with_the_outputs_is_told_before_the_first_step():
 def test_a_history_has_numbers_and_no_tables():
     model = model_of([ConfusionMatrix(), "f1"])
     history = model.fit(X, Y[:, 0], validation_data=(X, Y[:, 0]), **QUIET).history
-    assert set(history) == {"loss", "cost", "val_loss", "val_cost", "val_f1"}
+    assert set(history) == {"loss", "cost", "learning_rate", "val_loss", "val_cost", "val_f1"}
     assert model.evaluate(X, Y[:, 0], backend="reference")["confusion_matrix"].sum() == len(X)

@@ -89,7 +89,7 @@ SOUND = [
 def test_sound_targets_stay_sound(case):
     targets, outputs, loss, last, measures = case
     history = fit(targets, measures, outputs, loss, last, validation_data=(X, targets))
-    assert len(history) == 4 + len(measures) + sum(isinstance(metrics.get(m), metrics.Metric) for m in measures)
+    assert len(history) == 5 + len(measures) + sum(isinstance(metrics.get(m), metrics.Metric) for m in measures)
 
 
 def test_rows_without_weight_do_not_matter_and_pieces_are_checked_too():

@@ -1,0 +1,103 @@
+"""A table that is read in chunks becomes the numbers that it becomes whole, in files that go."""
+
+import gc
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tables.people import people
+
+from deepmath.errors import ConfigError, LabelError, NumericError
+from deepmath.tables import (
+    EncodedTable,
+    TableEncoder,
+    encoded,
+    fit_scan,
+    read_table,
+    scan_table,
+    target_of,
+    with_target,
+)
+
+
+@pytest.fixture
+def path(put):
+    """People with an answer, which every tenth withholds."""
+    frame = people().assign(answer=np.where(np.arange(300) % 10 == 3, None, np.where(np.arange(300) % 3, "yes", "no")))
+    return put(frame.to_csv(index=False))
+
+
+def whole(path):
+    frame = read_table(path)
+    target = target_of(frame.column("answer"), "answer")
+    kept, rows = with_target(frame, target)
+    encoding = TableEncoder().fit(kept.drop("answer"))
+    return encoding, target, encoding.apply(kept, dtype="float32"), target.encode(kept.column("answer")), rows
+
+
+@pytest.mark.parametrize("rows", [7, 100, 1000])
+def test_chunks_give_what_the_whole_gives(path, rows, tmp_path):
+    scan = scan_table(path, rows)
+    fitted, target = fit_scan(scan, TableEncoder(), "answer")
+    encoding, same_target, X, y, kept = whole(path)
+    assert (fitted.encoding, target) == (encoding, same_target)
+    table = EncodedTable(scan, encoding, target, folder=tmp_path)
+    assert (len(kept), table.dropped) == (270, 30)
+    assert np.asarray(table.X).tobytes() == X.tobytes()
+    assert table.y.tolist() == y.tolist()
+    parts = list(encoded(scan, encoding, target))
+    np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), y)
+    table.close()
+
+
+def test_the_files_go(path, tmp_path):
+    scan = scan_table(path, 100)
+    fitted, target = fit_scan(scan, TableEncoder(), "answer")
+    folder = tmp_path / "numbers"
+    folder.mkdir()
+    first, second = (EncodedTable(scan, fitted.encoding, target, folder=folder) for _ in range(2))
+    assert len(list(folder.iterdir())) == 2
+    first.close()
+    first.close()
+    assert len(list(folder.iterdir())) == 1
+    del second
+    gc.collect()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_failure_leaves_no_files_and_names_the_row(put, tmp_path):
+    scan = scan_table(put("a,y\n" + "1,no\n" + ",\n" * 3 + "2,yes\n" * 6), 4)
+    fitted, target = fit_scan(scan, TableEncoder(), "y")
+    assert target.classes == ("no", "yes")
+    with pytest.raises(LabelError, match="y: row 8 has the label 'maybe'; the model knows no, yes"):
+        list(encoded(scan_table(put("a,y\n1,no\n2,\n" + "2,yes\n" * 6 + "3,maybe\n"), 4), fitted.encoding, target))
+    before = set(tmp_path.iterdir())
+    with pytest.raises(NumericError, match="column 'a', row 9: 'x' is not a number"):
+        EncodedTable(scan_table(put("a,y\n" + "2,yes\n2,\n" + "2,yes\n" * 7 + "x,no\n"), 4), fitted.encoding, target,
+                     folder=tmp_path)  # fmt: skip
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_no_target_at_all_and_no_room_are_refused(put, tmp_path, monkeypatch):
+    scan = scan_table(put("a,y\n1,no\n2,yes\n"), 4)
+    fitted, target = fit_scan(scan, TableEncoder(), "y")
+    with pytest.raises(LabelError, match=r"t.csv: the target 'y' is missing in every row"):
+        EncodedTable(scan_table(put("a,y\n1,\n2,\n"), 4), fitted.encoding, target, folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"t.csv has no column 'z'. Columns: a, y"):
+        fit_scan(scan, TableEncoder(), "z")
+    monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 5}))
+    with pytest.raises(ConfigError, match=r"its numbers need 24 bytes in .*, where 5 are free; set TMPDIR to a larger"):
+        EncodedTable(scan, fitted.encoding, target, folder=tmp_path)
+    assert [p for p in tmp_path.iterdir() if p.is_dir()] == []
+
+
+def test_a_temporary_folder_is_the_system_s_by_default(path):
+    scan = scan_table(path, 100)
+    fitted, target = fit_scan(scan, TableEncoder(), "answer")
+    table = EncodedTable(scan, fitted.encoding, target)
+    file = Path(table.X.filename)
+    assert file.parent.parent == Path(tempfile.gettempdir())
+    assert file.exists()
+    table.close()
+    assert not file.exists()
