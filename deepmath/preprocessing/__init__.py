@@ -12,6 +12,7 @@ from deepmath.preprocessing.chain import Chain
 from deepmath.preprocessing.encode import EncodeTable, TableColumns, encoded_first, preprocessing_of
 from deepmath.preprocessing.files import pack, unpack
 from deepmath.preprocessing.min_max import MinMax
+from deepmath.preprocessing.smooth_clip import SmoothClip
 from deepmath.preprocessing.standardize import Standardize
 from deepmath.preprocessing.transform import Fitted, Transform
 from deepmath.preprocessing.whitening import PCAWhitening, ZCAWhitening
@@ -22,6 +23,7 @@ __all__ = [
     "Fitted",
     "MinMax",
     "PCAWhitening",
+    "SmoothClip",
     "Standardize",
     "TableColumns",
     "Transform",
