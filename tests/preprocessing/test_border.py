@@ -12,7 +12,8 @@ from deepmath.errors import ConfigError, NumericError
 from deepmath.preprocessing import Chain, MinMax, PCAWhitening, SmoothClip, Standardize, ZCAWhitening
 
 KINDS = [
-    Standardize(), MinMax(-1.0, 1.0), PCAWhitening(), ZCAWhitening(), SmoothClip(1e3), Chain([Standardize(), MinMax()]),
+    Standardize(), MinMax(-1.0, 1.0), PCAWhitening(), ZCAWhitening(),
+    Chain([Standardize(), MinMax()]), Chain([Standardize(), SmoothClip()]),
 ]  # fmt: skip
 LIBRARIES = {
     "strict": array_api_strict.asarray,
