@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import descriptions, losses, optimizers, output_checks, saving
+from deepmath import descriptions, losses, optimizers, output_checks, saving, trainable
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
@@ -22,7 +22,6 @@ from deepmath.data.validation import Validator, row_shape
 from deepmath.data.weights import RowWeighting
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
-from deepmath.optimizers.lbfgs import Standing
 from deepmath.program import Order, Recipe
 from deepmath.recipes import first_values, recipe_of
 from deepmath.summary import columns, table
@@ -85,7 +84,7 @@ class Sequential:
         fresh = first_values(self.layers, shape, self.seed)
         old = {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
         if old.keys() != fresh.keys():
-            descriptions.ask_for("build", [m for m in self._missing() if m.what == "initializer"])
+            trainable.check_initializers(self)
         self.input_shape = shape
         self.values = fresh | old
 
@@ -104,9 +103,8 @@ class Sequential:
         one: what callbacks made of the last is forgotten, unless `optimizer` is `model.optimizer` itself. A new
         schedule goes on at the step that the optimiser has reached, with a warning.
 
-        A loss and a last layer that don't go together are refused: here where the layers are known, else before the
-        first step. What is odd but sound, such as targets that a last relu never reaches or categorical_crossentropy
-        of one sigmoid, may be `unusual` on purpose.
+        A loss that doesn't fit the last layer is refused, here or before the first step. What is odd but sound, such
+        as targets that a last relu never reaches or categorical_crossentropy of one sigmoid, may be `unusual`.
         """
         factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
         found = None if loss is None else losses.get(loss)
@@ -200,7 +198,7 @@ class Sequential:
         given = adapt_measured(X, y, sample_weight, "evaluate")
         weighting = self._weighting(class_weight, ignore_label, given)
         given, chosen = self._encoded(given, backend, device, precision)
-        self.check_trainable("evaluate", ("loss", "metric", "regularizer"))
+        trainable.check("evaluate", self, trainable.MEASURED)
         predicting = self._program_for(chosen, precision)
         validator = Validator(chosen, predicting.recipe, weighting, self.target)
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
@@ -266,21 +264,6 @@ class Sequential:
             origin=self._values.step, first_epoch=self.epochs_trained, **settings,
         )  # fmt: skip
 
-    def _recipe_without_training(self, precision: str) -> Recipe:
-        """The recipe to predict and to measure with, which does without what is only needed for training."""
-        missing = {m.what for m in self._missing()}
-        if not missing:
-            return self.recipe(precision)
-        assert self.input_shape is not None
-        known = missing.isdisjoint(("loss", "metric", "regularizer"))
-        loss, metrics = (self.loss, self.metrics) if known else (None, ())
-        settings = {"precision": precision, "seed": self.seed}
-        return recipe_of(self.layers, self.input_shape, Standing(), loss, metrics, self.unusual, **settings)
-
-    def _missing(self) -> list[descriptions.Missing]:
-        """What a file named and nobody brought."""
-        return descriptions.missing_in([*self.layers, self.optimizer, self.loss, *self.metrics])
-
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
         self._need_weights()
@@ -332,12 +315,9 @@ class Sequential:
         weighting = RowWeighting(encoding.weights_by_code(self.target, class_weight), ignore_label)
         return weighting.counted(encoding.codes_of(self.target, given))
 
-    def check_trainable(self, who: str, needed: Sequence[str] | None = None) -> None:
-        """Raise ConfigError unless a loss is chosen that fits the last layer, and all that is `needed` is known."""
-        if self.loss is None:
-            raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
-        descriptions.ask_for(who, [m for m in self._missing() if needed is None or m.what in needed])
-        output_checks.check_outputs("compile", self.loss, self.layers, self.input_shape, self.unusual)
+    def check_trainable(self, who: str) -> None:
+        """Raise ConfigError unless a loss is chosen that fits the last layer, and all that training needs is known."""
+        trainable.check(who, self)
 
     def _names(self) -> list[str]:
         self._need_weights()
@@ -348,5 +328,6 @@ class Sequential:
         """The program of the call before, if it is for this backend in this precision, or a new one."""
         found = self._predicting
         if found is None or (found.backend, found.recipe.precision) != (chosen, precision):
-            found = self._predicting = PredictingProgram(chosen, self._recipe_without_training(precision), self.values)
+            recipe = trainable.recipe_without_training(self, precision) or self.recipe(precision)
+            found = self._predicting = PredictingProgram(chosen, recipe, self.values)
         return found

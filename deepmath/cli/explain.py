@@ -117,6 +117,8 @@ def _chosen(
         rule = found.optimizer if optimizer is None else optimizers.get(optimizer)
         found.compile(rule, loss or found.loss, unusual=unusual or (loss is None and found.unusual))
     assert rows[1] is not None
+    if found.loss is not None:
+        found.check_trainable("explain")
     labelled = found.loss is not None and found.loss.targets == "labels"
     return found, rows[0], rows[1][:, 0] if labelled else rows[1]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath import datasets
+from deepmath import datasets, losses
 from deepmath.cli.settings import Settings
 from deepmath.cli.tables import Source, codes_of
 from deepmath.errors import ConfigError, LabelError
@@ -103,8 +103,9 @@ def task_of(source: Source, loss: str) -> Task:
     if labels is None and source.classes is not None and source.target is not None:
         raise ConfigError(f"loss '{loss}' needs numbers; the target '{source.target}' of {source.name} holds text")
     if labels is None:
-        binary = loss == "binary_crossentropy"
-        return Task("mse" if loss == "auto" else loss, 1, "sigmoid" if binary else "linear", None)
+        name = "mse" if loss == "auto" else loss
+        last = {"chances": "sigmoid", "positive": "softplus"}.get(losses.get(name).predictions, "linear")
+        return Task(name, 1, last, None)
     classes = source.classes or tuple(map(str, sorted({int(label) for label in labels})))
     if len(classes) < 2:
         raise LabelError(f"every row of {source.name} has the label '{classes[0]}'; there is nothing to tell apart")

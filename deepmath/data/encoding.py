@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array, is_frame
+from deepmath.arrays import is_array
 from deepmath.data.adapters import ArrayAdapter, SequenceAdapter
-from deepmath.data.sources import Adapter, FrameSource, Source
+from deepmath.data.sources import Adapter, Source
 from deepmath.errors import ConfigError, LabelError
 from deepmath.losses import Loss
 from deepmath.program import Head
@@ -32,7 +32,7 @@ def fitted(preprocessing: Any, given: Adapter) -> Any:
 
     Frames get a `TableEncoder` in front of it, which remembers their columns.
     """
-    if _is_frames(given) and not getattr(preprocessing, "takes_frames", False):
+    if given.of_frames and not getattr(preprocessing, "takes_frames", False):
         from deepmath.preprocessing import encoded_first  # only who uses preprocessing pays for it
 
         preprocessing = encoded_first(preprocessing, _Inputs(given))
@@ -49,7 +49,7 @@ def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: 
     Raises ConfigError for a frame that has columns which the model wasn't trained on; with `tell_extra` they are
     passed over, and told. A frame's target may always be there.
     """
-    if _is_frames(given):
+    if given.of_frames:
         _check_columns(preprocessing, next(given.inputs()), target, tell_extra)
     return given if preprocessing is None else given.mapped(preprocessing.apply)
 
@@ -126,10 +126,6 @@ def is_numbers(y: Any) -> bool:
     if array.dtype.kind == "O":
         return not any(isinstance(v, str) for v in array.reshape(-1).tolist())
     return array.dtype.kind not in "USO"
-
-
-def _is_frames(given: Adapter) -> bool:
-    return isinstance(given, FrameSource) or (isinstance(given, ArrayAdapter) and is_frame(given.rows.X))
 
 
 class _Inputs:

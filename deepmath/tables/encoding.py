@@ -227,7 +227,8 @@ class TableEncoding:
     def _columns_of(self, x: Any, who: str) -> Frame | _Positions:
         if isinstance(x, Frame) or is_frame(x):
             frame = frame_of(x, who)
-            missing = [name for name in self.features if name not in frame.names]
+            given = set(frame.names)
+            missing = [name for name in self.features if name not in given]
             if missing:
                 no_column(missing, frame.names, who, ", on which the model was trained")
             return frame

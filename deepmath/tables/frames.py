@@ -39,6 +39,7 @@ class Frame:
     def __init__(self, frame: Any, names: Sequence[str]) -> None:
         self._frame, self.names = frame, tuple(names)
         self.rows = int(frame.shape[0])
+        self._places = {name: i for i, name in enumerate(self.names)}
         self._texts: dict[str, Texts] = {}
 
     def __len__(self) -> int:
@@ -94,13 +95,13 @@ class Frame:
 
     def _with(self, frame: Any, names: tuple[str, ...]) -> Frame:
         other = Frame(frame, names)
-        other._texts = {name: column for name, column in self._texts.items() if name in names}
+        other._texts = {name: column for name, column in self._texts.items() if name in other._places}
         return other
 
     def _place(self, name: str) -> int:
-        if name not in self.names:
+        if name not in self._places:
             no_column(name, self.names)
-        return self.names.index(name)
+        return self._places[name]
 
 
 def frame_of(x: Any, who: str = "X") -> Frame:
@@ -202,6 +203,8 @@ def _texts_of(nw: Any, series: Any) -> Texts:
     """A column of text; where its values repeat, the library finds the distinct ones."""
     series = series.fill_null("")
     levels = series.unique(maintain_order=True).to_list()
+    if len(levels) == len(series):
+        return cleaned(levels, np.arange(len(levels), dtype=np.int32))
     if 2 * len(levels) > len(series):
         return texts(series.to_list())
     codes = series.replace_strict(levels, list(range(len(levels))), return_dtype=nw.Int32)
