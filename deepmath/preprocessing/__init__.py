@@ -9,7 +9,14 @@ array([[3.]])
 """
 
 from deepmath.preprocessing.chain import Chain
-from deepmath.preprocessing.encode import EncodeTable, TableColumns, encoded_first, preprocessing_of
+from deepmath.preprocessing.encode import (
+    EncodeTable,
+    TableColumns,
+    behind_table,
+    encoded_first,
+    preprocessing_of,
+    without_table,
+)
 from deepmath.preprocessing.files import pack, unpack
 from deepmath.preprocessing.min_max import MinMax
 from deepmath.preprocessing.smooth_clip import SmoothClip
@@ -28,8 +35,10 @@ __all__ = [
     "TableColumns",
     "Transform",
     "ZCAWhitening",
+    "behind_table",
     "encoded_first",
     "pack",
     "preprocessing_of",
     "unpack",
+    "without_table",
 ]
