@@ -28,11 +28,24 @@ class Described(Protocol):
     loss: Loss | None
     metrics: tuple[Any, ...]
     unusual: bool
+    rates: dict[int | str, float]
+    preprocessing: Any
+    target: Any
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All values by name, the optimiser's too."""
 
 
 def missing(model: Described) -> list[Missing]:
     """What a file named and nobody brought."""
     return missing_in([*model.layers, model.optimizer, model.loss, *model.metrics])
+
+
+def need_weights(model: Described) -> None:
+    """Raise ConfigError for a model that isn't built."""
+    if model.input_shape is None:
+        raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
 
 
 def check(who: str, model: Described, needed: Sequence[str] | None = None) -> None:
@@ -50,6 +63,21 @@ def check_initializers(model: Described) -> None:
 
 def _ask(who: str, model: Described, needed: Iterable[str] | None) -> None:
     ask_for(who, [m for m in missing(model) if needed is None or m.what in needed])
+
+
+def carried_over(model: Described, optimizer: Any, reset: bool) -> dict[str, Any]:
+    """A model's values for another optimiser: its memory goes where that can't go on from it, or shall begin anew."""
+    step = int(model.values.get("step", 0))
+    if reset or not optimizer.goes_on_from(model.optimizer, step):
+        return {n: v for n, v in model.values.items() if n.startswith(("params.", "state."))}
+    return {n: v for n, v in model.values.items() if n != "rate" or optimizer is model.optimizer}
+
+
+def recipe(model: Described, **settings: Any) -> Recipe:
+    """What a backend compiles to train a model that is built; `settings` are fields of `Recipe`."""
+    assert model.input_shape is not None
+    chosen = model.optimizer, model.loss, model.metrics, model.unusual
+    return recipe_of(model.layers, model.input_shape, *chosen, seed=model.seed, **settings)
 
 
 def recipe_without_training(model: Described, precision: str) -> Recipe | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
-from deepmath import losses, optimizers
+from deepmath import losses, optimizers, trainable
 from deepmath.cli.folder import read_run
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense
@@ -118,7 +118,7 @@ def _chosen(
         found.compile(rule, loss or found.loss, unusual=unusual or (loss is None and found.unusual))
     assert rows[1] is not None
     if found.loss is not None:
-        found.check_trainable("explain")
+        trainable.check("explain", found)
     labelled = found.loss is not None and found.loss.targets == "labels"
     return found, rows[0], rows[1][:, 0] if labelled else rows[1]
 

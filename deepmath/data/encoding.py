@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from deepmath.arrays import is_array
 from deepmath.data.adapters import ArrayAdapter, SequenceAdapter
 from deepmath.data.sources import Adapter, Source
+from deepmath.data.weights import RowWeighting
 from deepmath.errors import ConfigError, LabelError
 from deepmath.losses import Loss
 from deepmath.program import Head
@@ -51,6 +53,20 @@ def fitted(preprocessing: Any, given: Adapter) -> Any:
     return preprocessing.fit_batches(_Inputs(given))
 
 
+@contextlib.contextmanager
+def unless_refused(model: Any) -> Iterator[None]:
+    """Keep what a model learns of its data, unless they are refused before the first step: then it is as it was."""
+    preprocessing, target, shape, history = model.preprocessing, model.target, model.input_shape, model.history
+    try:
+        yield
+    except Exception:
+        if model.history is history:
+            model.preprocessing, model.target = preprocessing, target
+            if shape is None:
+                model.input_shape, model.values = None, {}
+        raise
+
+
 def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: bool = False) -> Adapter:
     """The data as the first layer takes them.
 
@@ -75,15 +91,21 @@ def _takes_frames(preprocessing: Any) -> bool:
 def _check_columns(preprocessing: Any, frame: Any, target: Any, tell_extra: bool) -> None:
     if not _takes_frames(preprocessing):
         return
+    missing = [n for n in preprocessing.encoding.features if n not in frame.names]
     extra = [n for n in preprocessing.encoding.unknown(frame) if target is None or n != target.name]
-    if not extra:
-        return
-    named = ", ".join(repr(n) for n in extra[:5]) + (f", ... ({len(extra)} in all)" if len(extra) > 5 else "")
-    if not tell_extra:
+    if missing:
+        instead = f"; it has {_listed(extra)} instead" if extra else ""
+        raise ConfigError(f"X lacks the columns {_listed(missing)}, on which the model was trained{instead}")
+    if extra and not tell_extra:
         raise ConfigError(
-            f"X has columns on which the model wasn't trained: {named}. Leave them out, or rename those that are meant"
+            f"X has columns on which the model wasn't trained: {_listed(extra)}. Leave them out, or rename those meant"
         )
-    logger.warning("columns on which the model wasn't trained are passed over: %s", named)
+    if extra:
+        logger.warning("columns on which the model wasn't trained are passed over: %s", _listed(extra))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (f", ... ({len(names)} in all)" if len(names) > 5 else "")
 
 
 def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
@@ -147,22 +169,21 @@ def encoded_targets(target: Any, head: Head, y: Any) -> Any:
     return np.eye(head.outputs)[y]
 
 
-def codes_of(target: Any, given: Adapter) -> Iterator[Any]:
-    """All targets in pieces, those of classes as codes."""
+def weighting(class_weight: Any, ignore_label: float | None, target: Any, given: Adapter) -> RowWeighting:
+    """How much each row counts. Weights of text classes go by their names; "balanced" is counted on these rows."""
+    classes = getattr(target, "classes", None)
+    if classes is not None and isinstance(class_weight, Mapping):
+        unknown = [label for label in class_weight if label not in classes]
+        if unknown:
+            raise ConfigError(f"class_weight has a weight for class {unknown[0]!r}; the model knows {target.shown}")
+        class_weight = {classes.index(label): weight for label, weight in class_weight.items()}
+    return RowWeighting(class_weight, ignore_label).counted(_codes(target, given))
+
+
+def _codes(target: Any, given: Adapter) -> Iterator[Any]:
     target = target_for(target, given)
     for y in given.targets():
         yield y if target is None else target.encode(y)
-
-
-def weights_by_code(target: Any, class_weight: Any) -> Any:
-    """Class weights by the codes of classes, where they were given by their names. Raises ConfigError for others."""
-    classes = getattr(target, "classes", None)
-    if classes is None or not isinstance(class_weight, Mapping):
-        return class_weight
-    unknown = [label for label in class_weight if label not in classes]
-    if unknown:
-        raise ConfigError(f"class_weight has a weight for class {unknown[0]!r}; the model knows {target.shown}")
-    return {classes.index(label): weight for label, weight in class_weight.items()}
 
 
 def is_numbers(y: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from deepmath import trainable
 from deepmath.arrays import is_finite
 from deepmath.errors import ConfigError, NumericError, TraceError
 from deepmath.export.cutting import Map, Product, cut
@@ -61,7 +62,7 @@ def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, f
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"export: precision must be {' or '.join(PRECISIONS)}; got {precision!r}")
-    model._need_weights()
+    trainable.need_weights(model)
     assert model.input_shape is not None
     if len(model.input_shape) != 1:
         raise ConfigError(f"export: inputs must be rows of numbers; this model's rows have shape {model.input_shape}")
