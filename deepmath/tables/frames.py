@@ -153,7 +153,7 @@ def values_of(x: Any, name: str = "y") -> Column:
         array = array[:, 0]
     if array.ndim != 1:
         raise ConfigError(f"{name} must be one column [rows]; got shape {array.shape}")
-    return _column_of_array(array, name)
+    return column_of_array(array, name)
 
 
 def numbers_of(column: Column, who: str) -> NDArray[np.float64]:
@@ -200,7 +200,7 @@ def column_of(series: Any, name: str) -> Column:
         return Numbers(np.array([np.nan if cell is None else _of_day(cell) for cell in series.to_list()]))
     if dtype.is_nested() or dtype == nw.Binary:
         refuse_column(name, "bytes" if dtype == nw.Binary else f"nested values ({dtype})")
-    return _column_of_array(np.asarray(series.to_numpy()), name)
+    return column_of_array(np.asarray(series.to_numpy()), name)
 
 
 def _texts_of(nw: Any, series: Any) -> Texts:
@@ -227,7 +227,8 @@ def _ordered(series: Any, dtype: Any, cells: Texts) -> Texts:
     return Texts(cells.levels, cells.codes, tuple(o.strip() for o in shown))
 
 
-def _column_of_array(array: Any, name: str) -> Column:
+def column_of_array(array: Any, name: str) -> Column:
+    """A NumPy array [rows] as a column; one of objects by what they are."""
     if isinstance(array, np.ma.MaskedArray):
         return column_of_objects(name, array.tolist())  # a list has None where a value is masked
     kind = array.dtype.kind
