@@ -155,7 +155,7 @@ class Sequential:
             trainable.check("fit", self)
             held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
             recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
-            validator = Validator(chosen, recipe, weighting, self.target, training=True)
+            validator = Validator(chosen, recipe, weighting, encoding.target_for(self.target, given), training=True)
             values, told = self._values, functools.partial(setattr, self, "history")
             model = fit.ModelInTraining(
                 values.values, saving.config_of(self), self._write, values.taken, self._keep, told
@@ -173,7 +173,8 @@ class Sequential:
         )
         trainable.check("train_on_batch", self)
         weighting = RowWeighting(ignore_label=ignore_label)
-        validator = Validator(chosen, self.recipe(precision), weighting, self.target, training=True)
+        target = encoding.target_for(self.target, given)
+        validator = Validator(chosen, self.recipe(precision), weighting, target, training=True)
         data = validator.data(adapters.rows_of(given))
         self._predicting = None
         with self._values.lock:
@@ -193,7 +194,7 @@ class Sequential:
         given, chosen = self._encoded(given, backend, device, precision)
         trainable.check("evaluate", self, trainable.MEASURED)
         predicting = self._program_for(chosen, precision)
-        validator = Validator(chosen, predicting.recipe, weighting, self.target)
+        validator = Validator(chosen, predicting.recipe, weighting, encoding.target_for(self.target, given))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
         with predicting.program() as program:
             return evaluation.evaluate(program, predicting.recipe, chunks)

@@ -11,7 +11,6 @@ from deepmath import export as exporting
 from deepmath.cli.folder import read_run
 from deepmath.cli.screen import count
 from deepmath.export.chain import PRECISIONS
-from deepmath.tables import NumberTarget
 
 logger = logging.getLogger("deepmath")
 
@@ -33,8 +32,5 @@ def export(model: str, form: str | None, out: str, precision: str | None, name: 
     """
     trained = read_run(model)
     chosen = precision or (trained.settings.precision if trained.settings else "float32")
-    if trained.fitted and trained.model.target is None:
-        unit = trained.fitted.unit
-        trained.model.target = NumberTarget(trained.fitted.target or "y", unit.origin, unit.size)
     exporting.export(trained.model, out, form, precision=chosen, name=name)
     logger.info("written to %s, %s", out, count(Path(out).stat().st_size, "byte"))

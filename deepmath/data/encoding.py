@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from deepmath.losses import Loss
 from deepmath.program import Head
 
 logger = logging.getLogger("deepmath")
+_LIKE = "; make it for the model: TableSource(path, like=model)"
 
 
 def preprocessing_of(given: Any) -> Any:
@@ -32,9 +34,15 @@ def preprocessing_of(given: Any) -> Any:
 def fitted(preprocessing: Any, given: Adapter) -> Any:
     """A preprocessing fitted to the data if it isn't yet; to a source chunk by chunk.
 
-    Frames get a `TableEncoder` in front of it, which remembers their columns.
+    Frames get a `TableEncoder` in front of it, which remembers their columns; where a source has encoded them, its
+    encoding stands there.
     """
-    if given.of_frames and not getattr(preprocessing, "takes_frames", False):
+    if given.table_encoding is not None and (hasattr(preprocessing, "fit") or not _takes_frames(preprocessing)):
+        from deepmath.preprocessing import behind_table, without_table
+
+        rest = without_table(preprocessing)
+        return behind_table(given.table_encoding, rest.fit_batches(_Inputs(given)) if hasattr(rest, "fit") else rest)
+    if given.of_frames and not _takes_frames(preprocessing):
         from deepmath.preprocessing import encoded_first  # only who uses preprocessing pays for it
 
         preprocessing = encoded_first(preprocessing, _Inputs(given))
@@ -63,15 +71,25 @@ def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: 
     """The data as the first layer takes them.
 
     Raises ConfigError for a frame that has columns which the model wasn't trained on; with `tell_extra` they are
-    passed over, and told. A frame's target may always be there.
+    passed over, and told. A frame's target may always be there. So does a source that encoded its table otherwise.
     """
+    if given.table_encoding is not None and _takes_frames(preprocessing):
+        if given.table_encoding != preprocessing.encoding:
+            raise ConfigError(f"the columns of the {given.kind} were encoded otherwise than the model's{_LIKE}")
+        from deepmath.preprocessing import without_table
+
+        preprocessing = without_table(preprocessing)
     if given.of_frames:
         _check_columns(preprocessing, next(given.inputs()), target, tell_extra)
     return given if preprocessing is None else given.mapped(preprocessing.apply)
 
 
+def _takes_frames(preprocessing: Any) -> bool:
+    return getattr(preprocessing, "takes_frames", False)
+
+
 def _check_columns(preprocessing: Any, frame: Any, target: Any, tell_extra: bool) -> None:
-    if not getattr(preprocessing, "takes_frames", False):
+    if not _takes_frames(preprocessing):
         return
     missing = [n for n in preprocessing.encoding.features if n not in frame.names]
     extra = [n for n in preprocessing.encoding.unknown(frame) if target is None or n != target.name]
@@ -91,7 +109,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
-    """What encodes the targets that train: the classes of text, in sorted order; None for numbers."""
+    """What encodes the targets that train: the classes of text, in sorted order; a source's own; None for numbers."""
+    if given.table_target is not None:
+        return given.table_target
     if not isinstance(given, (ArrayAdapter, Source, SequenceAdapter)):
         return None
     first = next(given.targets(), None)
@@ -105,6 +125,32 @@ def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
     from deepmath.tables import target_of as found  # only who has text pays for it
 
     return found(np.concatenate([np.asarray(y, object).reshape(-1) for y in given.targets()]), name, "category")
+
+
+@dataclass(frozen=True)
+class EncodedAlready:
+    """The target of rows that come as the loss takes them: nothing is left to encode."""
+
+    target: Any
+
+    @property
+    def classes(self) -> Any:
+        """The classes of the target, None of numbers."""
+        return getattr(self.target, "classes", None)
+
+    def encode(self, y: Any) -> Any:
+        """The targets as they came."""
+        return y
+
+
+def target_for(target: Any, given: Adapter) -> Any:
+    """What encodes the targets of data for a model with this target. ConfigError where a source did it otherwise."""
+    target = target.target if isinstance(target, EncodedAlready) else target
+    if given.table_target is None or target is None:
+        return target
+    if given.table_target != target:
+        raise ConfigError(f"the target '{given.table_target.name}' of the {given.kind} isn't the model's target{_LIKE}")
+    return EncodedAlready(target)
 
 
 def encoded_targets(target: Any, head: Head, y: Any) -> Any:
@@ -135,6 +181,7 @@ def weighting(class_weight: Any, ignore_label: float | None, target: Any, given:
 
 
 def _codes(target: Any, given: Adapter) -> Iterator[Any]:
+    target = target_for(target, given)
     for y in given.targets():
         yield y if target is None else target.encode(y)
 

@@ -25,13 +25,16 @@ class Adapter(abc.ABC):
     """Training data of one kind, as somebody gave them: what comes out are `Rows`, not checked yet.
 
     `shape` is that of all inputs; a generator's rows count as 0. `like` is an array in whose library the work should
-    be done, where there is one. Inputs `of_frames` have columns with names.
+    be done, where there is one. Inputs `of_frames` have columns with names. Where inputs are the columns of a table as
+    numbers already, `table_encoding` is how; where targets are what the loss takes already, `table_target` is.
     """
 
     shape: tuple[int, ...]
     kind: str
     like: Any = None
     of_frames = False
+    table_encoding: Any = None
+    table_target: Any = None
 
     @abc.abstractmethod
     def mapped(self, change: Change) -> Adapter:
@@ -135,7 +138,7 @@ class _MappedSource(Source):
 
     def __init__(self, source: Source, change: Change) -> None:
         self._source, self._change = source, change
-        self.kind = source.kind
+        self.kind, self.table_target = source.kind, source.table_target
         self.shape = (source.rows, *shape_of(change(source.read([(0, 1)]).X))[1:])
 
     def within(self, pool: BufferPool) -> Source:

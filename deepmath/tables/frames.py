@@ -85,6 +85,10 @@ class Frame:
         self._place(name)
         return self.select(other for other in self.names if other != name)
 
+    def renamed(self, names: Sequence[str]) -> Frame:
+        """The same columns by other names, one for each."""
+        return Frame(self._frame, names)
+
     def slice(self, start: int, stop: int) -> Frame:
         """Rows start ... stop - 1."""
         return Frame(self._frame[start:stop], self.names)

@@ -61,7 +61,7 @@ def read_table(
     """
     name, pl = os.fspath(path), require("polars", "tables", "tables in files")
     if is_parquet(name):
-        with open_regular(name, "a table") as file, _Told(name, pl):
+        with open_regular(name, "a table") as file, PolarsErrors(name, pl):
             frame = pl.read_parquet(file)
         return frame_of(_parquet_columns(name, pl, frame, columns, _wide(pl, frame.lazy())))
     reader = _CsvReader(CsvBlocks(name, header=header, separator=separator), na, columns)
@@ -103,7 +103,7 @@ def scan_table(
     if rows_per_chunk < 1:
         raise ConfigError(f"scan_table: rows_per_chunk must be at least 1; got {rows_per_chunk}")
     if is_parquet(name):
-        with open_regular(name, "a table"), _Told(name, pl):
+        with open_regular(name, "a table"), PolarsErrors(name, pl):
             lazy = pl.scan_parquet(name, glob=False)
             rows = int(lazy.select(pl.len()).collect().item())
             wide = _wide(pl, lazy)
@@ -156,7 +156,7 @@ class TableScan:
             for raw in reader:
                 yield raw.select(kinds[n].cast(pl, raw[n]) for n in reader.columns)
             return
-        with _Told(self.path, pl):
+        with PolarsErrors(self.path, pl):
             yield from self._source.collect_batches(chunk_size=self.rows_per_chunk, maintain_order=True)
 
 
@@ -219,7 +219,7 @@ class _CsvReader:
         clean = pl.when(clean.is_in(["", *self._na])).then(None).otherwise(clean).name.keep()
         rows = 0
         for block in self._batches():
-            with _Told(self.blocks.name, pl):
+            with PolarsErrors(self.blocks.name, pl):
                 raw = pl.read_csv(
                     block.data,
                     has_header=False,
@@ -282,7 +282,7 @@ def _parquet_columns(name: str, pl: Any, frame: Any, columns: Sequence[str] | No
     return frame
 
 
-class _Told:
+class PolarsErrors:
     """Turns what Polars raises for a damaged file into a FormatError of one line."""
 
     def __init__(self, name: str, pl: Any) -> None:

@@ -14,6 +14,7 @@ from deepmath.backend import Backend
 from deepmath.batches import InMemory
 from deepmath.data.adapters import ArrayAdapter
 from deepmath.data.chunks import Chunks
+from deepmath.data.encoding import target_for
 from deepmath.data.fingerprint import digest_of, facts_of
 from deepmath.data.loaders import empty_stretch, loader_of
 from deepmath.data.rows import shape_of
@@ -120,7 +121,7 @@ def fit(
     run.write_model = lambda path: model.write(path, program.state(), run.epoch - first)
     validate = None
     if held_out is not None:
-        measuring = replace(validator, training=False)
+        measuring = replace(validator, training=False, target=target_for(validator.target, held_out))
         chunks = Chunks(held_out, recipe.parts[0].shape, functools.partial(measuring.data, name="validation X"))
         next(iter(chunks))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held_out, chunks.whole)} if named else {}
