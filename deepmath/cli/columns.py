@@ -20,7 +20,10 @@ def lines(data: DataSet, most: int | None = None) -> list[str]:
     rows = [_row(column) for column in shown]
     rows.append((data.target.name, *_target(data), f"{data.dropped:,}" if data.dropped else "", _dropped(data)))
     head = "column", "kind", "becomes", "missing", "notice"
-    rows = [tuple(cell if i == 4 or len(cell) <= WIDE else f"{cell[: WIDE - 3]}..." for i, cell in enumerate(row)) for row in rows]
+    rows = [
+        tuple(cell if i == 4 or len(cell) <= WIDE else f"{cell[: WIDE - 3]}..." for i, cell in enumerate(row))
+        for row in rows
+    ]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
     text = [_line(row, widths) for row in (head, *rows)]
     left = len(data.summary) - len(shown)
@@ -52,9 +55,14 @@ def _target(data: DataSet) -> tuple[str, str]:
     if isinstance(target, ClassTarget):
         names = ", ".join(str(c) for c in target.classes[:3]) + (", ..." if len(target.classes) > 3 else "")
         return "target", f"{len(target.classes)} classes: {names}"
-    scaled = isinstance(target, NumberTarget) and (target.origin, target.size) != (0.0, 1.0)
+    assert isinstance(target, NumberTarget)
+    scaled = (target.origin, target.size) != (0.0, 1.0)
     return "target", f"a number{f', {target.origin:.4g} ± {target.size:.4g}' if scaled else ''}"
 
 
 def _dropped(data: DataSet) -> str:
-    return f"{count(data.dropped, 'row')} without it {'is' if data.dropped == 1 else 'are'} left out" if data.dropped else ""
+    return (
+        f"{count(data.dropped, 'row')} without it {'is' if data.dropped == 1 else 'are'} left out"
+        if data.dropped
+        else ""
+    )

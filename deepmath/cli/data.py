@@ -19,8 +19,8 @@ from deepmath.tables import (
     ClassTarget,
     ColumnSummary,
     Frame,
-    Target,
     TableEncoding,
+    Target,
     missing_rows,
     read_table,
 )

@@ -22,9 +22,7 @@ MOST = 100_000
 """So many rows of a table larger than memory are looked at."""
 
 
-def verdict(
-    model: Sequential, prepared: Prepared, history: History, first: Sequence[Any] | None = None
-) -> Diagnosis:
+def verdict(model: Sequential, prepared: Prepared, history: History, first: Sequence[Any] | None = None) -> Diagnosis:
     """The training doctor's verdict on a trained model, whose weights were `first` or are drawn again.
 
     Variance is judged by the rows that measured each epoch, else by the test part, where there is one. Trials run

@@ -61,7 +61,11 @@ def data_line(prepared: Prepared) -> str:
     """What there is to learn from, and what is to be learned."""
     data = prepared.data
     columns = [c for c in data.summary if c.becomes != "left out"]
-    inputs = f"{count(len(columns), 'column')}, {count(data.inputs, 'input')}" if data.summary else count(data.inputs, "feature")
+    inputs = (
+        f"{count(len(columns), 'column')}, {count(data.inputs, 'input')}"
+        if data.summary
+        else count(data.inputs, "feature")
+    )
     kind = f"{len(data.classes)} classes" if data.classes else "a number to predict"
     return f"{data.name}: {count(data.rows, 'row')}, {inputs}, {kind}"
 

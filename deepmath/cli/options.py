@@ -16,7 +16,10 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
         "target": ("COLUMN", "Target column of a table, by name or place from 0.  [default: the last]"),
         "data_dir": ("DIR", "Folder of the IDX files of mnist."),
-        "scale": ("HOW", "Inputs: none, standard (mean 0, deviation 1), smooth (also clipped), or a divisor.  [tables: smooth]"),
+        "scale": (
+            "HOW",
+            "Inputs: none, standard (mean 0, deviation 1), smooth (also clipped), or a divisor.  [tables: smooth]",
+        ),
         "test": ("SHARE", "Share of the rows kept for the test.  [default: 0.2; circles 0.1, xor 0]"),
         "validation_split": ("SHARE", "Share of the training rows that measure each epoch.  [default: 0; tables 0.1]"),
     },

@@ -17,7 +17,7 @@ from deepmath.data.encoding import fitted
 from deepmath.datasets import TableSource
 from deepmath.errors import ConfigError, LabelError
 from deepmath.preprocessing import Chain, MinMax, SmoothClip, Standardize, behind_table
-from deepmath.tables import ClassTarget, NumberTarget, TableEncoder, Target, scaled_to, target_of
+from deepmath.tables import NumberTarget, TableEncoder, Target, scaled_to, target_of
 from deepmath.tables.columns import Numbers
 from deepmath.tables.frames import no_column, values_of
 from deepmath.tables.kinds import wanted
@@ -108,7 +108,9 @@ def _columns(settings: Settings) -> tuple[str, TableEncoder, str | None]:
     return name, TableEncoder(kinds), kind
 
 
-def _from_table(resolve: Resolve, name: str, encoder: TableEncoder, kind: str | None) -> tuple[Settings, DataSet, Parts]:
+def _from_table(
+    resolve: Resolve, name: str, encoder: TableEncoder, kind: str | None
+) -> tuple[Settings, DataSet, Parts]:
     first = resolve(0)
     text = {*encoder.text, *([name] if kind is not None and wanted(name, kind).numbers is not None else [])}
     table = reading.table(first, name, text=text)
@@ -121,7 +123,9 @@ def _from_table(resolve: Resolve, name: str, encoder: TableEncoder, kind: str | 
     return settings, table.numbers(found.encoding.with_na(settings.na), target, found.summary), parts
 
 
-def _from_source(resolve: Resolve, name: str, encoder: TableEncoder, kind: str | None) -> tuple[Settings, DataSet, Parts]:
+def _from_source(
+    resolve: Resolve, name: str, encoder: TableEncoder, kind: str | None
+) -> tuple[Settings, DataSet, Parts]:
     """A table larger than memory: its numbers go to files, whose parts are read in the order of the rows."""
     first, chosen = resolve(0), list[tuple[Settings, Parts]]()
 
@@ -158,7 +162,9 @@ def _target(cells: Any, name: str, settings: Settings, kind: str | None) -> Targ
     """What the target is: as said, as the loss needs it, or as its cells look."""
     loss, wants = settings.loss, kind or _kind(settings.loss)
     column = values_of(cells, name)
-    fractions = isinstance(column, Numbers) and bool(np.any(column.values != np.floor(column.values), where=~column.missing))
+    fractions = isinstance(column, Numbers) and bool(
+        np.any(column.values != np.floor(column.values), where=~column.missing)
+    )
     if kind is None and wants == "category" and fractions:
         if losses.get(loss).predictions == "distribution":
             raise LabelError(f"loss '{loss}' needs labels; the target of {settings.data} holds numbers with fractions")
@@ -200,7 +206,9 @@ def parts_of(codes: Any, settings: Settings) -> Parts:
     train, test = rows, nobody
     if settings.test:
         chosen = (codes, settings.test, settings.seed)
-        train, test = datasets.stratified_split(*chosen) if codes.dtype.kind == "i" else datasets.split(len(codes), *chosen[1:])
+        train, test = (
+            datasets.stratified_split(*chosen) if codes.dtype.kind == "i" else datasets.split(len(codes), *chosen[1:])
+        )
     kept = len(train) - round(len(train) * settings.validation_split)
     if not kept:
         raise ConfigError(

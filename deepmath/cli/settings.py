@@ -65,6 +65,7 @@ class Settings:
 DEFAULTS: dict[str, dict[str, Any]] = {
     "circles": {"hidden": (4, 6, 6, 4), "epochs": 50, "test": 0.1},
     "moons": {"hidden": (16, 16), "epochs": 50, "learning_rate": 0.01},
+    "spirals": {"epochs": 200, "learning_rate": 0.01},
     "xor": {
         "hidden": (4,),
         "activation": "tanh",
@@ -73,10 +74,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": "full",
         "test": 0.0,  # its four rows are all there is to learn
     },
+    "houses": {"hidden": (3, 3), "scale": "standard", "learning_rate": 0.01},
     "digits": {"hidden": (64,), "epochs": 50, "learning_rate": 0.003, "scale": 16.0},
     "mnist": {"hidden": (128,), "epochs": 10},
-    "spirals": {"epochs": 200, "learning_rate": 0.01},
-    "houses": {"hidden": (3, 3), "scale": "standard", "learning_rate": 0.01},
 }
 """Where a data set wants something other than the fields of `Settings` say."""
 

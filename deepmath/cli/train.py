@@ -103,7 +103,9 @@ def train(
 
 def _job(prepared: Prepared, out: str | None, resume: str | None) -> Job:
     settings = prepared.settings
-    prepared = replace(prepared, settings=replace(settings, backend=load_backend(settings.backend, settings.device).name))
+    prepared = replace(
+        prepared, settings=replace(settings, backend=load_backend(settings.backend, settings.device).name)
+    )
     given = out or resume
     folder = Folder(Path(given)) if given else new_folder(settings.data)
     if folder.is_used and (resume is None or Path(resume).resolve() != folder.path.resolve()):

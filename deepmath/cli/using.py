@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -103,7 +104,9 @@ def _plain(trained: Trained, settings: Settings) -> DataSet:
     """A table of numbers for a model that was trained on arrays."""
     X, table = _numbers(trained, settings)
     if table is None:
-        raise ConfigError(f"{settings.data} has no column beside the model's {X.shape[1]} inputs, which would be the target")
+        raise ConfigError(
+            f"{settings.data} has no column beside the model's {X.shape[1]} inputs, which would be the target"
+        )
     target = trained.model.target or target_of(table.y, table.target)
     data = DataSet(settings.data, X, table.y.values, table.inputs.names, target)
     return replace(data, y=data.codes()) if trained.model.target is None and data.classes is not None else data
@@ -112,7 +115,8 @@ def _plain(trained: Trained, settings: Settings) -> DataSet:
 def _numbers(trained: Trained, settings: Settings) -> tuple[Any, reading.Table | None]:
     """Inputs for a model of arrays, from a file with as many columns, or with the target beside them."""
     model, path = trained.model, settings.data
-    wanted = model.preprocessing.features if model.preprocessing is not None else model.input_shape[-1]
+    assert model.input_shape is not None
+    wanted = model.preprocessing.features if model.preprocessing is not None else math.prod(model.input_shape)
     frame = read_table(path, header=settings.header, na=settings.na)
     table = None
     if len(frame.names) == wanted + 1 or settings.target is not None:

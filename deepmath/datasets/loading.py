@@ -107,8 +107,8 @@ def load(name_or_path: str | os.PathLike[str], *, seed: int = 0, **options: Any)
     if name not in _NAMED:
         close = difflib.get_close_matches(name, _NAMED, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else "."
-        msg = f"load: no data set '{name}'{hint} Known: {', '.join(_NAMED)}, or a path that ends in .csv, .parquet or .npz"
-        raise ConfigError(msg)
+        known = f"{', '.join(_NAMED)}, or a path that ends in .csv, .parquet or .npz"
+        raise ConfigError(f"load: no data set '{name}'{hint} Known: {known}")
     make, describe = _NAMED[name]
     allowed = _check_options(name, make, options)
     if "data_dir" in allowed and options.get("data_dir") is None:

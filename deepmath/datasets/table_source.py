@@ -17,7 +17,7 @@ from deepmath.data.sources import Piece, Source
 from deepmath.errors import ConfigError
 from deepmath.program import Data
 from deepmath.tables import EncodedTable, Target, fit_scan, scan_table
-from deepmath.tables.encoding import FittedTable, TableEncoder, TableEncoding
+from deepmath.tables.encoding import TableEncoder, TableEncoding
 from deepmath.tables.kinds import wanted
 from deepmath.tables.places import place_of
 
@@ -134,7 +134,9 @@ class TableSource(Source):
 
 def _known(like: Any) -> tuple[TableEncoding, Target]:
     """Encoding and target of a model or a source."""
-    encoding = getattr(like if isinstance(like, TableSource) else getattr(like, "preprocessing", None), "encoding", None)
+    encoding = getattr(
+        like if isinstance(like, TableSource) else getattr(like, "preprocessing", None), "encoding", None
+    )
     target = getattr(like, "target", None)
     if not isinstance(encoding, TableEncoding) or not isinstance(target, Target):
         raise ConfigError(

@@ -74,26 +74,27 @@ def read_csv(
     if len(names) < 2:
         raise FormatError(f"{file}: 1 column, expected at least a feature and a target")
     several = isinstance(target, Sequence) and not isinstance(target, str)
-    places = [place_of("read_csv", file, names, one) for one in (target if several else [target])]  # type: ignore[union-attr]
+    asked = list(target) if isinstance(target, Sequence) and several else [target]
+    places = [place_of("read_csv", file, names, one) for one in asked]
     if not places or len(set(places)) < len(places) or len(places) == len(names):
         fault = "names no column" if not places else "leaves no feature"
         fault = "names a column twice" if len(set(places)) < len(places) else fault
-        raise ConfigError(f"read_csv: target={list(target or ())!r} {fault}; {file} has {len(names)} columns")  # type: ignore[call-overload]
-    features = [name for i, name in enumerate(names) if i not in places]
-    targets = [names[i] for i in places]
+        raise ConfigError(f"read_csv: target={asked!r} {fault}; {file} has {len(names)} columns")
+    features = tuple(name for i, name in enumerate(names) if i not in places)
+    targets = tuple(names[i] for i in places)
     X = np.stack([_numbers(frame, name, file) for name in features], axis=1)
     if several:
-        return Table(X, np.stack([_numbers(frame, n, file) for n in targets], axis=1), *map(tuple, (features, targets)), None)
+        return Table(X, np.stack([_numbers(frame, n, file) for n in targets], axis=1), features, targets, None)
     cells = frame.column(targets[0])
     written = [] if isinstance(cells, Numbers) else [PLAIN.number(level) for level in as_texts(cells).levels]
     if isinstance(cells, Numbers) or any(number is not None and not number.is_integer() for number in written):
-        return Table(X, _numbers(frame, targets[0], file), tuple(features), tuple(targets), None)
+        return Table(X, _numbers(frame, targets[0], file), features, targets, None)
     missing = np.flatnonzero(cells.missing)
     if len(missing):
         raise FormatError(f"{file}: column '{targets[0]}', row {missing[0]}: a label is missing; remove the row")
     labels = as_texts(cells)
     classes, codes = np.unique(np.array(labels.levels), return_inverse=True)
-    return Table(X, codes[labels.codes].astype(np.int64), tuple(features), tuple(targets), tuple(classes.tolist()))
+    return Table(X, codes[labels.codes].astype(np.int64), features, targets, tuple(classes.tolist()))
 
 
 def _numbers(frame: Frame, name: str, file: str) -> NDArray[np.float64]:

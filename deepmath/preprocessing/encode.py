@@ -115,10 +115,10 @@ def without_table(given: Any) -> Any:
     if given is None or not given.takes_frames:
         return given
     assert isinstance(given, (Chain, Chained))
-    rest = given.steps[1:] if isinstance(given, Chain) else given.fitted[1:]
+    rest: Any = given.steps[1:] if isinstance(given, Chain) else given.fitted[1:]
     if len(rest) < 2:
         return rest[0] if rest else None
-    return Chain(rest) if isinstance(given, Chain) else Chained(Chain(given.transform.steps[1:]), tuple(rest))
+    return Chain(rest) if isinstance(given, Chain) else Chained(Chain(given.transform.steps[1:]), rest)
 
 
 def behind_table(encoding: TableEncoding, rest: Fitted | None, encoder: TableEncoder = PLAIN) -> Fitted:

@@ -34,6 +34,7 @@ def place_of(who: str, path: str, names: Sequence[str], target: Any) -> int:
         return len(names) - 1
     if isinstance(target, str) and target in names:
         return list(names).index(target)
-    if isinstance(target, numbers.Integral) and not isinstance(target, bool) and -len(names) <= target < len(names):
+    whole = isinstance(target, numbers.Integral) and not isinstance(target, bool)
+    if whole and -len(names) <= int(target) < len(names):
         return int(target) % len(names)
-    no_column(str(target), names, f"{who}: {path}")
+    return no_column(str(target), names, f"{who}: {path}")

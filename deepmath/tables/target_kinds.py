@@ -121,7 +121,9 @@ def _classes(values: NDArray[np.float64], name: str) -> bool:
     codes = low in (0, 1) and high <= MOST_CODES and 2 * count >= high - low + 1 and rows >= ROWS_PER_CLASS * count
     few = count <= FEW_VALUES and max(abs(low), abs(high)) < _SMALL and rows >= 2 * count
     taken, other = ("classes", "number") if codes or few else ("numbers", "category")
-    told = "the target '%s' holds %d different whole numbers, taken as %s; if they are not: kind='%s' (--column '%s=%s')"
+    told = (
+        "the target '%s' holds %d different whole numbers, taken as %s; if they are not: kind='%s' (--column '%s=%s')"
+    )
     if count <= DOUBTFUL:
         level = logging.INFO if codes and few else logging.WARNING
         logger.log(level, told, name, count, taken, other, name, other)

@@ -11,8 +11,9 @@ import pytest
 import deepmath as dm
 from deepmath import datasets
 from deepmath.callbacks import Checkpoint
-from deepmath.cli.settings import DEFAULTS, Settings, resolve
+from deepmath.cli.settings import DEFAULTS, Settings, for_table, resolve
 from deepmath.errors import ConfigError
+from deepmath.tables import ClassTarget
 
 
 def weights(folder):
@@ -83,31 +84,35 @@ def test_circles_and_digits_are_learned_with_the_defaults(good):
 def test_labels_as_text_are_classes_on_standardised_features(good, flowers):
     out = good("train", "flowers.csv", "--out", "run")
     assert "3 classes; 24 rows for the test" in out
-    assert "2-32-32-3: relu, softmax output" in out
-    found = config("run")
-    assert found["loss"] == "sparse_categorical_crossentropy"
-    assert found["fitted"]["classes"] == ["iris", "lily", "rose"]
+    assert "2-128-128-3: relu, softmax output" in out
+    assert config("run")["loss"] == "sparse_categorical_crossentropy"
+    model = dm.load_model("run/model.safetensors")
+    assert model.target == ClassTarget(("iris", "lily", "rose"), "kind")
+    assert model.preprocessing.encoding.features == ("width", "height")
     assert float(good("evaluate", "run").splitlines()[-1].split()[1]) == 1.0
     assert Path("run/regions.png").exists()
 
 
 def test_the_mean_and_deviation_are_those_of_the_training_part(good, flowers):
-    good("train", "flowers.csv", "--epochs", 1, "--out", "run", "--quiet")
+    good("train", "flowers.csv", "--epochs", 1, "--validation-split", 0.25, "--out", "run", "--quiet")
     table = datasets.read_csv("flowers.csv")
-    train, _ = datasets.stratified_split(table.y, 0.2, 0)
+    train = datasets.stratified_split(table.y, 0.2, 0)[0][:72]
     learnt = dm.load_model("run/model.safetensors").preprocessing.values()
-    np.testing.assert_allclose(learnt["mean"], table.X[train].mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(learnt["deviation"], table.X[train].std(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(learnt["1.mean"], table.X[train].mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(learnt["1.deviation"], table.X[train].std(axis=0), rtol=1e-12)
 
 
 def test_numbers_are_regression_and_told_in_their_own_unit(good, prices):
-    out = good("train", "prices.csv", "--target", "price", "--out", "run")
-    found = config("run")
-    assert found["loss"] == "mse"
-    assert found["fitted"]["features"] == ["size", "age"]
-    assert "a number to predict" in out
+    out = good("train", "prices.csv", "--target", "price", "--epochs", 60, "--out", "run")
+    assert config("run")["loss"] == "mse"
+    target = dm.load_model("run/model.safetensors").target
+    prices = datasets.read_csv("prices.csv", target="price").y
+    train = datasets.split(200, 0.2, 0)[0][:144]
+    assert (target.origin, target.size) == pytest.approx((prices[train].mean(), prices[train].std()), rel=1e-12)
+    assert "2 columns, 2 inputs, a number to predict; 40 rows for the test" in out
     told = next(line for line in out.splitlines() if line.startswith("test"))
-    assert 0 < float(told.split()[2]) < 0.01 * found["fitted"]["target_std"] ** 2
+    assert 0 < float(told.split()[2]) < 0.1 * target.size
+    assert told.split()[3:6] == ["of", "40", "rows,"]
     assert not Path("run/regions.png").exists()
 
 
@@ -118,24 +123,32 @@ def test_numbers_are_regression_and_told_in_their_own_unit(good, prices):
         (["no", "yes"], "binary_crossentropy", 1),
         (["1", "2", "5"], "sparse_categorical_crossentropy", 3),
         (["0.5", "1", "2"], "mse", 1),
+        (["1,5", "2,75", "3,5"], "mse", 1),
+        (["True", "False"], "binary_crossentropy", 1),
     ],
 )
 def test_the_target_decides_the_loss(good, tmp_path, column, loss, outputs):
-    rows = [f"{i / 7},{column[i % len(column)]}" for i in range(24)]
-    (tmp_path / "d.csv").write_text("a,t\n" + "\n".join(rows) + "\n")
-    good("train", "d.csv", "--epochs", 1, "--out", "run", "--quiet")
+    rows = [f"{i / 7};{column[i % len(column)]}" for i in range(24)]
+    (tmp_path / "d.csv").write_text("a;t\n" + "\n".join(rows) + "\n")
+    good("train", "d.csv", "--epochs", 1, "--backend", "reference", "--out", "run", "--quiet")
     assert config("run")["loss"] == loss
     assert weights("run")[-1].shape == (outputs,)
 
 
-def test_whole_numbers_are_regression_if_asked_and_many_of_them_are_pointed_out(deepmath, tmp_path):
-    (tmp_path / "d.csv").write_text("a,t\n" + "\n".join(f"{i},{3 * i}" for i in range(60)) + "\n")
-    asked = deepmath("train", "d.csv", "--epochs", 1, "--loss", "mse")
-    assert (asked.exit_code, asked.stderr.count("whole numbers")) == (0, 0)
-    left = deepmath("train", "d.csv", "--epochs", 1, "--out", "b")
-    assert left.exit_code == 0
-    notice = "the target of d.csv holds 60 different whole numbers, taken as classes; for regression use --loss mse"
-    assert f"deepmath: {notice}\n" in left.stderr
+def test_whole_numbers_are_told_about_unless_their_kind_is_said(deepmath, tmp_path):
+    (tmp_path / "d.csv").write_text("a,t\n" + "\n".join(f"{i / 4},{i % 20 + 3}" for i in range(60)) + "\n")
+    run = ("train", "d.csv", "--epochs", 1, "--backend", "reference", "--out")
+    left = deepmath(*run, "a")
+    taken = "the target 't' holds 20 different whole numbers, taken as numbers"
+    assert f"deepmath: {taken}; if they are not: --column 't=category'\n" in left.stderr
+    for out, options, loss in (
+        ("b", ("--loss", "mse"), "mse"),
+        ("c", ("--column", "t=number"), "mse"),
+        ("d", ("--column", "t=category"), "sparse_categorical_crossentropy"),
+    ):
+        asked = deepmath(*run, out, *options)
+        assert (asked.exit_code, asked.stderr) == (0, "")
+        assert config(out)["loss"] == loss
 
 
 def test_a_csv_file_without_a_header(good, tmp_path):
@@ -156,6 +169,11 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
 def test_every_default_is_a_setting_in_its_final_form():
     for data, defaults in DEFAULTS.items():
         assert resolve(data, {}) == Settings(data=data, **defaults)
+    for rows in (1, 100, 10**4, 10**7):
+        wanted = Settings(data="t.csv", **for_table(rows), patience=for_table(rows)["epochs"])
+        assert resolve("t.csv", {}, rows=rows) == wanted
+    assert resolve("t.csv", {"validation_split": 0.0}, rows=9).patience is None
+    assert resolve("t.csv", {"optimizer": "sgd"}, rows=9).learning_rate is None
 
 
 def test_resume_gives_the_bits_of_one_long_run(good):
@@ -237,7 +255,8 @@ def test_on_nan_rolls_back(good, deepmath, prices):
 def test_on_nan_skips(deepmath, tmp_path):
     lines = ["a,b", *(f"{i % 7},{i % 5}" for i in range(40)), "1e30,1"]
     (tmp_path / "spoilt.csv").write_text("\n".join(lines) + "\n")
-    arguments = ("train", "spoilt.csv", "--scale", "none", "--test", 0, "--loss", "mse", "--epochs", 2, "--quiet")
+    arguments = ("train", "spoilt.csv", "--scale", "none", "--test", 0, "--loss", "mse")
+    arguments = (*arguments, "--validation-split", 0, "--epochs", 2, "--quiet")
     stopped = deepmath(*arguments, "--out", "stopped")
     assert stopped.exit_code == 76
     result = deepmath(*arguments, "--on-nan", "skip", "--out", "run")

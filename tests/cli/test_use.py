@@ -11,6 +11,8 @@ import pytest
 import deepmath as dm
 from deepmath import datasets
 
+NAMES = np.array(["outer", "inner"])
+
 
 def table(text):
     return list(csv.DictReader(io.StringIO(text)))
@@ -28,7 +30,7 @@ def circles(good):
 def test_evaluate_measures_the_test_part_of_the_run(good, circles):
     X, y = datasets.circles(seed=3)
     _, X_test, _, y_test = datasets.train_test_split(X, y, 0.1, 3)
-    wanted = dm.load_model("run/model.safetensors").evaluate(X_test, y_test)
+    wanted = dm.load_model("run/model.safetensors").evaluate(X_test, NAMES[y_test])
     for command in (("evaluate", "run"), ("evaluate", "run", "circles"), ("evaluate", "run/model.safetensors")):
         text = good(*command)
         assert text.splitlines()[0] == "data      circles: the test part, 100 rows of 1,000"
@@ -40,8 +42,33 @@ def test_a_model_without_its_run_is_measured_on_all_rows(good, circles):
     text = good("evaluate", "alone.safetensors", "circles")
     X, y = datasets.circles()
     assert text.splitlines()[0] == "data      circles: all 1,000 rows"
-    assert values(text) == pytest.approx(dm.load_model("alone.safetensors").evaluate(X, y), rel=1e-5)
-    assert list(table(good("predict", "alone.safetensors", "circles"))[0]) == ["prediction", "p_0", "p_1"]
+    assert values(text) == pytest.approx(dm.load_model("alone.safetensors").evaluate(X, NAMES[y]), rel=1e-5)
+    assert list(table(good("predict", "alone.safetensors", "circles"))[0]) == ["prediction", "p_outer", "p_inner"]
+
+
+def test_a_model_that_was_trained_on_codes_is_used_on_them(good, deepmath, failing):
+    X, y = datasets.circles(n=200)
+    model = dm.Sequential([dm.Dense(4, "tanh", input_dim=2), dm.Dense(1, "sigmoid")], seed=0)
+    model.compile("adam", "binary_crossentropy", ["accuracy"])
+    model.fit(X, y, epochs=1, verbose=0, backend="reference")
+    model.save("m.safetensors")
+    wanted = model.evaluate(*datasets.circles(), backend="reference")
+    on = ("--backend", "reference")
+    assert values(good("evaluate", "m.safetensors", "circles", *on)) == pytest.approx(wanted, rel=1e-5)
+    assert list(table(good("predict", "m.safetensors", "circles", *on))[0]) == ["prediction", "p_0", "p_1"]
+    lines = ["a,b,t", *(f"{a!r},{b!r},{t}" for (a, b), t in zip(X.tolist(), y.tolist(), strict=True))]
+    Path("c.csv").write_text("\n".join(lines))
+    Path("d.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    told = values(good("evaluate", "m.safetensors", "c.csv", *on))
+    assert told == pytest.approx(model.evaluate(X, y, backend="reference"), rel=1e-5)
+    assert good("predict", "m.safetensors", "c.csv", *on) == good("predict", "m.safetensors", "d.csv", *on)
+    Path("e.csv").write_text("a,b,c,t\n1,2,3,0\n")
+    needs = "the model was trained on arrays of 2 features, so it needs as many, and perhaps the target"
+    line = f"e.csv has 4 columns; {needs}"
+    assert failing("predict", "m.safetensors", "e.csv") == (2, line)
+    assert failing("evaluate", "m.safetensors", "d.csv") == (
+        2, "d.csv has no column beside the model's 2 inputs, which would be the target",
+    )  # fmt: skip
 
 
 def test_other_rows_are_all_measured(good, flowers):
@@ -60,7 +87,7 @@ def test_labels_and_columns_are_found_by_name(good, failing, flowers):
     Path("bad.csv").write_text("width,height,kind\n0,0,rose\n0,0,tulip\n")
     assert failing("evaluate", "run", "bad.csv") == (
         65,
-        "bad.csv: row 1 has label 'tulip'; the model knows iris, lily, rose",
+        "kind: row 1 has the label 'tulip'; the model knows iris, lily, rose",
     )
 
 
@@ -100,7 +127,9 @@ def test_predicted_numbers_are_in_the_targets_unit(good, prices):
     assert np.mean(error**2) < 0.02 * np.var(read.y)
     told = values(good("evaluate", "run"))
     _, test = datasets.split(200, 0.2, 0)
-    assert told["mse"] == pytest.approx(np.mean(error[test] ** 2), rel=1e-3)
+    assert told["rmse"] == pytest.approx(np.mean(error[test] ** 2) ** 0.5, rel=1e-3)
+    assert told["mae"] == pytest.approx(np.mean(np.abs(error[test])), rel=1e-3)
+    assert told["r2"] == pytest.approx(1 - np.mean(error[test] ** 2) / np.var(read.y[test]), rel=1e-4)
 
 
 def test_predict_writes_a_file_and_equals_the_library(deepmath, good, circles):

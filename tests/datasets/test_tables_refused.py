@@ -8,7 +8,6 @@ import pytest
 from deepmath.datasets import read_csv
 from deepmath.errors import ConfigError, FormatError
 
-
 NO_NUMBER = (
     "data.csv: column '{0}', row {1}: {2!r} is not a number; read_csv takes numbers. "
     "Use deepmath.tables.read_table, or na=[{2!r}] where it means missing"
@@ -49,7 +48,10 @@ def refusal(path, **options):
         ("a,b\n1,2\n".encode("utf-16-le"), "data.csv line 1: a NUL byte; this is not a text file in UTF-8"),
         ('a,b\n1,2\n3,"4\n', "data.csv line 3: a quote is opened and never closed"),
         ("a,b\r1,2\r", "data.csv line 1: a carriage return inside the line; save the file with ordinary line ends"),
-        ('a,b\n"1"2,3\n', "data.csv line 2: a quote within a cell; put the cell in quotes and write each quote in it twice"),
+        (
+            'a,b\n"1"2,3\n',
+            "data.csv line 2: a quote within a cell; put the cell in quotes and write each quote in it twice",
+        ),
     ],
 )
 def test_refusals(write, content, message):

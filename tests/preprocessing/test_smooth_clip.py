@@ -32,7 +32,7 @@ def test_there_is_a_way_back_from_within_the_interval():
 def test_settings_and_values_are_checked():
     with pytest.raises(ConfigError, match="SmoothClip: limit must be a number > 0; got 0"):
         SmoothClip(0)
-    with pytest.raises(FormatError, match="'limits' must be 3.0 for each feature"):
+    with pytest.raises(FormatError, match=r"'limits' must be 3\.0 for each feature"):
         SmoothClip().from_values({"limits": np.array([3.0, 2.0])})
 
 

@@ -61,7 +61,9 @@ def test_columns_and_scale_are_learnt_from_chosen_rows(put):
         seen.append(y)
         return np.arange(20)
 
-    fitted, target = fit_scan(scan, TableEncoder({"a": "number", "kind": "category"}), "t", scale=True, learn_from=first_half)
+    fitted, target = fit_scan(
+        scan, TableEncoder({"a": "number", "kind": "category"}), "t", scale=True, learn_from=first_half
+    )
     known = np.array([i / 2 for i in range(40) if i != 4])
     assert seen[0].tolist() == known.tolist()
     number, kind = fitted.encoding.columns

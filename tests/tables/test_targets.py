@@ -61,8 +61,10 @@ def test_whole_numbers_are_told_about(caplog):
         target_of(random.integers(17, 91, ROWS), "age")
         target_of([0, 1, 1], "answer")
     assert caplog.messages == [
-        "the target 'letter' holds 26 different whole numbers, taken as classes; if they are not: kind='number' (--column 'letter=number')",
-        "the target 'age' holds 74 different whole numbers, taken as numbers; if they are not: kind='category' (--column 'age=category')",
+        "the target 'letter' holds 26 different whole numbers, taken as classes; if they are not: kind='number' "
+        "(--column 'letter=number')",
+        "the target 'age' holds 74 different whole numbers, taken as numbers; if they are not: kind='category' "
+        "(--column 'age=category')",
     ]
 
 
