@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import namespace_of, to_numpy
+from deepmath.arrays import is_frame, namespace_of, to_numpy
 from deepmath.backend import Backend
 from deepmath.errors import ConfigError
 from deepmath.estimators.design import Design
@@ -16,6 +16,8 @@ from deepmath.formulas.random import epoch_order
 from deepmath.losses import Loss
 from deepmath.model import Sequential
 from deepmath.optimizers import Optimizer
+from deepmath.preprocessing import Chain, EncodeTable, TableColumns
+from deepmath.preprocessing.chain import Chained
 from deepmath.training.history import History
 
 Values = dict[str, Any]
@@ -24,19 +26,21 @@ Values = dict[str, Any]
 class Network:
     """A `Sequential` that is made from a design, and made again from its values where a pickle brought it.
 
-    `preprocessing` is fitted. `precision` is that of the last training.
+    `preprocessing` is fitted, and `target` scales targets. `precision` is that of the last training.
     """
 
-    def __init__(self, design: Design, seed: int, values: Values, precision: str, preprocessing: Any = None) -> None:
+    def __init__(
+        self, design: Design, seed: int, values: Values, precision: str, preprocessing: Any = None, target: Any = None
+    ) -> None:
         self.design, self.seed, self.precision = design, seed, precision
-        self.preprocessing = preprocessing
+        self.preprocessing, self.target = preprocessing, target
         self.passes = 0
         self._optimizer_kind = ""
         self._start(values)
 
     def _start(self, values: Values) -> None:
         self.model = Sequential(self.design.layers(initializer="zeros"), seed=self.seed)
-        self.model.preprocessing = self.preprocessing
+        self.model.preprocessing, self.model.target = self.preprocessing, self.target
         self.model.build((self.design.features,))
         self.model.values = self.model.values | values
         self._compiled: tuple[Optimizer, Loss, bool] | None = None
@@ -81,7 +85,7 @@ class Network:
 
     def one_pass(self, X: Any, y: Any, weights: Any, backend: Backend, batch_size: int, shuffle: bool) -> float:
         """Train once on all rows, in batches, with the program of the call before; gives the mean loss as trained."""
-        rows = int(X.shape[0])
+        rows = len(y)
         train = self.model.train_on_batch
         settings: dict[str, Any] = {"backend": backend, "precision": self.precision}
         if rows <= batch_size:
@@ -111,12 +115,12 @@ class Network:
 
     def copy(self, values: Values) -> Network:
         """The same network with other values."""
-        return Network(self.design, self.seed, values, self.precision, self.preprocessing)
+        return Network(self.design, self.seed, values, self.precision, self.preprocessing, self.target)
 
-    def to_sequential(self, optimizer: Optimizer, loss: Loss, unusual: bool) -> Sequential:
-        """The model with copies of all values, and with initialisers that would draw."""
+    def to_sequential(self, optimizer: Optimizer, loss: Loss, unusual: bool, target: Any) -> Sequential:
+        """The model with copies of all values, and with initialisers that would draw; `target` is what it learns."""
         model = Sequential(self.design.layers(), seed=self.seed)
-        model.preprocessing = self.preprocessing
+        model.preprocessing, model.target = self.preprocessing, target
         model.build((self.design.features,))
         model.compile(optimizer, loss, unusual=unusual)
         model.values = {n: np.array(v) for n, v in self.values.items()}
@@ -170,7 +174,18 @@ def take(X: Any, rows: Any) -> Any:
     """The rows of these numbers, in the library of X."""
     if isinstance(X, np.ndarray):
         return X[rows]
+    if is_frame(X):
+        return X.take(rows)
     import array_api_compat
 
     xp = namespace_of(X)
     return xp.take(X, xp.asarray(rows, device=array_api_compat.device(X)), axis=0)
+
+
+def behind_columns(encoding: Any, preprocessing: Any) -> Any:
+    """A fitted preprocessing, or None, of the columns of a table whose encoding this is."""
+    first = TableColumns(EncodeTable(encoding=encoding))
+    if preprocessing is None:
+        return first
+    fitted = (first, *(preprocessing.fitted if isinstance(preprocessing, Chained) else [preprocessing]))
+    return Chained(Chain([f.transform for f in fitted]), fitted)

@@ -14,8 +14,9 @@ from deepmath import optimizers
 from deepmath.errors import ConfigError
 from deepmath.estimators.design import NORMALIZATION
 from deepmath.optimizers import LBFGS, SGD, Adam, Optimizer
-from deepmath.preprocessing import MinMax, Standardize, Transform
+from deepmath.preprocessing import MinMax, Standardize, Transform, preprocessing_of
 from deepmath.preprocessing.transform import Fitted
+from deepmath.tables import TableEncoder
 from deepmath.training.callbacks import callbacks_of
 
 LAWS = "constant", "invscaling", "adaptive"
@@ -138,9 +139,11 @@ def solver(estimator: Any) -> Optimizer:
 def scaling(estimator: Any) -> Any:
     """The preprocessing that `scale` means, not fitted yet unless it was given so; None for none."""
     given = estimator.scale
+    if isinstance(given, (TableEncoder, list, tuple)):
+        given = preprocessing_of(given)
     if given is None or isinstance(given, (Transform, Fitted)):
         return given
-    if given not in _SCALES:
+    if not isinstance(given, str) or given not in _SCALES:
         known = ", ".join(map(repr, _SCALES))
         raise ConfigError(
             f"{type(estimator).__name__}: scale must be None, {known}, or one of deepmath.preprocessing; got {given!r}"
