@@ -13,9 +13,9 @@ from deepmath import descriptions, losses, optimizers, output_checks, saving
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
-from deepmath.checks import weights_like
+from deepmath.checks import is_sparse, weights_like
 from deepmath.data import encoding
-from deepmath.data.adapters import adapt, adapt_inputs, adapt_measured, hold_out, name_of, rows_of
+from deepmath.data.adapters import adapt, adapt_inputs, adapt_measured, for_backend, hold_out, name_of, rows_of
 from deepmath.data.chunks import Chunks
 from deepmath.data.sources import Adapter
 from deepmath.data.validation import Validator, row_shape
@@ -135,8 +135,8 @@ class Sequential:
 
         X alone may be a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or
         a generator of them with `steps_per_epoch`. Sources and memory maps are read while they train, in the order of
-        arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows. Of arrays, a function
-        `shuffle(epoch, rows)` may give the order of each epoch.
+        arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows. A function
+        `shuffle(epoch, rows)` may give the order of each epoch. Sparse rows become dense batch by batch at most.
 
         `class_weight` maps labels to numbers that weight rows, those that validate too; "balanced" makes them
         rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
@@ -166,7 +166,9 @@ class Sequential:
         weighting = self._weighting(class_weight, ignore_label, given)
         given, chosen = self._encoded(given, backend, device, precision)
         self.check_trainable("fit")
-        held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
+        if held_out is not None:
+            held_out = encoding.encoded(self.preprocessing, held_out, self.target)
+            held_out = for_backend(held_out, chosen.takes_sparse and is_sparse(given.like))
         recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
         validator = Validator(chosen, recipe, weighting, self.target, training=True)
         values, told = self._values, functools.partial(setattr, self, "history")
@@ -201,7 +203,7 @@ class Sequential:
         weighting = self._weighting(class_weight, ignore_label, given)
         given, chosen = self._encoded(given, backend, device, precision)
         self.check_trainable("evaluate", ("loss", "metric", "regularizer"))
-        predicting = self._program_for(chosen, precision)
+        predicting = self._program_for(chosen, precision, is_sparse(given.like))
         validator = Validator(chosen, predicting.recipe, weighting, self.target)
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
         with predicting.program() as program:
@@ -214,7 +216,7 @@ class Sequential:
         Where the target was scaled, predictions have its own units. Threads may call it on one model; they take turns.
         """
         given, chosen = self._encoded(adapt_inputs(X), backend, device, precision, tell_extra=True)
-        predicting = self._program_for(chosen, precision)
+        predicting = self._program_for(chosen, precision, is_sparse(given.like))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, Validator(chosen, predicting.recipe).inputs)
         with predicting.program() as program:
             p = evaluation.predict(program, chunks, given.like)
@@ -222,11 +224,17 @@ class Sequential:
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
-        return [np.array(self.values[name]) for name in self._names()]
+        weights = self.weights
+        return [weights[name] for name in self._names()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
         self.values |= weights_like(weights, {n: self.values[n] for n in self._names()})
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """Copies of all parameters and states by name: "params.0.kernel", "state.1.moving_mean", ..."""
+        return self._values.weights()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -321,7 +329,7 @@ class Sequential:
             raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
         if self.input_shape is None:
             self.build(row_shape(given.shape))
-        return given, chosen
+        return for_backend(given, chosen.takes_sparse), chosen
 
     def _need_weights(self) -> None:
         if self.input_shape is None:
@@ -344,9 +352,10 @@ class Sequential:
         names = [n for n in self.values if n.startswith(("params.", "state."))]
         return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
 
-    def _program_for(self, chosen: Backend, precision: str) -> PredictingProgram:
-        """The program of the call before, if it is for this backend in this precision, or a new one."""
+    def _program_for(self, chosen: Backend, precision: str, sparse: bool = False) -> PredictingProgram:
+        """The program of the call before, if it is for this backend, this precision and such inputs, or a new one."""
         found = self._predicting
-        if found is None or (found.backend, found.recipe.precision) != (chosen, precision):
-            found = self._predicting = PredictingProgram(chosen, self._recipe_without_training(precision), self.values)
+        if found is None or (found.backend, found.recipe.precision, found.sparse) != (chosen, precision, sparse):
+            recipe = self._recipe_without_training(precision)
+            found = self._predicting = PredictingProgram(chosen, recipe, self.weights, sparse)
         return found

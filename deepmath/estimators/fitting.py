@@ -15,8 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from deepmath.arrays import is_frame, to_numpy
-from deepmath.backend import Backend, load_backend
-from deepmath.checks import row_weights
+from deepmath.backend import load_backend
+from deepmath.checks import is_sparse, row_weights
+from deepmath.data.adapters import adapt_inputs
+from deepmath.data.chunks import Chunks
+from deepmath.data.encoding import fitted
 from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
@@ -25,8 +28,9 @@ from deepmath.estimators.network import Network, take
 from deepmath.estimators.orders import Orders
 from deepmath.estimators.watch import Watch
 from deepmath.optimizers import LBFGS, Optimizer
-from deepmath.preprocessing import MinMax, Standardize, encoded_first
+from deepmath.preprocessing import MinMax, Standardize
 from deepmath.training.callbacks import callbacks_of
+from deepmath.training.evaluation import predict
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -78,6 +82,9 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
     if new and made is None:  # which numbers the cells of a table become is learnt from the rows that train
         made = _draw(estimator, rows, rng)
     network = _network(estimator, rows, rng, made, first)
+    del made  # the first weights are in the network
+    if isinstance(optimizer, LBFGS) and network.preprocessing is not None and is_sparse(rows.X):
+        rows = replace(rows, X=rows.X.toarray())  # each of its steps takes all rows, and scaled they are dense
     batch = rows.count if isinstance(optimizer, LBFGS) else inputs.batch_rows(estimator, rows.count)
     _begin(estimator, network, rows, optimizer, batch, first=first, anew=True)
     orders = Orders(rng, network.model.epochs_trained)
@@ -101,7 +108,8 @@ def _train(
     backend, loss = load_backend(estimator.backend, estimator.device, rows.X), estimator._loss_object()
     targets, score = estimator._for_loss(rows.targets, loss), None
     if held is not None and _stops(estimator, optimizer):
-        score = functools.partial(_score, estimator, held, _placed(network, backend, held))
+        sparse = backend.takes_sparse and network.preprocessing is None and is_sparse(rows.X)
+        score = functools.partial(_score, estimator, held, network.chunks(held.X, backend, sparse))
     score_name = estimator._score_name if held is None or held.weights is None else f"weighted {estimator._score_name}"
     watch = Watch(estimator, optimizer, rows.count, score, score_name)
     if hooks is not None:
@@ -178,8 +186,7 @@ def _draw(estimator: Any, rows: Rows, rng: Any) -> tuple[Any, ...]:
     """First kernels and biases: drawn before rows are held out, as scikit-learn does from the same `rng`."""
     scaler = settings.scaling(estimator)
     if is_frame(rows.X):
-        scaler = encoded_first(scaler, [rows.X])
-        scaler = scaler.fit(rows.X) if hasattr(scaler, "fit") else scaler
+        scaler = fitted(scaler, adapt_inputs(rows.X))
         return scaler, design_of(estimator, scaler.outputs).draw(rng)
     features = int(rows.X.shape[1])
     outputs = features if scaler is None else _width(scaler, rows, features)
@@ -190,7 +197,7 @@ def _width(scaler: Any, rows: Rows, features: int) -> int:
     """The number of columns that a preprocessing gives."""
     if isinstance(scaler, (MinMax, Standardize)):
         return features
-    return int((scaler.fit(rows.X) if hasattr(scaler, "fit") else scaler).outputs)
+    return int(fitted(scaler, adapt_inputs(rows.X)).outputs)
 
 
 def design_of(estimator: Any, features: int) -> Design:
@@ -207,8 +214,7 @@ def _network(estimator: Any, rows: Rows, rng: Any, made: tuple[Any, ...] | None,
     """The network: that which there is, or a new one from the values that were drawn, or that somebody has set."""
     if made is not None:
         scaler, values = made
-        if hasattr(scaler, "fit"):
-            scaler = scaler.fit(rows.X)
+        scaler = fitted(scaler, adapt_inputs(rows.X))
         design = design_of(estimator, int(rows.X.shape[1]) if scaler is None else scaler.outputs)
         precision = settings.precision(estimator, getattr(rows.X, "dtype", None))
         seed = int(copy.deepcopy(rng).randint(np.iinfo(np.int32).max))  # scikit-learn draws no such number
@@ -271,16 +277,8 @@ def network_of(estimator: Any) -> Network:
     return Network(design_of(estimator, int(estimator.n_features_in_)), 0, {}, precision)
 
 
-def _placed(network: Network, backend: Backend, held: Rows | None) -> Any:
-    """Held-out inputs as a program takes them."""
-    if held is None:
-        return None
-    X = held.X if network.preprocessing is None else network.preprocessing.apply(held.X)
-    return backend.put(X, network.precision)
-
-
-def _score(estimator: Any, held: Rows, x: Any, program: Any) -> float:
-    outputs, target = to_numpy(program.predict(x)), estimator._network.target
+def _score(estimator: Any, held: Rows, x: Chunks, program: Any) -> float:
+    outputs, target = predict(program, x, None), estimator._network.target
     outputs = outputs if target is None else target.predictions(outputs)
     return estimator._scored(held.targets, outputs, held.weights) if np.isfinite(outputs).all() else math.nan
 

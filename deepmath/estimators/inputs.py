@@ -7,14 +7,13 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
-from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_X_y
 from sklearn.utils.validation import validate_data
 
 from deepmath.arrays import from_numpy, is_array, is_frame, is_series, namespace_of, to_numpy
-from deepmath.checks import real_numbers
+from deepmath.checks import is_sparse, real_numbers
 from deepmath.errors import ConfigError
 from deepmath.estimators import settings
 
@@ -24,10 +23,8 @@ SPARSE = ("csr", "csc")
 _NO_TARGET: Any = object()
 
 
-def admitted(
-    estimator: Any, X: Any, y: Any = _NO_TARGET, *, reset: bool, numeric: bool = False
-) -> tuple[Any, Any]:
-    """(X, y): X as dense floating numbers, in its own library where array-API dispatch is on, and y on the host.
+def admitted(estimator: Any, X: Any, y: Any = _NO_TARGET, *, reset: bool, numeric: bool = False) -> tuple[Any, Any]:
+    """(X, y): X as floating numbers, in its own library where array-API dispatch is on or sparse rows, y on the host.
 
     A frame that is more than plain numbers stays one, a `Frame`; y may be the name of its column. With `reset` the
     estimator takes over the columns, and by scikit-learn's own checks it is held to their names and order from then on.
@@ -51,12 +48,12 @@ def admitted(
     rules: dict[str, Any] = {"accept_sparse": SPARSE, "dtype": _floats(X), "reset": reset}
     if known:
         X, y = validate_data(estimator, native, y, multi_output=True, y_numeric=numeric, **rules)
-        y = np.asarray(_dense(to_numpy(y)))
+        y = y.toarray() if is_sparse(y) else to_numpy(y)
     else:
         X = validate_data(estimator, native, **rules)
     if reset:
         estimator._columns = None if names is None else _plain_columns(names, X)
-    return _dense(X), y
+    return X.tocsr() if is_sparse(X) else X, y
 
 
 def _without_target(X: Any, y: Any) -> tuple[Any, Any]:
@@ -124,10 +121,6 @@ def _refuse(values: Any, name: str, kinds: Any = ("M", "m")) -> None:
 def _floats(X: Any) -> Any:
     xp = namespace_of(X) if dispatches() and is_array(X) else np
     return xp.float64, xp.float32
-
-
-def _dense(X: Any) -> Any:
-    return X.toarray() if issparse(X) else X
 
 
 def dispatches() -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.backend import ReferenceBackend
+from deepmath.checks import is_sparse
 from deepmath.batches import row_weights
 from deepmath.data.rows import Rows
 from deepmath.data.validation import Validator
@@ -75,6 +76,8 @@ def subject(
 
 def _rows(X: Any, y: Any) -> tuple[Any, Any]:
     """X [rows, features]: a single row given as [features] becomes one, and its y too."""
+    if is_sparse(X):
+        X = X.toarray()
     X = X if hasattr(X, "shape") else np.asarray(X)
     if len(X.shape) != 1:
         return X, y
