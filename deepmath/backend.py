@@ -35,7 +35,7 @@ class Backend(abc.ABC):
     name: str
     precisions: tuple[str, ...] = PRECISIONS
     takes_sparse: bool = False
-    """Whether inputs may be sparse rows, csr of SciPy, which `put` then leaves so. Else they come dense, piece by piece."""
+    """Whether inputs may be sparse rows, csr of SciPy, which `put` leaves so; else they come dense, piece by piece."""
 
     @abc.abstractmethod
     def put(self, x: Any, dtype: str) -> Any:

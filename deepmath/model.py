@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from deepmath import descriptions, losses, optimizers, output_checks, saving
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import is_finite
-from deepmath.checks import is_sparse
 from deepmath.batches import batches_of
+from deepmath.checks import is_sparse
 from deepmath.formulas.random import SHUFFLE, sorted_order
 from deepmath.pace import Pace
 from deepmath.parameters import Layout, aligned
@@ -80,7 +80,7 @@ class FusedProgram(Program):
         results = 1 + (len(recipe.head.metrics) if recipe.head is not None else 0)
         item = np.dtype(recipe.precision).itemsize
         sizes = sorted({rows, CHUNK_ROWS})
-        places = {n: layout.batch_places(stages, own, results, n, item, memory) for n in sizes}
+        places = {n: layout.batch_places(stages, own, results, n, item, memory, self._sparse) for n in sizes}
         self._buffer = aligned(memory.size, recipe.precision)
         self._net, self._predicting = (
             tables.net_of(

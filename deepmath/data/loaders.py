@@ -69,7 +69,7 @@ class RowLoader(Loader):
         self._shuffled = bool(recipe.shuffle)
         self._logical = min(recipe.batch_size * recipe.accumulate, source.rows)
         self.per_epoch = steps_per_epoch(source.rows, self._logical, recipe.drop_last)
-        window = int(recipe.shuffle) if self._windowed else rows_in(CHUNK, source.shape[1:])
+        window = rows_in(CHUNK, source.shape[1:]) if callable(recipe.shuffle) or not self._windowed else recipe.shuffle
         steps = -(-window // self._logical) if self._windowed else max(1, window // self._logical)
         self._steps = min(steps, self.per_epoch)
         self._block = max(1, -(-self._steps * self._logical // BLOCKS))

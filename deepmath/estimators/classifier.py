@@ -255,10 +255,14 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         given = self.class_weight
         if given is None:
             return weights
+        if isinstance(given, Sequence) and not isinstance(given, str) and not self._is_multilabel:
+            raise ConfigError(f"class_weight is a list of {len(given)}, and y has one label a row; give a dictionary")
         counted = trained if isinstance(given, str) else self._all_classes
         for label in given if isinstance(given, Mapping) else ():
             if label not in counted.tolist():
-                raise ConfigError(f"class_weight has a weight for class {label!r}; the classes are {counted.tolist()}")
+                known = f"y has several labels: a list of {self.n_outputs_} dictionaries, by 0 and 1, weights them"
+                known = known if self._is_multilabel else f"the classes are {counted.tolist()}"
+                raise ConfigError(f"class_weight has a weight for class {label!r}; {known}")
         rows = np.arange(len(counted)) if isinstance(given, str) else None
         of_classes = compute_sample_weight(given, np.concatenate([counted, y]), indices=rows)[len(counted) :]
         lost = np.flatnonzero((of_classes == 0) & (True if weights is None else weights > 0))

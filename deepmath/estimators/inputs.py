@@ -167,7 +167,7 @@ def batch_rows(estimator: Any, rows: int) -> int:
 
 def split(rows: int, share: float, rng: Any, stratify: Any) -> tuple[Any, Any]:
     """Numbers of the rows that train, and of those held out: scikit-learn's split of the same `rng`."""
-    kept, held = train_test_split(np.arange(rows), random_state=rng, test_size=share, stratify=stratify)
+    kept, held = train_test_split(np.arange(rows), random_state=rng, test_size=float(share), stratify=stratify)
     if len(held) < 2:
         raise ConfigError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your dataset; "

@@ -157,11 +157,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         scaling = settings.scaling(self)
         if scaling is None or self._loss_object().predictions != "numbers" or not self._gives_any_number:
             return None
-        from deepmath.tables import NumbersTarget, NumberTarget, target_of  # only who scales targets pays for them
+        from deepmath.tables import NumbersTarget, target_of  # only who scales targets pays for them
 
-        found = []
+        found: list[Any] = []
         for number, column in enumerate(targets.reshape(len(targets), -1).T):
-            target = target_of(column, f"y{number}" if targets.ndim > 1 else "y", "number", scale=True)
+            target: Any = target_of(column, f"y{number}" if targets.ndim > 1 else "y", "number", scale=True)
             low, high = float(column.min()), float(column.max())
             if isinstance(getattr(scaling, "transform", scaling), MinMax) and low < high:
                 target = replace(target, origin=low, size=high - low)

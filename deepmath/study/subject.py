@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from deepmath.backend import ReferenceBackend
-from deepmath.checks import is_sparse
 from deepmath.batches import row_weights
+from deepmath.checks import is_sparse
 from deepmath.data.rows import Rows
 from deepmath.data.validation import Validator
 from deepmath.errors import ConfigError

@@ -18,7 +18,7 @@ from deepmath.program import Data, Program, Recipe
 
 
 class CachedProgram:
-    """A program that trains batches of up to `rows` rows, and what it was compiled for: `sparse` inputs or dense ones."""
+    """A program that trains batches of up to `rows` rows, and what it was compiled for, such as `sparse` inputs."""
 
     def __init__(self, backend: Backend, recipe: Recipe, rows: int, program: Program, sparse: bool = False) -> None:
         self.program, self.rows, self.sparse = program, rows, sparse
@@ -117,7 +117,7 @@ class ModelValues:
 
 
 class PredictingProgram:
-    """A program without data, and what it is compiled from when somebody needs it, for `sparse` inputs or dense ones."""
+    """A program without data, and what it is compiled from when somebody needs it; for `sparse` inputs or not."""
 
     def __init__(self, backend: Backend, recipe: Recipe, values: Mapping[str, Any], sparse: bool) -> None:
         self.backend, self.recipe, self.sparse = backend, recipe, sparse
