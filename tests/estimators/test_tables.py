@@ -174,7 +174,8 @@ def test_pickles_clones_searches_and_pipelines():
 
 @pytest.mark.parametrize("y", [
     pd.Series(ANSWER), pd.Series(ANSWER, dtype="string"), pd.Series(ANSWER, dtype="category"), pl.Series(ANSWER),
-    pl.Series(ANSWER, dtype=pl.Categorical), pa.chunked_array([ANSWER.tolist()]), ANSWER.tolist(), ANSWER.astype(object),
+    pl.Series(ANSWER, dtype=pl.Categorical), pa.chunked_array([ANSWER.tolist()]), ANSWER.tolist(),
+    ANSWER.astype(object),
 ], ids=["pandas", "string", "category", "polars", "categorical", "pyarrow", "list", "objects"])  # fmt: skip
 def test_text_is_labels_in_any_library(y):
     clf = make(max_iter=1).fit(X, y)
