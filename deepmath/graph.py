@@ -74,8 +74,8 @@ class Node:
         raise _NoAttribute(f"the formula uses .{name} of an array, which not every library has; write xp.{name}(...)")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
-        """NumPy's numbers may stand on the left of an operator, arrays of symbols may be computed with; else it fails."""
-        if ufunc.types == ["O" * ufunc.nin + "->O"] or any(getattr(i, "dtype", None) == object for i in inputs):
+        """NumPy's numbers may stand on the left of an operator, and symbols in arrays; its functions are not xp's."""
+        if ufunc.types == ["O" * ufunc.nin + "->O"] or any(getattr(i, "dtype", None) == np.dtype("O") for i in inputs):
             return getattr(ufunc, method)(*(_boxed(i) if isinstance(i, Node) else i for i in inputs), **settings)
         operator = _OF_NUMPY.get(ufunc.__name__)
         if operator is None or method != "__call__" or settings:

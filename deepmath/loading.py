@@ -19,7 +19,8 @@ def load_model(path: str | os.PathLike[str], custom_objects: Mapping[str, Any] |
     an activation that is not known.
     """
     found = saving.read_model(path, custom_objects or {})
-    model = Sequential(found.layers, seed=found.seed)
+    model = Sequential(seed=found.seed)
+    model.layers.extend(found.layers)  # nothing is drawn: the values are the file's
     model.optimizer, model.loss, model.metrics = found.optimizer, found.loss, found.metrics
     model.rates, model.unusual = found.rates, found.unusual
     model.input_shape, model.values = found.shape, found.values

@@ -7,22 +7,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deepmath import descriptions, losses, optimizers, output_checks, saving
+from deepmath import descriptions, losses, optimizers, output_checks, saving, trainable
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
 from deepmath.checks import is_sparse, weights_like
-from deepmath.data import encoding
-from deepmath.data.adapters import adapt, adapt_inputs, adapt_measured, for_backend, hold_out, name_of, rows_of
-from deepmath.data.chunks import Chunks
-from deepmath.data.sources import Adapter
-from deepmath.data.validation import Validator, row_shape
-from deepmath.data.weights import RowWeighting
+from deepmath.data import Adapter, Chunks, RowWeighting, Validator, adapters, encoding, row_shape
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
-from deepmath.optimizers.lbfgs import Standing
 from deepmath.program import Order, Recipe
-from deepmath.recipes import first_values, recipe_of
+from deepmath.recipes import first_values
 from deepmath.summary import columns, table
 from deepmath.training import evaluation, fit, single_batch
 from deepmath.training.callbacks import Callback, callbacks_of
@@ -40,12 +34,13 @@ class Sequential:
 
     `seed` decides initial weights, order and dropout, the same on every backend. A model is built, that is,
     gets its first weights, as soon as the number of inputs is known: from the first layer's `input_dim`, or
-    from the first data. `preprocessing`, such as `Standardize()`, is fitted by the first call of `fit` on the
-    rows that train, applied to all data that come in, and saved with the model.
+    from the first data. `preprocessing`, such as `Standardize()` or a list, is fitted by the first call of `fit` on the
+    rows that train, applied to all data that come in, and saved with the model; for data frames it begins with their
+    columns (`preprocessing.encoding`). `target` has the classes of a target that is text, or its unit; or it is None.
 
     `input_shape` is the shape of a row, or None before the model is built; `optimizer`, `loss`, `metrics` and `rates`
-    are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`. `history` is that of the last
-    call, also while it runs and after it was interrupted or broke off; None before. A file of the model has none.
+    are what `compile` chose last; `epochs_trained` counts those of all calls of `fit`, and `history` is that of the
+    last, also after it was interrupted or broke off. A file of the model has none.
     """
 
     def __init__(self, layers: Sequence[Layer] | Layer = (), *, seed: int = 0, preprocessing: Any = None) -> None:
@@ -83,7 +78,7 @@ class Sequential:
         fresh = first_values(self.layers, shape, self.seed)
         old = {n: v for n, v in self.values.items() if n in fresh and v.shape == fresh[n].shape}
         if old.keys() != fresh.keys():
-            descriptions.ask_for("build", [m for m in self._missing() if m.what == "initializer"])
+            trainable.check_initializers(self)
         self.input_shape = shape
         self.values = fresh | old
 
@@ -93,29 +88,24 @@ class Sequential:
     ) -> None:  # fmt: skip
         """Choose what is minimised and how: names, objects, or callables of the right form.
 
-        `rates` multiplies the learning rate of layers, by number, or of parameters: {0: 0.1, "1.bias": 0.5}. At 0
-        they are frozen; frozen batch normalisation still follows its running averages, and trains with the
-        batch's moments. Weights are never drawn again.
+        `rates` multiplies the learning rate of layers, by number, or of parameters: {0: 0.1, "1.bias": 0.5}. At 0 they
+        are frozen; frozen batch normalisation still follows its running averages. Weights are never drawn again.
 
-        An optimiser of the same kind and with the same slots keeps its memory (moments, step): another rate, loss or
-        metric changes nothing of it. `reset_optimizer=True` begins anew; Keras's always does. The rate is the given
-        one: what callbacks made of the last is forgotten, unless `optimizer` is `model.optimizer` itself. A new
-        schedule goes on at the step that the optimiser has reached, with a warning.
+        An optimiser of the same kind and with the same slots keeps its memory (moments, step); `reset_optimizer=True`
+        begins anew, as Keras's always does. The rate is the given one: what callbacks made of the last is forgotten,
+        unless `optimizer` is `model.optimizer`. A new schedule goes on at the step reached, with a warning.
 
-        A loss and a last layer that don't go together are refused: here where the layers are known, else before the
-        first step. What is odd but sound, such as targets that a last relu never reaches or categorical_crossentropy
-        of one sigmoid, may be `unusual` on purpose.
+        A loss that doesn't fit the last layer is refused, here or before the first step. What is odd but sound, such
+        as targets that a last relu never reaches or categorical_crossentropy of one sigmoid, may be `unusual`.
         """
         factors, chosen = rate_table.checked(rates), optimizers.get(optimizer)
-        found = None if loss is None else losses.get(loss)
-        unusual = descriptions.check_flag("compile", "unusual", unusual)
+        found, unusual = (
+            None if loss is None else losses.get(loss),
+            descriptions.check_flag("compile", "unusual", unusual),
+        )
         if found is not None:
             output_checks.check_outputs("compile", found, self.layers, self.input_shape, unusual)
-        measures, values = metric_table.chosen(metrics), self.values
-        if reset_optimizer or not chosen.goes_on_from(self.optimizer, self._values.step):
-            values = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
-        elif optimizer is not self.optimizer:
-            values = {n: v for n, v in values.items() if n != "rate"}
+        measures, values = metric_table.chosen(metrics), trainable.carried_over(self, chosen, reset_optimizer)
         self.rates, self.optimizer, self.loss, self.metrics, self.values = factors, chosen, found, measures, values
         self.unusual = unusual
 
@@ -131,47 +121,46 @@ class Sequential:
     ) -> History:  # fmt: skip
         """Train on rows X [rows, features] and targets y [rows] or [rows, outputs].
 
-        X alone may be a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or
-        a generator of them with `steps_per_epoch`. Sources and memory maps are read while they train, in the order of
-        arrays in memory, or with `shuffle=ROWS` block by block, shuffled within so many rows. A function
-        `shuffle(epoch, rows)` may give the order of each epoch. Sparse rows become dense batch by batch at most.
+        X may be an array of any library, sparse, or a data frame, of which y and weights may be columns by name. Alone
+        it is a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or a generator
+        of them with `steps_per_epoch`. Sources are read while they train, in the order of arrays in memory, or with
+        `shuffle=ROWS` by blocks, shuffled within so many rows. A function `shuffle(epoch, rows)` may order rows.
 
         `class_weight` maps labels to numbers that weight rows, those that validate too; "balanced" makes them
         rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
-        whose label is `ignore_label` count nothing, nor in metrics and validation, though batch normalisation sees
-        them.
-        `validation_data` are (X, y[, weights]), a source or batches, all of them measured after each epoch.
+        whose label is `ignore_label` count nothing, though batch normalisation sees them. `validation_data` (X, y[,
+        weights]), a source or batches, are measured after each epoch; `validation_split` holds out the last rows.
 
-        `batch_size="full"` takes all rows in one step. `accumulate` adds the gradients of so many batches to one
-        step. `validation_split` holds out the last share of the rows. `epochs` is the total, of which
-        `initial_epoch` are taken as done. `resume` goes on from the newest good checkpoint in that folder. `on_nan`
-        says what happens where values stop being finite: "stop" raises NonFiniteError and the model keeps its last
-        finite values; "rollback" begins the epoch again with good values and half the learning rate; "skip" leaves
-        the step out. A generator can't be gone back in: with one there is only "stop".
+        `batch_size="full"` takes all rows in one step; `accumulate` adds the gradients of so many batches to one step.
+        `epochs` is the total, of which `initial_epoch` are taken as done. `resume` goes on from the newest good
+        checkpoint in that folder. Where values stop being finite, `on_nan="stop"` raises NonFiniteError and the model
+        keeps its last finite values, "rollback" begins the epoch again with good values and half the rate, "skip" goes
+        on without the step; a generator can only "stop".
 
         Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, as after an error of a callback,
-        and `history` too. Callbacks that put back better values, such as `EarlyStopping`, do so then as well.
-
-        The model keeps the program's memory for its next training with the same settings.
-
-        Raises ConfigError, LabelError or NumericError: for arrays before the first step.
+        and `history` too. Callbacks that put back better values, such as `EarlyStopping`, do so then as well. The model
+        keeps the program's memory for its next training. Raises ConfigError, LabelError or NumericError: for arrays
+        before the first step.
         """
         settings = fit.Settings(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
-        given = adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
-        given, held_out = hold_out(given, validation_data, validation_split)
-        self.preprocessing = encoding.fitted(self.preprocessing, given)
-        self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
-        weighting = self._weighting(class_weight, ignore_label, given)
-        given, chosen = self._encoded(given, backend, device, precision)
-        self.check_trainable("fit")
-        if held_out is not None:
-            held_out = encoding.encoded(self.preprocessing, held_out, self.target)
-            held_out = for_backend(held_out, chosen.takes_sparse and is_sparse(given.like))
-        recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
-        validator = Validator(chosen, recipe, weighting, self.target, training=True)
-        values, told = self._values, functools.partial(setattr, self, "history")
-        model = fit.ModelInTraining(values.values, self._config(), self._write, values.taken, self._keep, told)
-        return fit.fit(model, validator, given, held_out, settings)
+        given = adapters.adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
+        given, held_out = adapters.hold_out(given, validation_data, validation_split)
+        with encoding.unless_refused(self):
+            self.preprocessing = encoding.fitted(self.preprocessing, given)
+            self.target = self.target or encoding.target_of(given, self.loss, adapters.name_of(y))
+            weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
+            given, chosen = self._encoded(given, backend, device, precision)
+            trainable.check("fit", self)
+            if held_out is not None:
+                held_out = encoding.encoded(self.preprocessing, held_out, self.target)
+                held_out = adapters.for_backend(held_out, chosen.takes_sparse and is_sparse(given.like))
+            recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
+            validator = Validator(chosen, recipe, weighting, encoding.target_for(self.target, given), training=True)
+            values, told = self._values, functools.partial(setattr, self, "history")
+            model = fit.ModelInTraining(
+                values.values, saving.config_of(self), self._write, values.taken, self._keep, told
+            )
+            return fit.fit(model, validator, given, held_out, settings)
 
     def train_on_batch(
         self, X: Any, y: Any, sample_weight: Any = None, *, ignore_label: float | None = None,
@@ -179,11 +168,14 @@ class Sequential:
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single_batch.check(self.optimizer, self.preprocessing)
-        given, chosen = self._encoded(adapt(X, y, sample_weight, who="train_on_batch"), backend, device, precision)
-        self.check_trainable("train_on_batch")
+        given, chosen = self._encoded(
+            adapters.adapt(X, y, sample_weight, who="train_on_batch"), backend, device, precision
+        )
+        trainable.check("train_on_batch", self)
         weighting = RowWeighting(ignore_label=ignore_label)
-        validator = Validator(chosen, self.recipe(precision), weighting, self.target, training=True)
-        data = validator.data(rows_of(given))
+        target = encoding.target_for(self.target, given)
+        validator = Validator(chosen, self.recipe(precision), weighting, target, training=True)
+        data = validator.data(adapters.rows_of(given))
         self._predicting = None
         with self._values.lock:
             return single_batch.step(self._values, chosen, validator.recipe, data)
@@ -197,12 +189,12 @@ class Sequential:
 
         All are weighted by `sample_weight` times `class_weight`, as in `fit`; "balanced" is counted on these rows.
         """
-        given = adapt_measured(X, y, sample_weight, "evaluate")
-        weighting = self._weighting(class_weight, ignore_label, given)
+        given = adapters.adapt_measured(X, y, sample_weight, "evaluate")
+        weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
         given, chosen = self._encoded(given, backend, device, precision)
-        self.check_trainable("evaluate", ("loss", "metric", "regularizer"))
+        trainable.check("evaluate", self, trainable.MEASURED)
         predicting = self._program_for(chosen, precision, is_sparse(given.like))
-        validator = Validator(chosen, predicting.recipe, weighting, self.target)
+        validator = Validator(chosen, predicting.recipe, weighting, encoding.target_for(self.target, given))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
         with predicting.program() as program:
             return evaluation.evaluate(program, predicting.recipe, chunks)
@@ -213,7 +205,7 @@ class Sequential:
         X may be a source or batches as for `fit`: they are read piece by piece, and their targets passed over.
         Where the target was scaled, predictions have its own units. Threads may call it on one model; they take turns.
         """
-        given, chosen = self._encoded(adapt_inputs(X), backend, device, precision, tell_extra=True)
+        given, chosen = self._encoded(adapters.adapt_inputs(X), backend, device, precision, tell_extra=True)
         predicting = self._program_for(chosen, precision, is_sparse(given.like))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, Validator(chosen, predicting.recipe).inputs)
         with predicting.program() as program:
@@ -236,10 +228,7 @@ class Sequential:
 
     @property
     def values(self) -> dict[str, Any]:
-        """All values by name, the optimiser's too: "params.0.kernel", "state.1.moving_mean", "step", ...
-
-        A model takes over another dictionary as a whole; arrays in this one are not to be written to.
-        """
+        """All values by name, the optimiser's too: "params.0.kernel", "step", ...; arrays in it are not written to."""
         return self._values.values
 
     @values.setter
@@ -252,7 +241,7 @@ class Sequential:
 
     def plan(self, *, backend: Any = None, device: Any = None, precision: str = "float32") -> str:
         """Which part of the work runs how on a backend, and why: one line for each part."""
-        self._need_weights()
+        trainable.need_weights(self)
         chosen = load_backend(backend, device)
         fit.check_precision(chosen, precision)
         with self._program_for(chosen, precision).program() as program:
@@ -263,50 +252,26 @@ class Sequential:
 
         Raises ConfigError for a model that isn't built.
         """
-        self._need_weights()
-        assert self.input_shape is not None
-        return recipe_of(
-            self.layers, self.input_shape, self.optimizer, self.loss, self.metrics, self.unusual, precision=precision,
-            seed=self.seed,
-            rates=rate_table.by_parameter(self.rates, len(self.layers), self._values.parameters, self.optimizer),
-            origin=self._values.step, first_epoch=self.epochs_trained, **settings,
-        )  # fmt: skip
-
-    def _recipe_without_training(self, precision: str) -> Recipe:
-        """The recipe to predict and to measure with, which does without what is only needed for training."""
-        missing = {m.what for m in self._missing()}
-        if not missing:
-            return self.recipe(precision)
-        assert self.input_shape is not None
-        known = missing.isdisjoint(("loss", "metric", "regularizer"))
-        loss, metrics = (self.loss, self.metrics) if known else (None, ())
-        settings = {"precision": precision, "seed": self.seed}
-        return recipe_of(self.layers, self.input_shape, Standing(), loss, metrics, self.unusual, **settings)
-
-    def _missing(self) -> list[descriptions.Missing]:
-        """What a file named and nobody brought."""
-        return descriptions.missing_in([*self.layers, self.optimizer, self.loss, *self.metrics])
+        trainable.need_weights(self)
+        rates = rate_table.by_parameter(self.rates, len(self.layers), self._values.parameters, self.optimizer)
+        stands = {"rates": rates, "origin": self._values.step, "first_epoch": self.epochs_trained}
+        return trainable.recipe(self, precision=precision, **stands, **settings)
 
     def save(self, path: str | os.PathLike[str], *, include_optimizer: bool = True) -> None:
         """Write configuration, weights and (unless told otherwise) the optimiser's state to one safetensors file."""
-        self._need_weights()
+        trainable.need_weights(self)
         values = self.values if include_optimizer else {n: v for n, v in self.values.items() if n in self._names()}
         self._write(path, values)
 
     def _write(self, path: str | os.PathLike[str], values: Mapping[str, Any], epochs: int = 0) -> None:
         """The model's file with these values, after so many epochs more."""
-        trained = self.epochs_trained + epochs
-        saving.write_model(path, values, self._config(), trained, self.preprocessing, self.target)
+        saving.write_model(path, self, values, self.epochs_trained + epochs)
 
     def _keep(self, cached: CachedProgram, epochs: int) -> None:
         """Take over the values of a program after so many epochs more."""
         self._values.give(cached)
         self._predicting = None
         self.epochs_trained += epochs
-
-    def _config(self) -> dict[str, Any]:
-        chosen = self.optimizer, self.loss, self.metrics, self.rates, self.unusual
-        return saving.config_of(self.layers, self.input_shape or (), self.seed, *chosen)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but programs: they are compiled again where they are needed."""
@@ -323,30 +288,12 @@ class Sequential:
         given = encoding.encoded(self.preprocessing, given, self.target, tell_extra)
         chosen = load_backend(backend, device, given.like)
         fit.check_precision(chosen, precision)
-        if not self.layers:
-            raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
         if self.input_shape is None:
             self.build(row_shape(given.shape))
-        return for_backend(given, chosen.takes_sparse), chosen
-
-    def _need_weights(self) -> None:
-        if self.input_shape is None:
-            raise ConfigError("the model has no weights yet: give its first layer input_dim, or call fit")
-
-    def _weighting(self, class_weight: Any, ignore_label: float | None, given: Adapter) -> RowWeighting:
-        """How much each row counts; class weights may go by the names of text classes."""
-        weighting = RowWeighting(encoding.weights_by_code(self.target, class_weight), ignore_label)
-        return weighting.counted(encoding.codes_of(self.target, given))
-
-    def check_trainable(self, who: str, needed: Sequence[str] | None = None) -> None:
-        """Raise ConfigError unless a loss is chosen that fits the last layer, and all that is `needed` is known."""
-        if self.loss is None:
-            raise ConfigError("no loss chosen: call model.compile(loss=...) first, for example loss='mse'")
-        descriptions.ask_for(who, [m for m in self._missing() if needed is None or m.what in needed])
-        output_checks.check_outputs("compile", self.loss, self.layers, self.input_shape, self.unusual)
+        return adapters.for_backend(given, chosen.takes_sparse), chosen
 
     def _names(self) -> list[str]:
-        self._need_weights()
+        trainable.need_weights(self)
         names = [n for n in self.values if n.startswith(("params.", "state."))]
         return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
 
@@ -354,6 +301,6 @@ class Sequential:
         """The program of the call before, if it is for this backend, this precision and such inputs, or a new one."""
         found = self._predicting
         if found is None or (found.backend, found.recipe.precision, found.sparse) != (chosen, precision, sparse):
-            recipe = self._recipe_without_training(precision)
+            recipe = trainable.recipe_without_training(self, precision) or self.recipe(precision)
             found = self._predicting = PredictingProgram(chosen, recipe, self.weights, sparse)
         return found

@@ -198,7 +198,13 @@ def check_scale(head: Head, targets: Any, precision: str, place: Callable[[int],
     The loss itself says so: it is computed for the outermost targets, and for the same scaled to 1.
     """
     largest = float(np.max(np.abs(targets), initial=0.0))
-    if largest <= 1.0 or not _overflows(head, targets, 1.0, precision) or _overflows(head, targets, largest, precision):
+    start = 0.0 if head.activation is not None else _inside(head.gives or ANY)
+    exponent = math.ceil(math.log2(largest)) if 0.0 < largest < math.inf else 0
+    if largest <= 1.0 or (exponent < 1024 and _holds(head.loss, start, head.outputs, precision, 2.0**exponent)):
+        return
+    rows = np.unique([np.argmax(np.max(targets, axis=1)), np.argmin(np.min(targets, axis=1))])
+    full, scaled = (_overflow(head.loss, start, targets[rows] / size, precision) for size in (1.0, largest))
+    if not full or scaled:
         return
     row = int(np.argmax(np.max(np.abs(targets), axis=1)))
     wider = "" if precision == "float64" else ", or use precision='float64'"
@@ -209,14 +215,18 @@ def check_scale(head: Head, targets: Any, precision: str, place: Callable[[int],
     )
 
 
-def _overflows(head: Head, targets: Any, size: float, precision: str) -> bool:
-    """Whether the loss or its slope is infinite for the outermost targets divided by `size`."""
+@functools.lru_cache(maxsize=256)
+def _holds(loss: Loss, start: float, outputs: int, precision: str, size: float) -> bool:
+    """Whether targets of this size, of either sign, are not too much; then smaller ones aren't either."""
+    return not _overflow(loss, start, np.full((2, outputs), [[size], [-size]]), precision)
+
+
+def _overflow(loss: Loss, start: float, targets: Any, precision: str) -> bool:
+    """Whether the loss of predictions `start`, or its slope, is infinite for these targets."""
     dtype = FLOATS.get(precision, np.float32)
-    rows = np.unique([np.argmax(np.max(targets, axis=1)), np.argmin(np.min(targets, axis=1))])
-    loss = head.loss
     with np.errstate(all="ignore"):
-        d = (targets[rows] / size).astype(dtype)
-        p = np.full(d.shape, 0.0 if head.activation is not None else _inside(head.gives or ANY), dtype)
+        d = targets.astype(dtype)
+        p = np.full(d.shape, start, dtype)
         numbers = [dtype(c) for c in loss.constants]
         value = loss.value(np, p, d, *numbers)
         slope = loss.backward()(np, p, d, np.ones((len(d), 1), dtype), *numbers)

@@ -35,6 +35,8 @@ def shapes_of(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[tuple[int
 
 def first_values(layers: Sequence[Layer], shape: tuple[int, ...], seed: int) -> dict[str, Any]:
     """Initial parameters and states of all layers, named as in `Program.state`, float64."""
+    if not layers:
+        raise ConfigError("the model has no layers; add some, for example model.add(Dense(1))")
     shapes = shapes_of(layers, shape)
     wanted = sum(math.prod(s[-1:]) * math.prod(t[-1:]) for s, t in itertools.pairwise(shapes))
     if wanted > MAX_PARAMETERS:

@@ -11,6 +11,7 @@ from deepmath.descriptions import Missing, UnknownName, from_config
 from deepmath.errors import ConfigError, FormatError
 from deepmath.layers import Layer
 from deepmath.recipes import first_values
+from deepmath.trainable import Described
 
 
 class Found(NamedTuple):
@@ -30,48 +31,39 @@ class Found(NamedTuple):
     rates: dict[int | str, float]
 
 
-def config_of(
-    layers: Sequence[Layer], shape: Sequence[int], seed: int, optimizer: Any, loss: Any, metrics: Any, factors: Any,
-    unusual: bool = False,
-) -> dict[str, Any]:  # fmt: skip
-    """A model's configuration, as plain values; `factors` are its layers' learning rates."""
+def config_of(model: Described) -> dict[str, Any]:
+    """A model's configuration, as plain values."""
     return (
         {
-            "layers": descriptions.config_of(layers),
-            "input_shape": list(shape),
-            "seed": seed,
-            "optimizer": descriptions.config_of(optimizer),
-            "loss": descriptions.config_of(loss),
-            "metrics": descriptions.config_of(metrics),
+            "layers": descriptions.config_of(model.layers),
+            "input_shape": list(model.input_shape or ()),
+            "seed": model.seed,
+            "optimizer": descriptions.config_of(model.optimizer),
+            "loss": descriptions.config_of(model.loss),
+            "metrics": descriptions.config_of(model.metrics),
         }
-        | rates.config_of(factors)
-        | ({"unusual": True} if unusual else {})
+        | rates.config_of(model.rates)
+        | ({"unusual": True} if model.unusual else {})
     )
 
 
-def write_model(
-    path: str | os.PathLike[str],
-    values: Mapping[str, Any],
-    config: Mapping[str, Any],
-    epochs_trained: int,
-    preprocessing: Any = None,
-    target: Any = None,
-) -> None:
-    """Write a model's configuration and values, its fitted preprocessing, and what its outputs mean.
+def write_model(path: str | os.PathLike[str], model: Described, values: Mapping[str, Any], epochs_trained: int) -> None:
+    """Write a model's configuration with these values, its fitted preprocessing, and what its outputs mean.
 
     Raises OSError where the folder can't be written, ConfigError for a preprocessing that was never fitted.
     """
-    settings: dict[str, Any] = {"model": config, "epochs_trained": epochs_trained}
+    settings: dict[str, Any] = {"model": config_of(model), "epochs_trained": epochs_trained}
     values = dict(values)
-    if preprocessing is not None:
+    if model.preprocessing is not None:
         from deepmath.preprocessing import Fitted, pack  # only models that use it pay for it
 
-        if not isinstance(preprocessing, Fitted):
-            raise ConfigError(f"save: {preprocessing!r} is not fitted yet; call fit first, or set preprocessing=None")
-        settings["preprocessing"], learnt = pack(preprocessing)
+        if not isinstance(model.preprocessing, Fitted):
+            fault = f"{model.preprocessing!r} is not fitted yet"
+            raise ConfigError(f"save: {fault}; call fit first, or set preprocessing=None")
+        settings["preprocessing"], learnt = pack(model.preprocessing)
         values |= learnt
-    if target is not None:
-        settings["target"] = target.config()
+    if model.target is not None:
+        settings["target"] = model.target.config()
     storage.save(path, values, settings)
 
 

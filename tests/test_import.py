@@ -5,7 +5,22 @@ import statistics
 import subprocess
 import sys
 
-HEAVY = ["cupy", "numba", "scipy", "torch", "jax", "matplotlib", "sklearn", "rich", "click", "llvmlite", "pandas"]
+HEAVY = [
+    "cupy",
+    "numba",
+    "scipy",
+    "torch",
+    "jax",
+    "matplotlib",
+    "sklearn",
+    "rich",
+    "click",
+    "llvmlite",
+    "pandas",
+    "polars",
+    "narwhals",
+    "pyarrow",
+]
 
 
 def fresh(code: str) -> str:

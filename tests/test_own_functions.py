@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepmath import Activation, Dense
+from deepmath import Activation, Dense, Sequential
 from deepmath.activations import ActivationFunction
 from deepmath.errors import ConfigError, TraceError
 from deepmath.losses import Loss, get
+from deepmath.optimizers import SGD
 from deepmath.own_functions import ELEMENTS, ROWS, check_function
 
 
@@ -178,6 +179,36 @@ def test_an_activation_that_cannot_be_traced_may_have_a_slope():
     assert Dense(4, ActivationFunction("cumulated", cumulated, pullback=lambda xp, z, y, dy: dy)).units == 4
     with pytest.raises(ConfigError, match=r"the slope of activation 'f' must be a function of \(xp, z, y\)"):
         Dense(4, ActivationFunction("f", cumulated, lambda xp, z: z))
+
+
+def by_hand(x, y, epochs, rate=0.01):
+    """Losses of descent on all rows, where summing along the units is a product with ones on and above the diagonal."""
+    model = Sequential([Dense(4), Dense(2)], seed=1)
+    model.build((3,))
+    w1, b1, w2, b2 = model.get_weights()
+    ones, found = np.triu(np.ones((4, 4))), []
+    for _ in range(epochs):
+        h = (x @ w1 + b1) @ ones
+        e = h @ w2 + b2 - y
+        found.append(np.mean(e * e))
+        dp = 2.0 * e / e.size
+        dz = dp @ w2.T @ ones.T
+        w1, b1, w2, b2 = w1 - rate * x.T @ dz, b1 - rate * dz.sum(0), w2 - rate * h.T @ dp, b2 - rate * dp.sum(0)
+    return found
+
+
+@pytest.mark.parametrize("backend", ["reference", "numpy"])
+def test_an_activation_that_cannot_be_traced_trains_behind_weights(backend):
+    def back(xp, z, y, dy):
+        return xp.flip(xp.cumulative_sum(xp.flip(dy, axis=-1), axis=-1), axis=-1)
+
+    summed = ActivationFunction("summed", lambda xp, z: xp.cumulative_sum(z, axis=-1), pullback=back)
+    model = Sequential([Dense(4, summed), Dense(2)], seed=1)
+    model.compile(SGD(0.01), "mse")
+    x = np.linspace(-1.0, 1.0, 30).reshape(10, 3) ** 3
+    y = x[:, :2]
+    settings = {"batch_size": "full", "epochs": 9, "verbose": 0, "precision": "float64"}
+    assert model.fit(x, y, backend=backend, **settings).history["loss"] == pytest.approx(by_hand(x, y, 9), rel=1e-11)
 
 
 def test_numbers_of_numpy_are_constants():

@@ -59,8 +59,9 @@ class Hooks:
         part, at, steps = self._stages[i].part, net[0][i], self._steps
         dx, gradients = self._pullbacks[i](self._rows(at[steps.DY], n, part.layer.output_shape(part.shape)))
         self._rows(at[steps.DX], n, part.shape)[...] = dx
-        for name, view in self._own(self._params, "grads", i).items():
-            view[...] = gradients[name]
+        own = self._own(self._params, "grads", i)
+        for name, gradient in gradients.items():  # a layer's parameters are its first part's: an activation has none
+            own[name][...] = gradient
 
     def sparse_product(self, dy: Any, dw: Any) -> None:
         """dw = x^T dy for sparse inputs: only the columns that they touch are computed, all others are zero."""

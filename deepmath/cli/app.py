@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import sys
 import traceback
 from typing import Any
@@ -57,6 +58,25 @@ def _fail(message: str, code: int) -> int:
 
 
 def _message(error: BaseException) -> str:
+    """What an error says, in the words of the command."""
+    return in_options(_text(error))
+
+
+def in_options(text: str) -> str:
+    """A message of the library with options in the place of Python's arguments.
+
+    >>> in_options("say kinds={'a': 'number'} or kinds={'a': 'date'} (--column 'a=number')")
+    "say --column 'a=number' or --column 'a=date'"
+    >>> in_options("if they are not: kind='number' (--column 'y=number')")
+    "if they are not: --column 'y=number'"
+    """
+    text = re.sub(r"kinds=\{'(.*?)': '(.*?)'\}", r"--column '\1=\2'", text).replace("kinds: ", "--column: ")
+    text = re.sub(r"kind='\w+' \((--column '.*?')\)", r"\1", text)
+    text = re.sub(r"na=\[.*?\] \((--na '.*?')\)", r"\1", text)
+    return re.sub(r"(--column '.*?'.*?)(?: \(--column '.*?'\)|, or --column '.*?'(?=\)))", r"\1", text)
+
+
+def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, DeepmathError):
         what = str(error.strerror or error)
         what = "no such file; check the path" if error.errno == errno.ENOENT else what
@@ -86,7 +106,7 @@ class Notices(logging.Handler):
     """Messages of the library as plain lines on stderr, whatever stderr is at the time: a progress bar replaces it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"deepmath: {record.getMessage()}", file=sys.stderr, flush=True)
+        print(f"deepmath: {in_options(record.getMessage())}", file=sys.stderr, flush=True)
 
 
 def _listen(ctx: click.Context) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import click
 import numpy as np
 
-from deepmath.cli import options, preparation, tables
+from deepmath.cli import options
 from deepmath.cli.network import network, network_line
+from deepmath.cli.preparation import prepare
 from deepmath.cli.screen import count, show
 from deepmath.cli.settings import resolve
 from deepmath.study import gradcheck
@@ -37,26 +38,19 @@ def check(data: str, rows: int, backend: str | None, quiet: bool, **given: Any) 
 
     Everything runs in float64. The verdict names the layer, loss or penalty that is wrong; then the exit code is 1.
     """
-    settings = resolve(data, given)
-    source = tables.load(settings)
-    task = preparation.task_of(source, settings.loss)
-    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(source.y))[:rows])
-    model = network(settings, task, source.X.shape[1])
-    fitted = preparation.fit(source, task, settings, chosen)
-    if hasattr(model.preprocessing, "fit"):
-        model.preprocessing = model.preprocessing.fit(source.X[chosen])
-    y = fitted.targets(source, task.loss)[chosen]
-    parameters = sum(int(w.size) for w in model.get_weights())
+    prepared = prepare(lambda found: resolve(data, given, rows=found))
+    settings, known = prepared.settings, prepared.data
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(known.rows)[:rows])
+    model = network(prepared)
+    X, y = known.arrays(chosen)
     told = [
-        ("data", f"{source.name}: {count(len(chosen), 'row')} of {len(source.y):,}"),
-        ("network", network_line(settings, task, source.X.shape[1], parameters)),
+        ("data", f"{known.name}: {count(len(chosen), 'row')} of {known.rows:,}"),
+        ("network", network_line(prepared, model)),
     ]
     if not quiet:
         show(told)
     start = time.monotonic()
-    result = gradcheck(
-        model, source.X[chosen], y, backend=backend, seed=settings.seed, progress=None if quiet else Meter()
-    )
+    result = gradcheck(model, X, y, backend=backend, seed=settings.seed, progress=None if quiet else Meter())
     text = result.text()
     click.echo(text.splitlines()[0] if quiet else f"\n{text}", nl=quiet)
     if not quiet:

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from deepmath.backend import load_backend
-from deepmath.cli.settings import Settings
-from deepmath.data.adapters import adapt, hold_out, rows_of
+from deepmath.cli.preparation import Prepared
 from deepmath.model import Sequential
 from deepmath.storage import write_whole
 from deepmath.study import diagnose
@@ -19,28 +18,27 @@ from deepmath.training.history import History
 
 FILE = "diagnosis.txt"
 """What the verdict is called in the run's folder."""
+MOST = 100_000
+"""So many rows of a table larger than memory are looked at."""
 
 
-def verdict(
-    model: Sequential, settings: Settings, training: tuple[Any, Any], test: tuple[Any, Any], history: History,
-    first: Sequence[Any] | None = None,
-) -> Diagnosis:  # fmt: skip
+def verdict(model: Sequential, prepared: Prepared, history: History, first: Sequence[Any] | None = None) -> Diagnosis:
     """The training doctor's verdict on a trained model, whose weights were `first` or are drawn again.
 
-    `training` are the rows that `fit` got: the last of them measured each epoch where the settings say so, and
-    judge variance then. Else the test part does, where there is one. Trials run where the training did.
+    Variance is judged by the rows that measured each epoch, else by the test part, where there is one. Trials run
+    where the training did.
     """
-    trained, held_out = hold_out(adapt(*training), None, settings.validation_split)
-    rows = rows_of(trained)
-    held = test if held_out is None else rows_of(held_out)[:2]
+    settings, data, parts = prepared.settings, prepared.data, prepared.parts
+    X, y = data.sample(parts.train, MOST)
+    held = parts.validation if len(parts.validation) else parts.test
     return diagnose(
         model,
-        rows.X,
-        rows.y,
-        validation_data=held if len(held[0]) else None,
+        X,
+        y,
+        validation_data=data.sample(held, MOST) if len(held) else None,
         history=history,
         initial_weights=first,
-        batch_size=len(rows.X) if settings.batch_size == "full" else int(settings.batch_size),
+        batch_size=len(X) if settings.batch_size == "full" else int(settings.batch_size),
         backend=load_backend(settings.backend, settings.device),
         seed=settings.seed,
     )

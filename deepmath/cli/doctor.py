@@ -24,6 +24,8 @@ PACKAGES = {
     "safetensors": None,
     "numba": "fast",
     "scipy": "fast",
+    "polars": "tables",
+    "narwhals": "tables",
     "matplotlib": "plot",
 }
 """Each package, and the extra that brings it where it is optional."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 import numpy as np
 
-from deepmath import losses, optimizers
+from deepmath import losses, optimizers, trainable
 from deepmath.cli.folder import read_run
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense
@@ -117,6 +117,8 @@ def _chosen(
         rule = found.optimizer if optimizer is None else optimizers.get(optimizer)
         found.compile(rule, loss or found.loss, unusual=unusual or (loss is None and found.unusual))
     assert rows[1] is not None
+    if found.loss is not None:
+        trainable.check("explain", found)
     labelled = found.loss is not None and found.loss.targets == "labels"
     return found, rows[0], rows[1][:, 0] if labelled else rows[1]
 

@@ -10,7 +10,7 @@ import click
 from deepmath import export as exporting
 from deepmath.cli.folder import read_run
 from deepmath.cli.screen import count
-from deepmath.export.chain import PLAIN, PRECISIONS
+from deepmath.export.chain import PRECISIONS
 
 logger = logging.getLogger("deepmath")
 
@@ -32,6 +32,5 @@ def export(model: str, form: str | None, out: str, precision: str | None, name: 
     """
     trained = read_run(model)
     chosen = precision or (trained.settings.precision if trained.settings else "float32")
-    unit = (trained.fitted.unit.origin, trained.fitted.unit.size) if trained.fitted else PLAIN
-    exporting.export(trained.model, out, form, precision=chosen, name=name, unit=unit)
+    exporting.export(trained.model, out, form, precision=chosen, name=name)
     logger.info("written to %s, %s", out, count(Path(out).stat().st_size, "byte"))

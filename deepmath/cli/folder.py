@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepmath import load_model
-from deepmath.cli.preparation import Fitted
-from deepmath.cli.settings import FITTED, Settings, config_text, read_table, resolve
+from deepmath.cli.settings import FITTED, Settings, config_text, read_toml, resolve
+from deepmath.datasets.loading import TABLES, stem
 from deepmath.errors import ConfigError, FormatError, MissingExtra
 from deepmath.model import Sequential
 from deepmath.storage import write_whole
+from deepmath.tables import TableEncoding
 from deepmath.training.history import RATE
 
 logger = logging.getLogger("deepmath")
@@ -45,8 +46,9 @@ class Folder:
         """Whether a run has left a model or checkpoints here."""
         return self.model.exists() or any(self.checkpoints.glob("step-*.safetensors"))
 
-    def write_config(self, settings: Settings, fitted: Fitted) -> None:
-        write_whole(self.config, config_text(settings, fitted.table()).encode())
+    def write_config(self, settings: Settings, digest: str) -> None:
+        """config.toml: the settings as resolved, and what tells these data from others."""
+        write_whole(self.config, config_text(settings, {"digest": digest}).encode())
 
     def write_history(self, epochs: Sequence[int], history: Mapping[str, Sequence[float]]) -> None:
         """history.csv: a line for each epoch, counted from 1. The columns' order doesn't depend on the history's."""
@@ -77,26 +79,32 @@ class Folder:
 
 def new_folder(data: str) -> Folder:
     """runs/<data>-<time>, with a number behind it if two runs begin in one second."""
-    stem = Path(data).stem + time.strftime("-%Y%m%d-%H%M%S")
-    path, number = Path("runs", stem), 2
+    name = stem(data) + time.strftime("-%Y%m%d-%H%M%S")
+    path, number = Path("runs", name), 2
     while path.exists():
-        path, number = Path("runs", f"{stem}-{number}"), number + 1
+        path, number = Path("runs", f"{name}-{number}"), number + 1
     return Folder(path)
 
 
 class Trained(NamedTuple):
-    """A saved model, with the settings and findings of its run where they are known."""
+    """A saved model, with the settings of its run and the digest of its data where they are known."""
 
     model: Sequential
     settings: Settings | None
-    fitted: Fitted | None
+    digest: str | None
+
+    @property
+    def encoding(self) -> TableEncoding | None:
+        """What the columns of a table become, where the model knows it."""
+        preprocessing = self.model.preprocessing
+        return preprocessing.encoding if getattr(preprocessing, "takes_frames", False) else None
 
 
 def read_run(path: str) -> Trained:
-    """The model of a run folder, or a model file; the config.toml beside it says what its outputs mean.
+    """The model of a run folder, or a model file, with the config.toml beside it.
 
     Raises:
-        FormatError: the model or its config is damaged.
+        FormatError: the model or its config is damaged, or from a version whose runs can't be read.
         OSError: there is none.
     """
     given = Path(path)
@@ -105,13 +113,13 @@ def read_run(path: str) -> Trained:
     if not folder.config.exists() or (not given.is_dir() and given.name != folder.model.name):
         return Trained(model, None, None)
     settings = resolve(None, {}, folder.config)
-    try:
-        fitted = Fitted.read(read_table(folder.config)[FITTED])
-    except (KeyError, TypeError, ValueError) as error:
+    found = read_toml(folder.config).get(FITTED)
+    if not isinstance(found, dict) or set(found) != {"digest"}:
         raise FormatError(
-            f"{folder.config}: the table [{FITTED}] of 'deepmath train' is missing or changed ({error!r})"
-        ) from error
-    return Trained(model, settings, fitted)
+            f"{folder.config}: the table [{FITTED}] of 'deepmath train' is missing or changed, or of an earlier "
+            "version; train again"
+        )
+    return Trained(model, settings, str(found["digest"]))
 
 
 def data_settings(trained: Trained, data: str | None, given: Mapping[str, Any]) -> Settings:
@@ -121,8 +129,8 @@ def data_settings(trained: Trained, data: str | None, given: Mapping[str, Any]) 
     if name is None:
         raise ConfigError("DATA is missing: the model comes without the config.toml of its run, which would name it")
     base: dict[str, Any] = {"seed": known.seed, "test": known.test} if known else {}
-    if known is not None and name.lower().endswith(".csv"):
-        base |= {"target": known.target, "header": known.header, "na": known.na}
+    if known is not None and name.lower().endswith(TABLES):
+        base |= {"header": known.header, "na": known.na}
     if known is not None and name == known.data:
         base |= {"data_dir": known.data_dir}
     return resolve(name, base | {k: v for k, v in given.items() if v is not None})

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from deepmath.cli.preparation import Task, preprocessing_of
-from deepmath.cli.settings import Settings, optimizer_of
+from deepmath.cli.preparation import Prepared
+from deepmath.cli.screen import count
+from deepmath.cli.settings import optimizer_of
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout
 from deepmath.model import Sequential
 from deepmath.regularizers import L2
 
 
-def network(settings: Settings, task: Task, features: int) -> Sequential:
-    """A compiled model: for each width a dense layer, its normalisation, activation and dropout; then the outputs."""
-    model = Sequential(seed=settings.seed, preprocessing=preprocessing_of(settings, features))
+def network(prepared: Prepared) -> Sequential:
+    """A compiled model for the numbers of a data set: for each width a dense layer, its normalisation, activation and
+    dropout; then the outputs. It knows how to scale its inputs and what its target is.
+    """
+    settings, task = prepared.settings, prepared.task
+    model = Sequential(seed=settings.seed, preprocessing=prepared.preprocessing)
+    model.target = prepared.data.target
     penalty = L2(settings.l2) if settings.l2 else None
-    inputs: int | None = features
+    inputs: int | None = prepared.data.inputs
     for width in settings.hidden:
         if settings.batch_norm:
             model.add(Dense(width, use_bias=False, kernel_regularizer=penalty, input_dim=inputs))
@@ -27,22 +32,42 @@ def network(settings: Settings, task: Task, features: int) -> Sequential:
             model.add(Dropout(settings.dropout))
         inputs = None
     model.add(Dense(task.outputs, task.activation, kernel_regularizer=penalty, input_dim=inputs))
-    model.compile(optimizer_of(settings), task.loss, ["accuracy"] if task.classes else [])
+    compile_anew(model, prepared)
     return model
 
 
-def network_line(settings: Settings, task: Task, features: int, parameters: int) -> str:
+def compile_anew(model: Sequential, prepared: Prepared) -> None:
+    """Choose optimiser, loss and metrics; the learning rate is the settings' own again."""
+    metrics = ["accuracy"] if prepared.data.classes else []
+    model.compile(optimizer_of(prepared.settings), prepared.task.loss, metrics)
+
+
+def network_line(prepared: Prepared, model: Sequential) -> str:
     """Widths from input to output, with what stands between."""
-    chain = "-".join(map(str, (features, *settings.hidden, task.outputs)))
+    settings, task = prepared.settings, prepared.task
+    chain = "-".join(map(str, (prepared.data.inputs, *settings.hidden, task.outputs)))
     extras = [
         settings.activation if settings.hidden else "",
         "batch norm" if settings.batch_norm else "",
         f"dropout {settings.dropout:g}" if settings.dropout else "",
         f"L2 {settings.l2:g}" if settings.l2 else "",
         f"{task.activation} output",
-        f"{parameters:,} parameters",
+        f"{sum(w.size for w in model.get_weights()):,} parameters",
     ]
     return f"{chain}: {', '.join(e for e in extras if e)}"
+
+
+def data_line(prepared: Prepared) -> str:
+    """What there is to learn from, and what is to be learned."""
+    data = prepared.data
+    columns = [c for c in data.summary if c.becomes != "left out"]
+    inputs = (
+        f"{count(len(columns), 'column')}, {count(data.inputs, 'input')}"
+        if data.summary
+        else count(data.inputs, "feature")
+    )
+    kind = f"{len(data.classes)} classes" if data.classes else "a number to predict"
+    return f"{data.name}: {count(data.rows, 'row')}, {inputs}, {kind}"
 
 
 def plan_line(plan: str) -> str:

@@ -14,24 +14,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
-        "target": ("COLUMN", "Target column of a CSV file, by name or place from 0.  [default: the last]"),
+        "target": ("COLUMN", "Target column of a table, by name or place from 0.  [default: the last]"),
         "data_dir": ("DIR", "Folder of the IDX files of mnist."),
-        "scale": ("HOW", "Inputs: none, standard (mean 0, deviation 1) or a divisor.  [CSV: standard]"),
+        "scale": (
+            "HOW",
+            "Inputs: none, standard (mean 0, deviation 1), smooth (also clipped), or a divisor.  [tables: smooth]",
+        ),
         "test": ("SHARE", "Share of the rows kept for the test.  [default: 0.2; circles 0.1, xor 0]"),
-        "validation_split": ("SHARE", "Share of the training rows that measure each epoch.  [default: 0]"),
+        "validation_split": ("SHARE", "Share of the training rows that measure each epoch.  [default: 0; tables 0.1]"),
     },
     "Network": {
-        "hidden": ("WIDTHS", "Hidden layers, such as 64,32, or none.  [default: 32,32 for CSV]"),
+        "hidden": ("WIDTHS", "Hidden layers, such as 64,32, or none.  [tables: 128,128; npz 32,32]"),
         "activation": ("NAME", "Of the hidden layers: relu, tanh, sigmoid, ...  [default: relu; xor tanh]"),
         "dropout": ("RATE", "Share of each hidden layer's outputs dropped in training.  [default: 0]"),
         "l2": ("L", "Add (L / 2) x sum of squared kernel weights to the loss.  [default: 0]"),
-        "loss": ("NAME", "auto looks at the target: 0/1, labels, or numbers.  [default: auto]"),
+        "loss": ("NAME", "auto looks at the target: two labels, more, or numbers.  [default: auto]"),
     },
     "Training": {
         "optimizer": ("NAME", "adam, sgd, ...  [default: adam]"),
         "learning_rate": ("RATE", "[default: the optimiser's own; by data set]"),
-        "epochs": ("N", "Passes over the training rows, in total.  [default: 100 for CSV; by data set]"),
-        "batch_size": ("N", 'Rows in a step, or "full" for all.  [default: 32; xor full]'),
+        "decay": ("HOW", "cosine: the rate falls to 0 over the epochs; none.  [default: none; tables cosine]"),
+        "epochs": ("N", "Passes over the training rows, in total.  [tables: by rows; npz 100; by data set]"),
+        "patience": ("N", "Stop N epochs after the best validation loss; keep that epoch.  [tables: never stop, keep]"),
+        "batch_size": ("N", 'Rows in a step, or "full" for all.  [default: 32; tables by rows; xor full]'),
         "accumulate": ("N", "Batches whose gradients make one step.  [default: 1]"),
         "clip_norm": ("NORM", "Longest gradient; a longer one is shortened.  [default: no limit]"),
         "on_nan": ("HOW", "stop, rollback (half the rate) or skip where values become NaN or Inf.  [default: stop]"),
@@ -57,6 +62,11 @@ def _checked(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     return convert
 
 
+def _repeated(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """What checks an option that may be repeated; None where it isn't given."""
+    return lambda context, option, value: _checked(name)(context, option, value or None)
+
+
 def setting(name: str) -> Callable[[F], F]:
     """The option of one setting."""
     metavar, text = next(rows[name] for rows in GROUPS.values() if name in rows)
@@ -64,11 +74,16 @@ def setting(name: str) -> Callable[[F], F]:
 
 
 header = click.option(
-    "--header/--no-header", default=None, help="Whether a CSV file's first line holds names.  [default: header]"
+    "--header/--no-header", default=None, help="Whether a table's first line holds names.  [default: header]"
 )
 na = click.option(
-    "--na", multiple=True, metavar="TEXT", help="A cell of a CSV file that means missing; may be repeated."
-)
+    "--na", multiple=True, metavar="TEXT", callback=_repeated("na"),
+    help="A cell of a table that means missing; may be repeated.",
+)  # fmt: skip
+column = click.option(
+    "--column", multiple=True, metavar="NAME=KIND", callback=_repeated("column"),
+    help="number, category, boolean, date, out, date:%d/%m/%Y or number:1.234,5; may be repeated.",
+)  # fmt: skip
 batch_norm = click.option(
     "--batch-norm/--no-batch-norm", default=None, help="Normalise each hidden layer's batch.  [default: no-batch-norm]"
 )
@@ -88,7 +103,7 @@ def settings(command: F) -> F:
     for group in reversed(GROUPS.values()):
         for name in reversed(group):
             command = setting(name)(command)
-    for option in (batch_norm, na, header):
+    for option in (batch_norm, na, header, column):
         command = option(command)
     return command
 
@@ -109,11 +124,11 @@ class Sections(click.Command):
 
 
 _SECTIONS = {title: {*group} for title, group in GROUPS.items()}
-_SECTIONS["Data"] |= {"header", "na"}
+_SECTIONS["Data"] |= {"header", "na", "column", "columns"}
 _SECTIONS["Network"] |= {"batch_norm"}
 
 
-def from_csv(command: F) -> F:
+def from_file(command: F) -> F:
     """The options that say how to read a file of data."""
     for option in (setting("data_dir"), na, header, setting("target")):
         command = option(command)

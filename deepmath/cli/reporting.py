@@ -12,12 +12,13 @@ import numpy as np
 
 import deepmath
 from deepmath.callbacks import Callback
-from deepmath.cli import processor, tables
-from deepmath.cli.network import network_line, plan_line
+from deepmath.cli import processor
+from deepmath.cli.network import data_line, network_line, plan_line
 from deepmath.cli.screen import count
 from deepmath.cli.settings import FITTED
 from deepmath.report import ClassView, Finding, NumberView, PlaneView, Recorder, Report, View, page
 from deepmath.storage import write_whole
+from deepmath.tables import NumberTarget
 
 if TYPE_CHECKING:
     from deepmath.cli.train import Job
@@ -60,7 +61,7 @@ def write(
             for f in verdict
         ]
     report = Report(
-        f"deepmath: {job.source.name}", results, _settings(job), _machine(job), history.epoch, history.history,
+        f"deepmath: {job.data.name}", results, _settings(job), _machine(job), history.epoch, history.history,
         watched.view, watched.record, ["deepmath train --config config.toml --report"], config, findings=findings,
         notes=notes,
     )  # fmt: skip
@@ -70,26 +71,23 @@ def write(
 
 
 def _view(job: Job) -> View:
-    which = (job.parts.test if len(job.parts.test) else job.parts.train)[:ROWS]
-    X = np.asarray(job.source.X[which], np.float64)
-    if job.task.classes is None:
-        unit = job.fitted.unit
-        return NumberView(X, job.fitted.targets(job.source, job.task.loss)[which], unit.size, unit.origin)
-    y = tables.codes_of(job.source, job.task.classes)[which]
-    if X.shape[1] == 2 and len(job.task.classes) <= CLASSES:
-        axes = job.source.features if job.settings.is_file else ("x1", "x2")
-        return PlaneView(X, y, job.task.classes, axes)
-    return ClassView(X, y, job.task.classes)
+    data = job.data
+    X, y = data.arrays(job.parts.judging[:ROWS])
+    X, codes = np.asarray(X, np.float64), data.target.encode(y)
+    if data.classes is None:
+        target = data.target
+        unit = (target.size, target.origin) if isinstance(target, NumberTarget) else (1.0, 0.0)
+        return NumberView(X, codes, *unit)
+    if data.has_plane and len(data.classes) <= CLASSES:
+        return PlaneView(X, codes, data.classes, data.features if data.encoding is not None else ("x1", "x2"))
+    return ClassView(X, codes, data.classes)
 
 
 def _settings(job: Job) -> list[tuple[str, str]]:
-    features = job.source.X.shape[1]
-    parameters = sum(w.size for w in job.model.get_weights())
-    kind = f"{len(job.task.classes)} classes" if job.task.classes else "a number to predict"
     told = [
-        ("data", f"{job.source.name}: {count(len(job.source.X), 'row')}, {count(features, 'feature')}, {kind}"),
-        ("digest of the data", job.fitted.digest),
-        ("network", network_line(job.settings, job.task, features, parameters)),
+        ("data", data_line(job.prepared)),
+        ("digest of the data", job.data.digest()),
+        ("network", network_line(job.prepared, job.model)),
     ]
     chosen = {n: v for n, v in asdict(job.settings).items() if v is not None and n not in ("data", "hidden")}
     return told + [(name.replace("_", " "), _text(value)) for name, value in chosen.items() if value != ()]

@@ -10,11 +10,15 @@ from typing import Any
 
 from deepmath import losses, optimizers
 from deepmath.cli.values import CHECKS
+from deepmath.datasets.loading import TABLES
 from deepmath.descriptions import unknown
 from deepmath.errors import ConfigError, FormatError, require
 
 FITTED = "fitted"
 """The table of config.toml that holds what the training found in the data. `train` writes it and never reads it."""
+
+PATHS = ".csv, .parquet or .npz"
+"""How paths end that are data."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Settings:
 
     data: str
     target: str | None = None
+    column: tuple[str, ...] = ()
     header: bool = True
     na: tuple[str, ...] = ()
     data_dir: str | None = None
@@ -35,12 +40,14 @@ class Settings:
     loss: str = "auto"
     optimizer: str = "adam"
     learning_rate: float | None = None
+    decay: str = "none"
     clip_norm: float | None = None
     epochs: int = 100
     batch_size: int | str = 32
     accumulate: int = 1
     test: float = 0.2
     validation_split: float = 0.0
+    patience: int | None = None
     seed: int = 0
     backend: str | None = None
     device: str | None = None
@@ -50,9 +57,9 @@ class Settings:
     checkpoint_seconds: float | None = None
 
     @property
-    def is_file(self) -> bool:
-        """Whether the data come from a CSV file."""
-        return self.data.lower().endswith(".csv")
+    def is_table(self) -> bool:
+        """Whether the data come from a file of columns with names."""
+        return self.data.lower().endswith(TABLES)
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -74,8 +81,30 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 """Where a data set wants something other than the fields of `Settings` say."""
 
 
-def resolve(data: str | None, given: Mapping[str, Any], file: str | Path | None = None) -> Settings:
+def for_table(rows: int) -> dict[str, Any]:
+    """What a table of so many rows wants: about as many steps for a small one as for a large one, in larger batches.
+
+    >>> [(for_table(rows)["batch_size"], for_table(rows)["epochs"]) for rows in (100, 2_000, 50_000, 1_000_000)]
+    [(16, 100), (32, 80), (256, 30), (256, 10)]
+    """
+    size = min(256, max(16, 1 << (rows // 100).bit_length()))
+    return {
+        "hidden": (128, 128),
+        "scale": "smooth",
+        "batch_size": size,
+        "epochs": min(100, max(10, round(6000 * size / max(rows, 1), -1))),
+        "learning_rate": 0.006,
+        "decay": "cosine",
+        "validation_split": 0.1,
+    }
+
+
+def resolve(
+    data: str | None, given: Mapping[str, Any], file: str | Path | None = None, rows: int | None = None
+) -> Settings:
     """Settings from the command line over those of a file over the defaults of the data set.
+
+    The defaults of a table depend on its number of rows: those that don't say how to read it are known with them.
 
     Raises:
         ConfigError: no data, an unknown key, a value out of range, or a setting that does not apply.
@@ -88,18 +117,25 @@ def resolve(data: str | None, given: Mapping[str, Any], file: str | Path | None 
         chosen["data"] = data
     if "data" not in chosen:
         raise ConfigError(
-            "train: DATA is missing: give a data set (circles, moons, spirals, xor, houses, digits, mnist), "
-            "a path that ends in .csv or .npz, "
+            f"train: DATA is missing: give a data set ({', '.join(DEFAULTS)}), a path that ends in {PATHS}, "
             "or --config FILE with a file that names one"
         )
     settings = Settings(**{**DEFAULTS.get(chosen["data"], {}), **chosen})
-    if settings.is_file and "scale" not in chosen:
-        settings = replace(settings, scale="standard")
-    for name, only in (("target", settings.target), ("na", settings.na), ("no-header", not settings.header)):
-        if only and not settings.is_file:
-            raise ConfigError(f"train: --{name} is for CSV files, and '{settings.data}' is not one; leave it out")
+    if settings.is_table:
+        wanted = for_table(rows or 0)
+        if "optimizer" in chosen:
+            del wanted["learning_rate"]  # it is Adam's
+        settings = replace(settings, **{**wanted, **chosen})
+        if settings.patience is None and settings.validation_split:
+            settings = replace(settings, patience=settings.epochs)
+    for name in ("target", "column", "na", "header"):
+        if not settings.is_table and getattr(settings, name) not in (None, (), True):
+            option = "no-header" if name == "header" else name
+            raise ConfigError(f"train: --{option} is for tables, and '{settings.data}' is not one; leave it out")
     if settings.data_dir is not None and settings.data != "mnist":
         raise ConfigError(f"train: --data-dir is for mnist, and the data are '{settings.data}'; leave it out")
+    if settings.patience is not None and not settings.validation_split:
+        raise ConfigError("train: --patience watches the loss of held-out rows; give --validation-split, such as 0.1")
     if settings.loss != "auto":
         losses.get(settings.loss)
     return settings
@@ -112,9 +148,18 @@ def optimizer_of(settings: Settings) -> Any:
     return replace(optimizer, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[type-var]
 
 
+def kinds_of(settings: Settings) -> dict[str, str]:
+    """What `--column NAME=KIND` says, by name.
+
+    >>> kinds_of(Settings("t.csv", column=("a=number", "b=c=date:%d/%m/%Y")))
+    {'a': 'number', 'b=c': 'date:%d/%m/%Y'}
+    """
+    return {name: kind for name, _, kind in (given.rpartition("=") for given in settings.column)}
+
+
 def read_config(path: str | Path) -> dict[str, Any]:
     """The settings in a TOML file, checked one by one."""
-    table = read_table(path)
+    table = read_toml(path)
     table.pop(FITTED, None)
     known = [field.name for field in fields(Settings)]
     for name, value in table.items():
@@ -127,7 +172,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     return table
 
 
-def read_table(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file as it stands."""
     try:
         return tomllib.loads(Path(path).read_bytes().decode())
@@ -139,9 +184,8 @@ def config_text(settings: Settings, fitted: Mapping[str, Any]) -> str:
     """config.toml: the settings, and what the training found in the data."""
     writer = require("tomli_w", "cli", "run folders")
     chosen = {name: _plain(value) for name, value in asdict(settings).items() if value is not None}
-    found = {name: _plain(value) for name, value in fitted.items() if value is not None}
     head = "# Repeat this run with: deepmath train --config config.toml\n"
-    return head + str(writer.dumps(chosen | {FITTED: found}))
+    return head + str(writer.dumps(chosen | {FITTED: dict(fitted)}))
 
 
 def _plain(value: Any) -> Any:

@@ -13,15 +13,17 @@ import numpy as np
 
 from deepmath import plots
 from deepmath.backend import load_backend
-from deepmath.callbacks import Callback, Checkpoint
-from deepmath.cli import diagnosis, options, preparation, reporting, tables
+from deepmath.callbacks import Callback, Checkpoint, EarlyStopping
+from deepmath.cli import columns as listing
+from deepmath.cli import diagnosis, options, reporting
+from deepmath.cli.data import DataSet
 from deepmath.cli.folder import Folder, new_folder
-from deepmath.cli.network import network, network_line, plan_line
-from deepmath.cli.preparation import Fitted, Parts, Task
-from deepmath.cli.saving import Watch
-from deepmath.cli.screen import count, percent, show
-from deepmath.cli.settings import Settings, optimizer_of, resolve
-from deepmath.cli.tables import Source
+from deepmath.cli.measuring import told
+from deepmath.cli.network import compile_anew, data_line, network, network_line, plan_line
+from deepmath.cli.preparation import Parts, Prepared, prepare
+from deepmath.cli.saving import CosineDecay, Watch
+from deepmath.cli.screen import count, show
+from deepmath.cli.settings import Settings, resolve
 from deepmath.errors import ConfigError, NonFiniteError, Terminated
 from deepmath.model import Sequential
 from deepmath.storage import check_writable
@@ -34,19 +36,23 @@ POINTS = 2000
 
 @dataclass(frozen=True)
 class Job:
-    """A training, ready to begin."""
+    """A training, ready to begin. The model takes the numbers that the columns of a table have become."""
 
-    settings: Settings
-    source: Source
-    task: Task
-    parts: Parts
-    fitted: Fitted
+    prepared: Prepared
     model: Sequential
     folder: Folder
 
-    def rows(self, which: Any) -> tuple[Any, Any]:
-        """Inputs of these rows, and targets as the loss takes them."""
-        return self.source.X[which], self.fitted.targets(self.source, self.task.loss)[which]
+    @property
+    def settings(self) -> Settings:
+        return self.prepared.settings
+
+    @property
+    def data(self) -> DataSet:
+        return self.prepared.data
+
+    @property
+    def parts(self) -> Parts:
+        return self.prepared.parts
 
     @property
     def where(self) -> dict[str, Any]:
@@ -57,6 +63,7 @@ class Job:
 @click.command(cls=options.Sections)
 @click.argument("data", required=False)
 @options.settings
+@click.option("--columns", "only_columns", is_flag=True, help="Show what was found of each column, and stop.")
 @click.option("--config", metavar="FILE", help="TOML file of settings; options on the command line win over it.")
 @click.option("--out", metavar="DIR", help="Folder for the results.  [default: runs/<data>-<time>]")
 @click.option("--resume", metavar="DIR", help="Go on with the run in this folder, with its settings.")
@@ -64,40 +71,41 @@ class Job:
 @click.option("--diagnose", is_flag=True, help="Say what is wrong with the training, and write DIR/diagnosis.txt.")
 @click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors.")
 def train(
-    data: str | None, config: str | None, out: str | None, resume: str | None, report: str | None, diagnose: bool,
-    quiet: bool, **given: Any,
+    data: str | None, only_columns: bool, config: str | None, out: str | None, resume: str | None, report: str | None,
+    diagnose: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
-    """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a .csv or .npz path.
+    """Train a network on DATA: circles, moons, spirals, xor, houses, digits, mnist, or a path to a file.
 
-    The folder of the run gets the model, the history, the settings as config.toml (which repeats the run), and
-    pictures. Ctrl-C keeps what was learned so far.
+    A table (.csv, .tsv, .csv.gz, .parquet) may hold numbers, categories, booleans, dates, text and missing cells: what
+    each column is, is found and shown. An .npz file holds arrays. The folder of the run gets the model, the history,
+    the settings as config.toml (which repeats the run), and pictures. Ctrl-C keeps what was learned so far.
     """
     if quiet:
         logger.setLevel(logging.WARNING)
-    given["na"] = given["na"] or None
     if resume is not None and config is None and Folder(Path(resume)).config.exists():
         config = str(Folder(Path(resume)).config)
-    job = _job(resolve(data, given, config), out, resume)
+
+    def settings(rows: int) -> Settings:
+        return resolve(data, given, config, rows)
+
+    if only_columns and not settings(0).is_table:
+        raise ConfigError(f"train: --columns is for tables, and '{settings(0).data}' is not one; leave it out")
+    prepared = prepare(settings)
+    if only_columns:
+        listing.show(prepared.data)
+        return
+    job = _job(prepared, out, resume)
     if resume is not None and not any(Folder(Path(resume)).checkpoints.glob("step-*")):
         logger.info("there is no checkpoint in %s; training begins anew", resume)
-    if not quiet:
-        _introduce(job)
+    _introduce(job, quiet)
     _run(job, resume, diagnose, quiet, report)
 
 
-def _job(settings: Settings, out: str | None, resume: str | None) -> Job:
-    source = tables.load(settings)
-    task = preparation.task_of(source, settings.loss)
-    backend = load_backend(settings.backend, settings.device)
-    settings = replace(
-        settings,
-        loss=task.loss,
-        target=source.target,
-        backend=backend.name,
-        learning_rate=optimizer_of(settings).learning_rate,
+def _job(prepared: Prepared, out: str | None, resume: str | None) -> Job:
+    settings = prepared.settings
+    prepared = replace(
+        prepared, settings=replace(settings, backend=load_backend(settings.backend, settings.device).name)
     )
-    parts = preparation.parts_of(source, settings, stratify=task.classes is not None)
-    fitted = preparation.fit(source, task, settings, parts.train)
     given = out or resume
     folder = Folder(Path(given)) if given else new_folder(settings.data)
     if folder.is_used and (resume is None or Path(resume).resolve() != folder.path.resolve()):
@@ -105,28 +113,33 @@ def _job(settings: Settings, out: str | None, resume: str | None) -> Job:
             f"train: --out {folder.path} holds a run already; choose another folder, or go on with that run: "
             f"--resume {shlex.quote(str(folder.path))}"
         )
-    model = network(settings, task, source.X.shape[1])
-    return Job(settings, source, task, parts, fitted, model, folder)
+    return Job(prepared, network(prepared), folder)
 
 
-def _introduce(job: Job) -> None:
-    """What is about to happen: data, network, backend with its plan, and training."""
-    s, task = job.settings, job.task
-    features = job.source.X.shape[1]
-    kind = f"{len(task.classes)} classes" if task.classes else "a number to predict"
+def _introduce(job: Job, quiet: bool) -> None:
+    """What is about to happen: columns, data, network, backend with its plan, and training."""
+    s, data = job.settings, job.data
+    if quiet:
+        for column in data.summary:
+            if column.notice is not None:
+                logger.warning("%s", column.told)
+        return
+    if data.summary:
+        listing.show(data, listing.MOST)
+        click.echo()
     held = f"{count(len(job.parts.test), 'row')} for the test" if len(job.parts.test) else "all rows train"
-    parameters = sum(w.size for w in job.model.get_weights())
     rate = f"rate {s.learning_rate:g}" if isinstance(s.learning_rate, float) else ""
     rows = "all rows" if s.batch_size == "full" else f"batches of {s.batch_size}"
+    fall = ["falling along a cosine"] if s.decay == "cosine" else []
     show(
         [
-            (
-                "data",
-                f"{job.source.name}: {count(len(job.source.X), 'row')}, {count(features, 'feature')}, {kind}; {held}",
-            ),
-            ("network", network_line(s, task, features, parameters)),
+            ("data", f"{data_line(job.prepared)}; {held}"),
+            ("network", network_line(job.prepared, job.model)),
             ("backend", f"{s.backend}, {s.precision}: {plan_line(job.model.plan(**job.where))}"),
-            ("training", f"{count(s.epochs, 'epoch')}, {rows}, {s.optimizer} {rate}, {task.loss}, seed {s.seed}"),
+            (
+                "training",
+                ", ".join([count(s.epochs, "epoch"), rows, f"{s.optimizer} {rate}", *fall, s.loss, f"seed {s.seed}"]),
+            ),
         ],
         "deepmath train",
     )
@@ -134,22 +147,22 @@ def _introduce(job: Job) -> None:
 
 def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str | None) -> None:
     s, watch = job.settings, Watch()
-    X, y = job.rows(job.parts.train)
     if report is not None:
         check_writable(_page(job, report))
-    job.folder.write_config(s, job.fitted)
+    job.folder.write_config(s, job.data.digest())
     seen = [] if report is None else [reporting.recorder(job)]
-    callbacks: list[Callback] = [watch, _checkpoints(job), *seen]
+    stopping = _stopping(job)
+    callbacks: list[Callback] = [watch, *_rate(job), *stopping, _checkpoints(job), *seen]
     first = job.model.get_weights() if resume is None and (diagnose or seen) else None
+    held = job.data.at(job.parts.validation) if len(job.parts.validation) else (None,)
     try:
         # What overflows is reported once, by the loop, with the step at which it happened.
         with np.errstate(over="ignore", invalid="ignore"):
             job.model.fit(
-                X,
-                y,
+                *job.data.at(job.parts.train),
                 epochs=s.epochs,
                 batch_size=s.batch_size,
-                validation_split=s.validation_split,
+                validation_data=held if len(held) > 1 else held[0],
                 accumulate=s.accumulate,
                 on_nan=s.on_nan,
                 callbacks=callbacks,
@@ -179,7 +192,25 @@ def _run(job: Job, resume: str | None, diagnose: bool, quiet: bool, report: str 
     written += [diagnosis.FILE] if diagnose else []
     files = [job.folder.model.name, "history.csv", job.folder.config.name, *written]
     if not quiet:
-        show([*measured, ("saved", f"{job.folder.path}: {', '.join(files)}"), *lines])
+        kept = [("kept", _best(stopping[0], job)) for _ in stopping]
+        show([*kept, *measured, ("saved", f"{job.folder.path}: {', '.join(files)}"), *lines])
+
+
+def _rate(job: Job) -> list[Callback]:
+    """What lets the learning rate fall, where it shall."""
+    falls = job.settings.decay == "cosine" and isinstance(job.settings.learning_rate, float)
+    return [CosineDecay(float(job.settings.learning_rate or 0.0))] if falls else []
+
+
+def _stopping(job: Job) -> list[EarlyStopping]:
+    """What keeps the epoch that held-out rows say is best, where there are such rows."""
+    patience = job.settings.patience if len(job.parts.validation) else None
+    return [] if patience is None else [EarlyStopping("val_loss", patience)]
+
+
+def _best(stopping: EarlyStopping, job: Job) -> str:
+    rows = count(len(job.parts.validation), "held-out row")
+    return f"epoch {stopping.best_epoch + 1} of {job.settings.epochs}, the best on {rows}"
 
 
 def _looked_at(
@@ -190,8 +221,7 @@ def _looked_at(
     if not (diagnose or seen):
         return []
     logger.info("looking at the training")
-    parts = job.rows(job.parts.train), job.rows(job.parts.test)
-    verdict = diagnosis.verdict(job.model, job.settings, *parts, watch.history, first)
+    verdict = diagnosis.verdict(job.model, job.prepared, watch.history, first)
     if diagnose:
         diagnosis.write(job.folder.path, verdict, quiet)
     path = _page(job, report)
@@ -211,13 +241,17 @@ def _checkpoints(job: Job) -> Checkpoint:
 
 def _save(job: Job, watch: Watch) -> list[str]:
     """Model, history and pictures; the names of the pictures drawn."""
+    if _rate(job):
+        compile_anew(job.model, job.prepared)  # who trains it further begins with the rate of the settings
+    behind, job.model.preprocessing = job.model.preprocessing, job.prepared.whole_preprocessing
     job.model.save(job.folder.model)
+    job.model.preprocessing = behind
     history = watch.history
     job.folder.write_history(history.epoch, history.history)
     drawn = []
     if history.epoch and job.folder.draw("curves.png", lambda: plots.history_curves(history.history)[0]):
         drawn.append("curves.png")
-    if job.source.X.shape[1] == 2 and job.task.classes and job.folder.draw("regions.png", lambda: _regions(job)):
+    if job.data.has_plane and job.data.classes and job.folder.draw("regions.png", lambda: _regions(job)):
         drawn.append("regions.png")
     return drawn
 
@@ -228,29 +262,17 @@ def _regions(job: Job) -> Any:
     def predict(points: Any) -> Any:
         return job.model.predict(points, **job.where)
 
-    assert job.task.classes is not None
-    chosen = job.parts.train[:POINTS]
-    labels = tables.codes_of(job.source, job.task.classes)[chosen]
-    axes = plots.decision_regions(predict, job.source.X[chosen], labels, names=list(job.task.classes))
-    if job.settings.is_file:
-        axes.set_xlabel(job.source.features[0])
-        axes.set_ylabel(job.source.features[1])
+    data = job.data
+    assert data.classes is not None
+    X, y = data.arrays(job.parts.train[:POINTS])
+    axes = plots.decision_regions(predict, X, data.target.encode(y), names=list(data.classes))
+    if data.encoding is not None:
+        axes.set_xlabel(data.features[0])
+        axes.set_ylabel(data.features[1])
     return axes
 
 
 def results(job: Job) -> list[tuple[str, str]]:
     """How good the model is on the test part, or on the training rows where there is none."""
-    which = job.parts.test if len(job.parts.test) else job.parts.train
     name = "test" if len(job.parts.test) else "training"
-    X, y = job.rows(which)
-    values = job.model.evaluate(X, y, **job.where)
-    return [(name, told(values, job.fitted, len(which)))]
-
-
-def told(values: dict[str, float], fitted: Fitted, rows: int) -> str:
-    """Accuracy or error in the target's own units, and the loss, in one line."""
-    if "accuracy" in values:
-        return f"accuracy {percent(values['accuracy'])} of {count(rows, 'row')}, loss {values['loss']:.4g}"
-    unit = fitted.unit.size**2
-    scaled = f", loss {values['loss']:.4g} of the standardised target" if unit != 1.0 else ""
-    return f"mse {values['cost'] * unit:.4g} of {count(rows, 'row')}{scaled}"
+    return [(name, told(job.model, job.data, job.parts.judging, job.where))]

@@ -84,6 +84,19 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def columns(name: str, value: Any) -> tuple[str, ...]:
+    """Any number of NAME=KIND; what the kinds are, the table says.
+
+    >>> columns("--column", ["age=number"])
+    ('age=number',)
+    """
+    for given in texts(name, value):
+        before, _, kind = given.rpartition("=")
+        if not before or not kind:
+            raise _error(name, "NAME=KIND, such as age=number or born=date:%d/%m/%Y", given)
+    return texts(name, value)
+
+
 def widths(name: str, value: Any) -> tuple[int, ...]:
     """Widths of layers: 64,32 or a list; "none" or an empty list is no hidden layer.
 
@@ -108,12 +121,12 @@ def batch_size(name: str, value: Any) -> int | str:
 
 
 def scale(name: str, value: Any) -> str | float:
-    """What inputs are divided by: "none", "standard" (each feature's mean and deviation), or a number."""
-    if value in ("none", "standard"):
+    """What is done to inputs: "none", "standard" (mean 0, deviation 1), "smooth" (also clipped), or a divisor."""
+    if value in ("none", "standard", "smooth"):
         return str(value)
     result = _read(float, value)
     if result is None or not 0.0 < result < math.inf:
-        raise _error(name, "none, standard, or a number > 0", value)
+        raise _error(name, "none, standard, smooth, or a number > 0", value)
     return float(result)
 
 
@@ -139,6 +152,7 @@ _SHARE = number(">= 0 and < 1", lambda x: 0.0 <= x < 1.0)
 CHECKS: dict[str, Check] = {
     "data": text,
     "target": text,
+    "column": columns,
     "header": flag,
     "na": texts,
     "data_dir": text,
@@ -151,12 +165,14 @@ CHECKS: dict[str, Check] = {
     "loss": text,
     "optimizer": text,
     "learning_rate": _POSITIVE,
+    "decay": one_of("none", "cosine"),
     "clip_norm": _POSITIVE,
     "epochs": whole(1),
     "batch_size": batch_size,
     "accumulate": whole(1),
     "test": _SHARE,
     "validation_split": _SHARE,
+    "patience": whole(1),
     "seed": whole(0, 2**32 - 1),
     "backend": text,
     "device": text,

@@ -4,7 +4,10 @@ Data go one way. `adapters.adapt` makes an `Adapter` of what somebody handed in,
 text, a `Validator` checks rows and puts them on the backend, and a loader cuts them into steps.
 """
 
+from deepmath.data.chunks import Chunks
 from deepmath.data.rows import Rows
-from deepmath.data.sources import ArraySource, Source
+from deepmath.data.sources import Adapter, ArraySource, Source
+from deepmath.data.validation import Validator, row_shape
+from deepmath.data.weights import RowWeighting
 
-__all__ = ["ArraySource", "Rows", "Source"]
+__all__ = ["Adapter", "ArraySource", "Chunks", "RowWeighting", "Rows", "Source", "Validator", "row_shape"]

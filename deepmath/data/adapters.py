@@ -11,7 +11,7 @@ import numpy as np
 from deepmath.arrays import is_array, is_frame, is_series
 from deepmath.checks import is_sparse
 from deepmath.data.rows import Change, Rows, as_array, as_batch, check_counts, kind_of, shape_of, sliced
-from deepmath.data.sources import Adapter, ArraySource, FrameSource, Source, SparseSource
+from deepmath.data.sources import Adapter, ArraySource, Source, SparseSource
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 
@@ -23,6 +23,7 @@ class ArrayAdapter(Adapter):
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self.like, self.shape = rows, rows.X, shape_of(rows.X)
+        self.of_frames = is_frame(rows.X)
 
     def mapped(self, change: Change) -> ArrayAdapter:
         return ArrayAdapter(self.rows.mapped(change))
@@ -146,9 +147,6 @@ def adapt_inputs(X: Any) -> Adapter:
 
 def _of_rows(rows: Rows, windowed: bool) -> Adapter:
     """Rows in memory, or a source of them where they would be too many once they are dense, or come by windows."""
-    if is_frame(rows.X):
-        check_counts(rows)
-        return FrameSource(*rows) if windowed else ArrayAdapter(rows)
     if is_sparse(rows.X) and not windowed:
         return SparseSource(*rows)
     return ArraySource(*rows) if windowed or isinstance(rows.X, np.memmap) else ArrayAdapter(rows)

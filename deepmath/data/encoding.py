@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array, is_frame
+from deepmath.arrays import is_array
 from deepmath.data.adapters import ArrayAdapter, SequenceAdapter
-from deepmath.data.sources import Adapter, FrameSource, Source
+from deepmath.data.sources import Adapter, Source
+from deepmath.data.weights import RowWeighting
 from deepmath.errors import ConfigError, LabelError
 from deepmath.losses import Loss
 from deepmath.program import Head
 
 logger = logging.getLogger("deepmath")
+_LIKE = "; make it for the model: TableSource(path, like=model)"
 
 
 def preprocessing_of(given: Any) -> Any:
@@ -30,9 +34,15 @@ def preprocessing_of(given: Any) -> Any:
 def fitted(preprocessing: Any, given: Adapter) -> Any:
     """A preprocessing fitted to the data if it isn't yet; to a source chunk by chunk.
 
-    Frames get a `TableEncoder` in front of it, which remembers their columns.
+    Frames get a `TableEncoder` in front of it, which remembers their columns; where a source has encoded them, its
+    encoding stands there.
     """
-    if _is_frames(given) and not getattr(preprocessing, "takes_frames", False):
+    if given.table_encoding is not None and (hasattr(preprocessing, "fit") or not _takes_frames(preprocessing)):
+        from deepmath.preprocessing import behind_table, without_table
+
+        rest = without_table(preprocessing)
+        return behind_table(given.table_encoding, rest.fit_batches(_Inputs(given)) if hasattr(rest, "fit") else rest)
+    if given.of_frames and not _takes_frames(preprocessing):
         from deepmath.preprocessing import encoded_first  # only who uses preprocessing pays for it
 
         preprocessing = encoded_first(preprocessing, _Inputs(given))
@@ -43,33 +53,65 @@ def fitted(preprocessing: Any, given: Adapter) -> Any:
     return preprocessing.fit_batches(_Inputs(given))
 
 
+@contextlib.contextmanager
+def unless_refused(model: Any) -> Iterator[None]:
+    """Keep what a model learns of its data, unless they are refused before the first step: then it is as it was."""
+    preprocessing, target, shape, history = model.preprocessing, model.target, model.input_shape, model.history
+    try:
+        yield
+    except Exception:
+        if model.history is history:
+            model.preprocessing, model.target = preprocessing, target
+            if shape is None:
+                model.input_shape, model.values = None, {}
+        raise
+
+
 def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: bool = False) -> Adapter:
     """The data as the first layer takes them.
 
     Raises ConfigError for a frame that has columns which the model wasn't trained on; with `tell_extra` they are
-    passed over, and told. A frame's target may always be there.
+    passed over, and told. A frame's target may always be there. So does a source that encoded its table otherwise.
     """
-    if _is_frames(given):
+    if given.table_encoding is not None and _takes_frames(preprocessing):
+        if given.table_encoding != preprocessing.encoding:
+            raise ConfigError(f"the columns of the {given.kind} were encoded otherwise than the model's{_LIKE}")
+        from deepmath.preprocessing import without_table
+
+        preprocessing = without_table(preprocessing)
+    if given.of_frames:
         _check_columns(preprocessing, next(given.inputs()), target, tell_extra)
     return given if preprocessing is None else given.mapped(preprocessing.apply)
 
 
+def _takes_frames(preprocessing: Any) -> bool:
+    return getattr(preprocessing, "takes_frames", False)
+
+
 def _check_columns(preprocessing: Any, frame: Any, target: Any, tell_extra: bool) -> None:
-    if not getattr(preprocessing, "takes_frames", False):
+    if not _takes_frames(preprocessing):
         return
+    missing = [n for n in preprocessing.encoding.features if n not in frame.names]
     extra = [n for n in preprocessing.encoding.unknown(frame) if target is None or n != target.name]
-    if not extra:
-        return
-    named = ", ".join(repr(n) for n in extra[:5]) + (f", ... ({len(extra)} in all)" if len(extra) > 5 else "")
-    if not tell_extra:
+    if missing:
+        instead = f"; it has {_listed(extra)} instead" if extra else ""
+        raise ConfigError(f"X lacks the columns {_listed(missing)}, on which the model was trained{instead}")
+    if extra and not tell_extra:
         raise ConfigError(
-            f"X has columns on which the model wasn't trained: {named}. Leave them out, or rename those that are meant"
+            f"X has columns on which the model wasn't trained: {_listed(extra)}. Leave them out, or rename those meant"
         )
-    logger.warning("columns on which the model wasn't trained are passed over: %s", named)
+    if extra:
+        logger.warning("columns on which the model wasn't trained are passed over: %s", _listed(extra))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (f", ... ({len(names)} in all)" if len(names) > 5 else "")
 
 
 def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
-    """What encodes the targets that train: the classes of text, in sorted order; None for numbers."""
+    """What encodes the targets that train: the classes of text, in sorted order; a source's own; None for numbers."""
+    if given.table_target is not None:
+        return given.table_target
     if not isinstance(given, (ArrayAdapter, Source, SequenceAdapter)):
         return None
     first = next(given.targets(), None)
@@ -83,6 +125,32 @@ def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
     from deepmath.tables import target_of as found  # only who has text pays for it
 
     return found(np.concatenate([np.asarray(y, object).reshape(-1) for y in given.targets()]), name, "category")
+
+
+@dataclass(frozen=True)
+class EncodedAlready:
+    """The target of rows that come as the loss takes them: nothing is left to encode."""
+
+    target: Any
+
+    @property
+    def classes(self) -> Any:
+        """The classes of the target, None of numbers."""
+        return getattr(self.target, "classes", None)
+
+    def encode(self, y: Any) -> Any:
+        """The targets as they came."""
+        return y
+
+
+def target_for(target: Any, given: Adapter) -> Any:
+    """What encodes the targets of data for a model with this target. ConfigError where a source did it otherwise."""
+    target = target.target if isinstance(target, EncodedAlready) else target
+    if given.table_target is None or target is None:
+        return target
+    if given.table_target != target:
+        raise ConfigError(f"the target '{given.table_target.name}' of the {given.kind} isn't the model's target{_LIKE}")
+    return EncodedAlready(target)
 
 
 def encoded_targets(target: Any, head: Head, y: Any) -> Any:
@@ -101,21 +169,21 @@ def encoded_targets(target: Any, head: Head, y: Any) -> Any:
     return np.eye(head.outputs)[y]
 
 
-def codes_of(target: Any, given: Adapter) -> Iterator[Any]:
-    """All targets in pieces, those of classes as codes."""
+def weighting(class_weight: Any, ignore_label: float | None, target: Any, given: Adapter) -> RowWeighting:
+    """How much each row counts. Weights of text classes go by their names; "balanced" is counted on these rows."""
+    classes = getattr(target, "classes", None)
+    if classes is not None and isinstance(class_weight, Mapping):
+        unknown = [label for label in class_weight if label not in classes]
+        if unknown:
+            raise ConfigError(f"class_weight has a weight for class {unknown[0]!r}; the model knows {target.shown}")
+        class_weight = {classes.index(label): weight for label, weight in class_weight.items()}
+    return RowWeighting(class_weight, ignore_label).counted(_codes(target, given))
+
+
+def _codes(target: Any, given: Adapter) -> Iterator[Any]:
+    target = target_for(target, given)
     for y in given.targets():
         yield y if target is None else target.encode(y)
-
-
-def weights_by_code(target: Any, class_weight: Any) -> Any:
-    """Class weights by the codes of classes, where they were given by their names. Raises ConfigError for others."""
-    classes = getattr(target, "classes", None)
-    if classes is None or not isinstance(class_weight, Mapping):
-        return class_weight
-    unknown = [label for label in class_weight if label not in classes]
-    if unknown:
-        raise ConfigError(f"class_weight has a weight for class {unknown[0]!r}; the model knows {target.shown}")
-    return {classes.index(label): weight for label, weight in class_weight.items()}
 
 
 def is_numbers(y: Any) -> bool:
@@ -126,10 +194,6 @@ def is_numbers(y: Any) -> bool:
     if array.dtype.kind == "O":
         return not any(isinstance(v, str) for v in array.reshape(-1).tolist())
     return array.dtype.kind not in "USO"
-
-
-def _is_frames(given: Adapter) -> bool:
-    return isinstance(given, FrameSource) or (isinstance(given, ArrayAdapter) and is_frame(given.rows.X))
 
 
 class _Inputs:

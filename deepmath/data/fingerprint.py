@@ -17,23 +17,17 @@ SAMPLE = 256
 """How many rows, evenly spread, tell one source from another: reading all of them could take as long as training."""
 
 
-def facts_of(model: dict[str, Any], recipe: Recipe, data: Data, with_data: bool) -> dict[str, Any]:
-    """Model, settings and (if asked: it reads all of them) data of a run, as values that can be compared."""
-    facts = _settings(model, recipe) | {"rows": data.rows}
-    if with_data:
-        facts["data"] = digest(data)
-    return facts
+def facts_of(
+    model: dict[str, Any], recipe: Recipe, given: Adapter, with_data: bool, data: Data | None = None
+) -> dict[str, Any]:
+    """Model, settings and (if asked: it reads all of them) data of a run, as values that can be compared.
 
-
-def facts_of_pieces(model: dict[str, Any], recipe: Recipe, given: Adapter, with_data: bool) -> dict[str, Any]:
-    """As `facts_of` for data that come in pieces; of a source, `SAMPLE` rows stand for all of them.
-
-    What a generator or a sequence will give can't be known: they are taken at their word.
+    `data` are those that were validated as a whole. Of a source, `SAMPLE` rows stand for all of them. What a generator
+    or a sequence will give can't be known: they are taken at their word.
     """
-    facts = _settings(model, recipe) | {"rows": given.rows if isinstance(given, Source) else 0, "kind": given.kind}
-    if with_data and isinstance(given, Source):
-        facts["data"] = digest_of(given)
-    return facts
+    rows = data.rows if data is not None else given.shape[0] if isinstance(given, Source) else 0
+    facts = _settings(model, recipe) | {"rows": rows, "kind": given.kind}
+    return facts | ({"data": digest_of(given, data)} if with_data else {})
 
 
 def _settings(model: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.arrays import is_array, is_frame
-from deepmath.checks import is_sparse
+from deepmath.checks import is_sparse, real_numbers
 from deepmath.errors import ConfigError
 
 CHUNK = 1 << 23
@@ -41,7 +41,7 @@ def as_array(values: Any) -> Any:
 
 def shape_of(values: Any) -> tuple[int, ...]:
     """The shape of an array, a frame, or nested lists."""
-    return tuple(int(n) for n in (values.shape if hasattr(values, "shape") else np.shape(values)))
+    return tuple(int(n) for n in (values.shape if hasattr(values, "shape") else real_numbers(values, "X").shape))
 
 
 def sliced(values: Any, start: int, stop: int) -> Any:

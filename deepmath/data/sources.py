@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import abc
 import copy
+import functools
 import mmap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import to_numpy
+from deepmath.arrays import is_frame, to_numpy
+from deepmath.checks import is_sparse
 from deepmath.data.buffers import BufferPool
 from deepmath.data.rows import CHUNK, Change, Rows, as_array, check_counts, joined, rows_in, shape_of, sliced
 from deepmath.errors import ConfigError
@@ -23,12 +25,16 @@ class Adapter(abc.ABC):
     """Training data of one kind, as somebody gave them: what comes out are `Rows`, not checked yet.
 
     `shape` is that of all inputs; a generator's rows count as 0. `like` is an array in whose library the work should
-    be done, where there is one.
+    be done, where there is one. Inputs `of_frames` have columns with names. Where inputs are the columns of a table as
+    numbers already, `table_encoding` is how; where targets are what the loss takes already, `table_target` is.
     """
 
     shape: tuple[int, ...]
     kind: str
     like: Any = None
+    of_frames = False
+    table_encoding: Any = None
+    table_target: Any = None
 
     @abc.abstractmethod
     def mapped(self, change: Change) -> Adapter:
@@ -89,26 +95,26 @@ class Source(Adapter):
 
 
 class ArraySource(Source):
-    """Arrays in a file as memory maps (`numpy.load(path, mmap_mode="r")`), sparse rows, or arrays in memory.
+    """Arrays in a file as memory maps (`numpy.load(path, mmap_mode="r")`), sparse rows, a frame, or arrays in memory.
 
-    Sparse rows of SciPy are made dense as they are read. Raises ConfigError where arrays don't agree in their number of
+    Sparse rows of SciPy are made dense as they are read. Raises ConfigError where these don't agree in their number of
     rows, which is at least one.
     """
 
     kind = "arrays"
 
     def __init__(self, X: Any, y: Any, weights: Any = None) -> None:
-        self._arrays = Rows(X.tocsr() if hasattr(X, "tocsr") else X, y, weights).each(as_array)
+        self._arrays = Rows(X.tocsr() if is_sparse(X) else X, y, weights).each(as_array)
         check_rows(*self._arrays)
-        self.shape = shape_of(self._arrays.X)
+        self.shape, self.of_frames = shape_of(self._arrays.X), is_frame(X)
 
     def read(self, pieces: Sequence[Piece]) -> Rows:
-        return self._arrays.each(lambda a: joined([_dense(a[start:stop]) for start, stop in pieces]))
+        return self._arrays.each(functools.partial(_pieces_of, pieces))
 
     def take(self, numbers: Any) -> Rows:
         for array in self._arrays:
             unordered(array)
-        return self._arrays.each(lambda a: _dense(a[numbers]))
+        return self._arrays.each(lambda a: a.take(numbers) if is_frame(a) else _dense(a[numbers]))
 
     def part(self, start: int, stop: int) -> ArraySource:
         return type(self)(*self._arrays.each(lambda a: sliced(a, start, stop)))
@@ -126,32 +132,14 @@ class SparseSource(ArraySource):
         return self._arrays
 
 
+def _pieces_of(pieces: Sequence[Piece], values: Any) -> Any:
+    if is_frame(values):
+        return values.take(np.concatenate([np.arange(start, stop) for start, stop in pieces]))
+    return joined([_dense(values[start:stop]) for start, stop in pieces])
+
+
 def _dense(values: Any) -> Any:
-    return values.toarray() if hasattr(values, "toarray") else to_numpy(values)
-
-
-class FrameSource(Source):
-    """A data frame whose rows are taken piece by piece, such as one that lies in a file: X is a frame."""
-
-    kind = "frame"
-
-    def __init__(self, X: Any, y: Any, weights: Any = None) -> None:
-        self._arrays = Rows(X, y, weights)
-        check_counts(self._arrays)
-        self.shape = X.shape
-
-    def read(self, pieces: Sequence[Piece]) -> Rows:
-        return self.take(np.concatenate([np.arange(start, stop) for start, stop in pieces]))
-
-    def take(self, numbers: Any) -> Rows:
-        X, y, weights = self._arrays
-        return Rows(X.take(numbers), *(None if a is None else a[numbers] for a in (y, weights)))
-
-    def part(self, start: int, stop: int) -> FrameSource:
-        return FrameSource(*self._arrays.each(lambda a: sliced(a, start, stop)))
-
-    def targets(self) -> Iterator[Any]:
-        yield self._arrays.y
+    return values.toarray() if is_sparse(values) else to_numpy(values)
 
 
 class _MappedSource(Source):
@@ -159,7 +147,7 @@ class _MappedSource(Source):
 
     def __init__(self, source: Source, change: Change) -> None:
         self._source, self._change = source, change
-        self.kind = source.kind
+        self.kind, self.table_target = source.kind, source.table_target
         self.shape = (source.rows, *shape_of(change(source.read([(0, 1)]).X))[1:])
 
     def within(self, pool: BufferPool) -> Source:
@@ -180,8 +168,8 @@ class _MappedSource(Source):
 def check_rows(X: Any, y: Any, weights: Any = None) -> None:
     """Raise ConfigError unless arrays have the same number of rows, at least one, and X has features."""
     rows = check_counts(Rows(X, y, weights))
-    if X.ndim < 2 or rows == 0:
-        raise ConfigError(f"X must have shape [rows, features] with at least one row; got {tuple(X.shape)}")
+    if len(shape_of(X)) < 2 or rows == 0:
+        raise ConfigError(f"X must have shape [rows, features] with at least one row; got {shape_of(X)}")
 
 
 def unordered(array: Any) -> None:

@@ -89,7 +89,8 @@ def validated(
     weights = row_weights(sample_weight, int(x.shape[0]), row=named)
     if not head.labelled:
         host = to_numpy(targets)
-        check_targets((*head.metrics, *head.scores), head.loss.targets, host, named, weights)
+        if head.metrics or head.scores:
+            check_targets((*head.metrics, *head.scores), head.loss.targets, host, named, weights)
         output_checks.check_rows(head, host, weights, named)
         if training:
             output_checks.check_reach(head, host, weights, named)

@@ -1,4 +1,4 @@
-"""Data sets: synthetic ones, digits, CSV, NPZ and IDX files, sources larger than memory, labels, and splits.
+"""Data sets: synthetic ones, digits, tables, NPZ and IDX files, sources larger than memory, labels, and splits.
 
 >>> from deepmath import datasets
 >>> X, y = datasets.circles(n=1000, noise=0.1, factor=0.2)
@@ -25,7 +25,7 @@ from deepmath.datasets.splits import (
     train_test_split,
 )
 from deepmath.datasets.synthetic import circles, moons, spirals, xor
-from deepmath.datasets.table_source import CsvSource
+from deepmath.datasets.table_source import CsvSource, TableSource
 from deepmath.datasets.tables import Table, read_csv
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Sizes",
     "Source",
     "Table",
+    "TableSource",
     "balanced_class_weight",
     "circles",
     "digits",

@@ -64,6 +64,9 @@ def _houses(arrays: tuple[Any, Any]) -> Dataset:
     return Dataset("houses", *arrays, None, HOUSE_FEATURES, HOUSE_TARGETS[: 2 if arrays[1].ndim == 2 else 1])
 
 
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+"""How the names of tables' files end."""
+
 _NAMED: dict[str, tuple[Callable[..., Any], Callable[[Any], Dataset]]] = {
     "circles": (circles, lambda a: _points(a, "circles", "outer", "inner")),
     "moons": (moons, lambda a: _points(a, "moons", "upper", "lower")),
@@ -77,7 +80,7 @@ _NAMED: dict[str, tuple[Callable[..., Any], Callable[[Any], Dataset]]] = {
 
 
 def load(name_or_path: str | os.PathLike[str], *, seed: int = 0, **options: Any) -> Dataset:
-    """The data set of that name, or the one in that CSV or NPZ file.
+    """The data set of that name, or the one in that file: CSV (`.tsv`, `.gz` too) or Parquet of numbers, or NPZ.
 
     `options` go to the function that makes or reads it: `n`, `noise` and `factor` of `circles`, say, `data_dir`
     and `part` of `mnist`, `target`, `header` and `na` of `read_csv`, or `x` and `y` of `read_npz`. `seed` is for
@@ -94,17 +97,17 @@ def load(name_or_path: str | os.PathLike[str], *, seed: int = 0, **options: Any)
     (10, 2)
     """
     name = os.fspath(name_or_path)
-    if name.lower().endswith(".csv"):
+    if name.lower().endswith(TABLES):
         _check_options(name, read_csv, options)
         table = read_csv(name, **options)
-        return Dataset(Path(name).stem, table.X, table.y, table.classes, table.feature_names, table.target_names)
+        return Dataset(stem(name), table.X, table.y, table.classes, table.feature_names, table.target_names)
     if name.lower().endswith(".npz"):
         _check_options(name, read_npz, options)
         return _arrays(name, *read_npz(name, **options), options.get("y", "y"))
     if name not in _NAMED:
         close = difflib.get_close_matches(name, _NAMED, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else "."
-        msg = f"load: no data set '{name}'{hint} Known: {', '.join(_NAMED)}, or a path that ends in .csv or .npz"
+        msg = f"load: no data set '{name}'{hint} Known: {', '.join(_NAMED)}, or a path that ends in .csv, .parquet or .npz"
         raise ConfigError(msg)
     make, describe = _NAMED[name]
     allowed = _check_options(name, make, options)
@@ -112,6 +115,17 @@ def load(name_or_path: str | os.PathLike[str], *, seed: int = 0, **options: Any)
         msg = f"load: '{name}' needs data_dir, the folder of its files, such as train-images-idx3-ubyte.gz"
         raise ConfigError(msg)
     return describe(make(**options, seed=seed) if "seed" in allowed else make(**options))
+
+
+def stem(path: str) -> str:
+    """A file's name without folder and ending.
+
+    >>> stem("data/people.csv.gz")
+    'people'
+    """
+    name = Path(path).name
+    ending = next((e for e in TABLES if name.lower().endswith(e)), Path(name).suffix)
+    return name[: len(name) - len(ending)]
 
 
 def _arrays(name: str, X: NDArray[Any], y: NDArray[Any], target: str) -> Dataset:

@@ -1,103 +1,150 @@
-"""A table of numbers in a CSV file that needn't fit into memory, read in pieces while a model trains on it."""
+"""A table in a file that needn't fit into memory, as numbers that a model trains on."""
 
 from __future__ import annotations
 
-import array
+import copy
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from deepmath.arrays import FLOATS
+from deepmath.data.fingerprint import digest
 from deepmath.data.rows import Rows
 from deepmath.data.sources import Piece, Source
-from deepmath.datasets.lines import Records
-from deepmath.datasets.tables import TableRows, classes_of, header_names, separator_hint, target_places
-from deepmath.errors import FormatError
+from deepmath.errors import ConfigError
+from deepmath.program import Data
+from deepmath.tables import EncodedTable, Target, fit_scan, scan_table
+from deepmath.tables.encoding import FittedTable, TableEncoder, TableEncoding
+from deepmath.tables.kinds import wanted
+from deepmath.tables.places import place_of
 
-LABELS = 10_000
-"""A target with more distinct cells than this holds numbers, not labels."""
+CHUNK_ROWS = 1 << 15
+"""How many rows of a file are in memory at one time."""
+
+LearnFrom = Callable[[NDArray[Any]], NDArray[np.int64]]
 
 
-class CsvSource(Source):
-    """Rows of a CSV file as `read_csv` takes them, read anew in each epoch.
+class TableSource(Source):
+    """Rows of a CSV or Parquet file, for `fit`, `evaluate` and `predict`: numbers, categories, dates, missing cells.
 
-    Opening goes through the file once: it counts the rows, notes where each begins (16 bytes of memory a row) and
-    collects the labels of a target that is text. Numbers are checked as they are read. Text takes about a
-    microsecond a cell, so a table that is read often is better saved as NPY.
+    Making one goes through the file, chunk by chunk: what each column is and becomes is learnt, as from a data frame,
+    and the numbers are written to temporary files (8 bytes for each of `encoding.outputs` and row), which go when
+    nobody uses them. A model that is fitted to it takes over its encoding, in front of its other preprocessing, and
+    its target; `like` makes a source for a model that has them. Rows without a target are left out.
 
-    Attributes: `classes`, `feature_names` and `target_names`, as of `Table`.
+    Args:
+        path: a file as for `deepmath.tables.read_table`.
+        target: name or place (from 0; negative ones count from the end) of the target's column, by default the last,
+            or that of `like`.
+        like: a fitted model, or another source, that says what columns and target become.
+        encoder: how columns are encoded; by default a table of nothing but numbers stays as it is.
+        kind: what the target is, "category" or "number", where its cells don't show it.
+        scale: whether a target of numbers is trained on with mean 0 and deviation 1.
+        learn_from: a function of the targets of all rows, as the loss takes them, that gives the numbers of those to
+            learn columns and scale from: the rows that train.
+        header, na: as of `read_table`.
+        dtype: "float64", or "float32" for files of half the size.
+        folder: for the temporary files.
 
-    Raises FormatError, ConfigError and OSError as `read_csv`.
+    Attributes: `encoding`, a `TableEncoding`; `target`, a `ClassTarget` or `NumberTarget`; `summary` of the columns,
+    None with `like`; `dropped`, how many rows had no target; `feature_names`, those of the columns that are used.
+
+    Raises FormatError, ConfigError, LabelError, NumericError and OSError, as `read_table` and `TableEncoder` do.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "flowers.csv")
-    ...     _ = path.write_text("length,width,kind\\n5.1,3.5,setosa\\n6.2,2.9,virginica\\n4.9,3.0,setosa\\n")
-    ...     source = CsvSource(path)
-    ...     X, y, _ = source.read([(1, 3)])
-    >>> source.shape, source.classes, X.tolist(), y.tolist()
-    ((3, 2), ('setosa', 'virginica'), [[6.2, 2.9], [4.9, 3.0]], [1, 0])
+    ...     _ = path.write_text("length,colour,kind\\n5.1,red,setosa\\n6.2,blue,virginica\\n4.9,red,setosa\\n")
+    ...     source = TableSource(path)
+    >>> source.shape, source.encoding.output_names, source.target.classes
+    ((3, 3), ('length', 'colour=blue', 'colour=red'), ('setosa', 'virginica'))
+    >>> source.take([1]).X.tolist(), source.take([1]).y.tolist()
+    ([[6.2, 1.0, 0.0]], [1])
     """
 
-    kind = "csv"
+    kind = "table"
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        target: str | int | Sequence[str | int] | None = None,
+        target: str | int | None = None,
+        like: Any = None,
+        encoder: TableEncoder | None = None,
+        kind: str | None = None,
+        scale: bool = False,
+        learn_from: LearnFrom | None = None,
         header: bool = True,
-        na: Collection[str] = (),
+        na: str | Collection[str] = (),
+        dtype: str = "float64",
+        folder: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._path = os.fspath(path)
-        self._missing = frozenset([na] if isinstance(na, str) else na)
-        self._starts, self._lines = array.array("q"), array.array("q")
-        with Records(path) as records:
-            start, line = records.offset, records.lines_read
-            first = next(records, None)
-            if first is None:
-                raise FormatError(f"{records.name}: the file is empty; a header and rows of numbers are expected")
-            self._names = header_names(records, first) if header else tuple(f"x{i}" for i in range(len(first)))
-            if len(first) < 2:
-                hint = separator_hint(first[0])
-                raise FormatError(f"{records.where}: 1 column, expected at least a feature and a target{hint}")
-            self._several = isinstance(target, Sequence) and not isinstance(target, str)
-            self._places = target_places(records.name, self._names, target)
-            labels: set[str] = set()
-            cells: list[str] | None = first
-            if header:
-                start, line, cells = records.offset, records.lines_read, next(records, None)
-            while cells is not None:
-                self._starts.append(start)
-                self._lines.append(line)
-                if not self._several and len(labels) <= LABELS:
-                    labels.update(cells[self._places[0] : self._places[0] + 1])
-                start, line, cells = records.offset, records.lines_read, next(records, None)
-        if not self._starts:
-            raise FormatError(f"{self._path}: a header and no rows")
-        known = None if self._several or len(labels) > LABELS else classes_of(labels - self._missing)
-        self.classes = known
-        others = [i for i in range(len(self._names)) if i not in self._places]
-        self.feature_names, self.target_names = (tuple(self._names[i] for i in c) for c in (others, self._places))
-        self._others = others
-        self.shape = (len(self._starts), len(others))
+        words = {na} if isinstance(na, str) else set(na)
+        if dtype not in FLOATS:
+            raise ConfigError(f"TableSource: dtype must be 'float64' or 'float32'; got {dtype!r}")
+        if like is None:
+            encoder = TableEncoder(keep_numbers=True) if encoder is None else encoder
+            text = encoder.text
+        else:
+            self.encoding, self.target = _known(like)
+            text, words = self.encoding.text, words | set(self.encoding.na)
+            target = self.target.name if target is None else target
+        scan = scan_table(path, CHUNK_ROWS, header=header, na=words, text=text)
+        name = scan.names[place_of("TableSource", scan.path, scan.names, target)]
+        self.summary = None
+        if encoder is not None:
+            if kind is not None and wanted(name, kind).numbers is not None:
+                scan = scan_table(path, CHUNK_ROWS, header=header, na=words, text={*text, name})
+            fitted, self.target = fit_scan(scan, encoder, name, kind, scale=scale, learn_from=learn_from)
+            self.encoding, self.summary = fitted.encoding.with_na(words), fitted.summary
+        if name != self.target.name:
+            raise ConfigError(f"TableSource: the model's target is '{self.target.name}'; got target={name!r}")
+        self._table = EncodedTable(scan, self.encoding, self.target, dtype=dtype, folder=folder)
+        self.dropped, self.feature_names = self._table.dropped, self.encoding.features
+        self.table_encoding, self.table_target = self.encoding, self.target
+        self._numbers: NDArray[np.int64] | None = None
+        self.shape = self._table.X.shape
+
+    def subset(self, numbers: Any) -> TableSource:
+        """The rows of these numbers, int64 [rows], in this order, of the same files."""
+        other = copy.copy(self)
+        chosen = np.asarray(numbers, np.int64)
+        other._numbers = chosen if self._numbers is None else self._numbers[chosen]
+        other.shape = (len(chosen), *self.shape[1:])
+        return other
+
+    def part(self, start: int, stop: int) -> TableSource:
+        return self.subset(np.arange(start, stop))
 
     def read(self, pieces: Sequence[Piece]) -> Rows:
-        parts = [self._piece(start, stop) for start, stop in pieces]
-        return Rows(np.concatenate([p.X for p in parts]), np.concatenate([p.y for p in parts]))
+        return self.take(np.concatenate([np.arange(start, stop) for start, stop in pieces]))
 
-    def take(self, numbers: Sequence[int]) -> Rows:
-        return self.read([(int(n), int(n) + 1) for n in numbers])
+    def take(self, numbers: Any) -> Rows:
+        rows = np.asarray(numbers, np.int64)
+        rows = rows if self._numbers is None else self._numbers[rows]
+        return Rows(self._table.X[rows], self._table.y[rows])
 
-    def _piece(self, start: int, stop: int) -> Rows:
-        with Records(self._path, self._starts[start], self._lines[start]) as records:
-            rows = TableRows(records, self._names, None if self._several else self._places[0], self._missing)
-            for _ in range(start, stop):
-                cells = next(records, None)
-                if cells is None:
-                    raise FormatError(f"{self._path}: the file ends in front of row {stop - 1}; it was cut meanwhile")
-                rows.add(cells)
-        X = rows.features()
-        if self._several:
-            return Rows(X[:, self._others], X[:, self._places])
-        return Rows(X, rows.target_numbers() if self.classes is None else rows.codes(self.classes))
+    def digest(self) -> str:
+        """A short hash of the numbers of all rows of the file."""
+        return digest(Data(self._table.X, self._table.y, None))
+
+
+def _known(like: Any) -> tuple[TableEncoding, Target]:
+    """Encoding and target of a model or a source."""
+    encoding = getattr(
+        like if isinstance(like, TableSource) else getattr(like, "preprocessing", None), "encoding", None
+    )
+    target = getattr(like, "target", None)
+    if not isinstance(encoding, TableEncoding) or not isinstance(target, Target):
+        raise ConfigError(
+            "TableSource: like must be a model that was fitted to a table with its target, or another TableSource; "
+            f"got a {type(like).__name__}"
+        )
+    return encoding, target
+
+
+CsvSource = TableSource
+"""The name that `TableSource` had; it goes with the next version."""

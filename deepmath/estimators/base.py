@@ -14,12 +14,13 @@ from deepmath.errors import ConfigError
 from deepmath.estimators import fitting, inputs, settings
 from deepmath.estimators.contract import ArrayLike, Estimator, available_if, with_callbacks
 from deepmath.estimators.losses import activation
-from deepmath.estimators.network import Network, behind_columns
+from deepmath.estimators.network import Network
 from deepmath.layers import Dense
 from deepmath.losses import Loss
 from deepmath.model import Sequential
 from deepmath.optimizers import LBFGS, Optimizer
 from deepmath.output_checks import Verdict, fault
+from deepmath.preprocessing import behind_table
 from deepmath.schedules import Schedule
 
 Sizes: TypeAlias = int | Sequence[int]
@@ -135,7 +136,7 @@ class MultilayerPerceptron(Estimator, abc.ABC):
             optimizer = optimizer.plain()
         model = network.to_sequential(optimizer, self._loss_object(), bool(self.unusual), self._target())
         if self._columns is not None:
-            model.preprocessing = behind_columns(self._columns, model.preprocessing)
+            model.preprocessing = behind_table(self._columns, model.preprocessing)
         return model
 
     def _fitted(self) -> Network:

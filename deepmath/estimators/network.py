@@ -21,8 +21,6 @@ from deepmath.formulas.random import epoch_order
 from deepmath.losses import Loss
 from deepmath.model import Sequential
 from deepmath.optimizers import Optimizer
-from deepmath.preprocessing import Chain, EncodeTable, TableColumns
-from deepmath.preprocessing.chain import Chained
 from deepmath.training.history import History
 
 Values = dict[str, Any]
@@ -193,12 +191,3 @@ def take(X: Any, rows: Any) -> Any:
 
     xp = namespace_of(X)
     return xp.take(X, xp.asarray(rows, device=array_api_compat.device(X)), axis=0)
-
-
-def behind_columns(encoding: Any, preprocessing: Any) -> Any:
-    """A fitted preprocessing, or None, of the columns of a table whose encoding this is."""
-    first = TableColumns(EncodeTable(encoding=encoding))
-    if preprocessing is None:
-        return first
-    fitted = (first, *(preprocessing.fitted if isinstance(preprocessing, Chained) else [preprocessing]))
-    return Chained(Chain([f.transform for f in fitted]), fitted)

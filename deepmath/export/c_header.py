@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from deepmath.export.c_table import MICROSECONDS, c_strings, c_table, notes
 from deepmath.export.chain import Chain, Stage
+from deepmath.export.codes import Coded
 from deepmath.export.cutting import Product
 from deepmath.printers.c99 import TYPES, function, helpers
 from deepmath.printers.loops import kernel
+from deepmath.trace import Formula
 
 _HEAD = """/* {name}: predictions of a network that deepmath trained. C99; nothing is allocated.
  *
  *   #include "{name}.h"
- *   {T} x[{NAME}_FEATURES], y[{NAME}_OUTPUTS];
+ *   {variables}
  *   {name}_predict(x, y);
  *
- * Include it in one file of a program: its numbers are part of every file that includes it. Link with -lm.
+{notes} * Include it in one file of a program: its numbers are part of every file that includes it. Link with -lm.
  */
 #ifndef {NAME}_H
 #define {NAME}_H
@@ -35,7 +39,10 @@ _PRODUCT = """static inline void {prefix}{T}_product(const {T} *x, const {T} *ma
 
 
 def c_header(chain: Chain, name: str) -> bytes:
-    """The header's text: a function `void NAME_predict(const T *x, T *y)` for one row, T float or double."""
+    """The header's text: a function `void NAME_predict(const T *x, T *y)` for one row, T float or double.
+
+    Where the model takes tables, x has a double for each column: its code, as the header's comment says.
+    """
     file = _Header(chain, name)
     return file.text().encode()
 
@@ -53,7 +60,12 @@ class _Header:
 
     def text(self) -> str:
         T = TYPES[self.chain.precision]
-        source, precision, width = "x", self.chain.precision, self.chain.features
+        source, precision, width = "x", self.chain.precision, self.chain.width
+        taken = T
+        if self.chain.encoding is not None:
+            source, precision, taken = self._encoded(), "float64", "double"
+        if self.chain.classes is not None:
+            self.arrays.append(c_strings(f"{self.prefix}classes", list(map(str, self.chain.classes.labels))))
         for number, (wanted, stage) in enumerate(self.chain.runs):
             if wanted != precision:
                 source = self._converted(source, wanted, width)
@@ -61,10 +73,14 @@ class _Header:
             source, precision = self._stage(number, stage, source, wanted, width), wanted
             width = stage.outputs
         self.calls.append(f"for (int j = 0; j < {width}; ++j) y[j] = ({T}){source}[j];")
+        NAME = self.name.upper()
+        both = f"{T} x[{NAME}_FEATURES], y[{NAME}_OUTPUTS];"
+        variables = both if taken == T else f"{taken} x[{NAME}_FEATURES]; {T} y[{NAME}_OUTPUTS];"
         head = _HEAD.format(
-            name=self.name, NAME=self.name.upper(), T=T, features=self.chain.features, outputs=self.chain.outputs
-        )
-        predict = [f"static inline void {self.prefix}predict(const {T} *x, {T} *y) {{"]
+            name=self.name, NAME=NAME, variables=variables, notes=notes(self.chain, self.prefix),
+            features=self.chain.features, outputs=self.chain.outputs,
+        )  # fmt: skip
+        predict = [f"static inline void {self.prefix}predict(const {taken} *x, {T} *y) {{"]
         predict += [f"  {TYPES[p]} {b};" for p, b in self._buffers()]
         predict += [f"  {line}" for line in self.calls] + ["}"]
         parts = [head, *self._functions(), *self.arrays, "\n".join(predict), "\n#endif\n"]
@@ -81,14 +97,30 @@ class _Header:
             return target
         columns = [self._array(f"{self.prefix}column_{number}_{i}", c, dtype) for i, c in enumerate(stage.columns)]
         passed = ", ".join([source, *columns, target, "1", str(stage.outputs)])
-        self.calls.append(f"{self._map(stage, dtype)}({passed});")
+        function_name = self._function(stage.formula, stage.kinds, ["y"], stage.names, dtype)
+        self.calls.append(f"{function_name}({passed});")
         return target
 
-    def _map(self, stage: Any, dtype: str) -> str:
-        """The name of a map's function; maps of equal text share one."""
+    def _encoded(self) -> str:
+        """Adds what turns the codes of a row into the network's inputs; where they lie."""
+        target = self._target("x", "float64", self.chain.width)
+        table = c_table(self.chain, self.prefix, target, self._of_codes)
+        self.arrays += table.arrays
+        self.calls += table.calls
+        return target
+
+    def _of_codes(self, found: Coded) -> str:
+        kinds = ["index" if kind == "column" else kind for kind in found.kinds]
+        names = ["x", *(f"c{i}" for i in range(len(kinds) - 1))]
+        return self._function(found.formula, kinds, [f"y{i}" for i in range(len(found.widths))], names, "float64")
+
+    def _function(
+        self, formula: Formula, kinds: Sequence[str], outputs: Sequence[str], names: Sequence[str], dtype: str
+    ) -> str:
+        """The name of a formula's function; formulas of equal text share one."""
         known = self.functions[dtype]
         name = f"{self.prefix}{TYPES[dtype]}_map_{len(known)}"
-        layout = kernel("NAME", stage.formula, stage.kinds, ["y"], stage.names)
+        layout = kernel("NAME", formula, kinds, outputs, names)
         text = function(layout, dtype, self.prefix, "static inline ")
         return known.setdefault(text, name)
 
@@ -97,6 +129,8 @@ class _Header:
         for dtype, known in self.functions.items():
             texts.append(helpers(list(known), dtype, self.prefix))
             texts += [text.replace("void NAME(", f"void {name}(", 1) for text, name in known.items()]
+            if any(f"{self.prefix}microseconds(" in call for call in self.calls) and dtype == "float64":
+                texts.append(MICROSECONDS.format(prefix=self.prefix))
             if dtype in self.products:
                 texts.append(_PRODUCT.format(prefix=self.prefix, T=TYPES[dtype]))
         return [t for t in texts if t]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from deepmath import trainable
 from deepmath.arrays import is_finite
 from deepmath.errors import ConfigError, NumericError, TraceError
 from deepmath.export.cutting import Map, Product, cut
@@ -20,20 +21,27 @@ from deepmath.layers import BatchNormalization, Layer
 from deepmath.model import Sequential
 from deepmath.preprocessing import Fitted
 from deepmath.preprocessing.chain import Chained
+from deepmath.preprocessing.encode import TableColumns
 from deepmath.preprocessing.inputs import Input
 from deepmath.recipes import shapes_of
+from deepmath.tables import ClassTarget, NumbersTarget, NumberTarget, TableEncoding
 
 Stage: TypeAlias = Product | Map
 PRECISIONS = ("float32", "float64")
-PLAIN = (0.0, 1.0)
-"""The unit of outputs that mean what they say."""
+
+
+class Classes(NamedTuple):
+    """The labels of a model's outputs: of the largest one; of a single output the second, where it is > `above`."""
+
+    labels: tuple[Any, ...]
+    above: float
 
 
 class Chain(NamedTuple):
-    """A model in prediction mode: stages for rows of `features` numbers.
+    """A model in prediction mode: stages for rows of `features` numbers, or of as many columns of a table.
 
     `before` is the fitted preprocessing, which computes in float64 whatever the precision, as it does in `fit`;
-    `stages` are the layers.
+    `stages` are the layers. `encoding` stands in front of both where the model takes tables, and gives float64.
     """
 
     features: int
@@ -41,6 +49,13 @@ class Chain(NamedTuple):
     precision: str
     before: tuple[Stage, ...]
     stages: tuple[Stage, ...]
+    encoding: TableEncoding | None = None
+    classes: Classes | None = None
+
+    @property
+    def width(self) -> int:
+        """How many numbers the first stage takes."""
+        return self.features if self.encoding is None else self.encoding.outputs
 
     @property
     def runs(self) -> list[tuple[str, Stage]]:
@@ -48,12 +63,11 @@ class Chain(NamedTuple):
         return [*(("float64", s) for s in self.before), *((self.precision, s) for s in self.stages)]
 
 
-def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, float] = PLAIN) -> Chain:
-    """The stages of a model, with its fitted preprocessing first and its last activation last.
+def chain_of(model: Sequential, precision: str = "float32") -> Chain:
+    """The stages of a model, with its fitted preprocessing first and its last activation, or its target's unit, last.
 
-    `unit` is (origin, size) where outputs stand for output * size + origin. Raises ConfigError for a model without
-    weights or whose inputs aren't rows of numbers, NumericError for weights that aren't finite, and TraceError that
-    names the layer which can't be traced.
+    Raises ConfigError for a model without weights or whose inputs aren't rows of numbers, NumericError for weights
+    that aren't finite, and TraceError that names the layer which can't be traced.
 
     >>> from deepmath import Dense
     >>> [type(s).__name__ for s in chain_of(Sequential([Dense(3, "relu", input_dim=2)])).stages]
@@ -61,7 +75,7 @@ def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, f
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"export: precision must be {' or '.join(PRECISIONS)}; got {precision!r}")
-    model._need_weights()
+    trainable.need_weights(model)
     assert model.input_shape is not None
     if len(model.input_shape) != 1:
         raise ConfigError(f"export: inputs must be rows of numbers; this model's rows have shape {model.input_shape}")
@@ -76,15 +90,39 @@ def chain_of(model: Sequential, precision: str = "float32", unit: tuple[float, f
         except TraceError as error:
             raise TraceError(f"export: {what} can't be written as formulas and matrix products: {error}") from error
     outputs = shapes[-1][0]
-    if unit != PLAIN:
-        origin, size = (np.full(outputs, v) for v in unit)
+    unit = unit_of(model.target, outputs)
+    if unit is not None:
+        origin, size = unit
         stages += cut("the outputs' unit", unstandardize, outputs, [origin, np.zeros(outputs), size])
-    features: int = model.input_shape[0]
-    before: tuple[Stage, ...] = ()
+    features, before, encoding = int(model.input_shape[0]), [], None
     if model.preprocessing is not None:
-        features, before = _preprocessing(model.preprocessing)
+        features = fitted_of(model.preprocessing).features
+        encoding, steps = split(model.preprocessing)
+        before = [stage for step in steps for stage in stages_of(step)]
     _check_finite([*before, *stages])
-    return Chain(int(features), int(outputs), precision, before, tuple(stages))
+    classes = _classes(model, int(outputs))
+    return Chain(features, int(outputs), precision, tuple(before), tuple(stages), encoding, classes)
+
+
+def unit_of(target: Any, outputs: int) -> tuple[Any, Any] | None:
+    """Origins and sizes [outputs] of a target of numbers, which are output * size + origin; None of any other."""
+    if isinstance(target, NumbersTarget):
+        return np.asarray(target.origins), np.asarray(target.sizes)
+    if isinstance(target, NumberTarget) and (target.origin, target.size) != (0.0, 1.0):
+        return np.full(outputs, target.origin), np.full(outputs, target.size)
+    return None
+
+
+def _classes(model: Sequential, outputs: int) -> Classes | None:
+    if not isinstance(model.target, ClassTarget) or len(model.target.classes) < 2:
+        return None
+    labels, above = model.target.classes, getattr(model.loss, "yes_above", None)
+    if len(labels) > max(2, outputs):
+        raise ConfigError(
+            f"export: the target has {len(labels)} classes, and the model {outputs} output{'s' * (outputs != 1)}; "
+            f"give its last layer {len(labels)} units and train it"
+        )
+    return Classes(labels, 0.5 if above is None else float(above))
 
 
 def _check_finite(stages: Iterable[Stage]) -> None:
@@ -130,16 +168,22 @@ class _Recorder(Input):
         return [*self.x, (formula, flat)]
 
 
-def _preprocessing(fitted: Any) -> tuple[int, tuple[Stage, ...]]:
-    """The number of columns that it takes, and its stages."""
-    if not isinstance(fitted, Fitted):
-        raise ConfigError(f"export: {fitted!r} is not fitted yet; call fit first, or set preprocessing=None")
-    return fitted.features, tuple(s for step in steps_of(fitted) for s in stages_of(step))
+def fitted_of(preprocessing: Any) -> Fitted:
+    """The same. Raises ConfigError unless it is fitted."""
+    if not isinstance(preprocessing, Fitted):
+        raise ConfigError(f"export: {preprocessing!r} is not fitted yet; call fit first, or set preprocessing=None")
+    return preprocessing
 
 
-def steps_of(fitted: Fitted) -> tuple[Fitted, ...]:
-    """The steps of a fitted chain; anything else is one step."""
-    return fitted.fitted if isinstance(fitted, Chained) else (fitted,)
+def split(preprocessing: Any) -> tuple[TableEncoding | None, tuple[Fitted, ...]]:
+    """What a table's columns become, where it is one that comes in, and the steps on numbers behind that."""
+    steps = _flat(fitted_of(preprocessing))
+    return (steps[0].encoding, steps[1:]) if isinstance(steps[0], TableColumns) else (None, steps)
+
+
+def _flat(fitted: Fitted) -> tuple[Fitted, ...]:
+    """The steps of a chain, and of the chains in it; anything else is one step."""
+    return tuple(f for step in fitted.fitted for f in _flat(step)) if isinstance(fitted, Chained) else (fitted,)
 
 
 def stages_of(step: Fitted) -> list[Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from deepmath.activations import ActivationFunction
 from deepmath.errors import ConfigError
-from deepmath.export.chain import PLAIN, chain_of, stages_of, steps_of
+from deepmath.export.chain import Chain, chain_of, split, stages_of, unit_of
 from deepmath.export.cutting import Product
 from deepmath.layers import (
     Activation,
@@ -26,6 +27,7 @@ from deepmath.preprocessing.min_max import MinMaxed
 from deepmath.preprocessing.standardize import Standardized
 from deepmath.preprocessing.whitening import PCAWhitened, ZCAWhitened
 from deepmath.recipes import parts_of
+from deepmath.tables import TableEncoding
 
 ACTIVATIONS = {
     "relu": "ReLU()", "sigmoid": "Sigmoid()", "tanh": "Tanh()", "softmax": "Softmax(dim=-1)",
@@ -44,36 +46,57 @@ class Module(NamedTuple):
     tensors: Mapping[str, Any] = {}
 
 
-def torch_file(model: Sequential, precision: str, unit: tuple[float, float] = PLAIN) -> bytes:
+def torch_file(model: Sequential, precision: str) -> bytes:
     """A safetensors file of tensors "0.weight" [out, in], "0.bias", ..., which `load_state_dict` takes.
 
-    The text of the module stands in the file's metadata under "torch". Raises ConfigError for a layer, activation or
+    The file's metadata have the text of the module under "torch", and as JSON the names of a table's columns in their
+    order under "columns" and the labels of classes under "classes". Raises ConfigError for a layer, activation or
     preprocessing that PyTorch has no module for.
     """
     from safetensors.numpy import save
 
-    chain_of(model, precision, unit)  # refuses what no format can hold
-    modules = list(modules_of(model, unit))
+    chain = chain_of(model, precision)  # refuses what no format can hold
+    modules = list(modules_of(model))
     tensors = {
         f"{number}.{name}": np.ascontiguousarray(v if v.dtype.kind == "i" else v.astype(precision))
         for number, module in enumerate(modules)
         for name, v in module.tensors.items()
     }
-    return bytes(save(tensors, {"torch": f"nn.Sequential({', '.join(f'nn.{m.text}' for m in modules)})"}))
+    text = f"nn.Sequential({', '.join(f'nn.{m.text}' for m in modules)})"
+    return bytes(save(tensors, {"torch": text, **_names(chain)}))
 
 
-def modules_of(model: Sequential, unit: tuple[float, float] = PLAIN) -> Iterator[Module]:
+def _names(chain: Chain) -> dict[str, str]:
+    """Names of columns and classes as metadata."""
+    columns = {} if chain.encoding is None else {"columns": json.dumps(chain.encoding.features)}
+    return columns if chain.classes is None else columns | {"classes": json.dumps(chain.classes.labels)}
+
+
+def modules_of(model: Sequential) -> Iterator[Module]:
     """The modules of a model with weights, preprocessing first."""
-    for step in () if model.preprocessing is None else steps_of(model.preprocessing):
+    encoding, steps = (None, ()) if model.preprocessing is None else split(model.preprocessing)
+    _check_plain(encoding)
+    for step in steps:
         yield from _preprocessing(step)
     assert model.input_shape is not None
     for part in parts_of(model.layers, model.input_shape):
         names = {kind: f"{kind}.{part.number}." for kind in ("params", "state")}
         values = {n.removeprefix(p): v for p in names.values() for n, v in model.values.items() if n.startswith(p)}
         yield from _layer(part.layer, part.shape[0], values)
-    if unit != PLAIN:
-        outputs = model.layers[-1].output_shape(part.shape)[0]
-        yield _linear(np.eye(outputs) * unit[1], np.full(outputs, unit[0]))
+    unit = unit_of(model.target, model.layers[-1].output_shape(part.shape)[0])
+    if unit is not None:
+        yield _linear(np.diag(unit[1]), unit[0])
+
+
+def _check_plain(encoding: TableEncoding | None) -> None:
+    """Raise ConfigError unless a table's columns are the network's inputs as they are."""
+    for column in () if encoding is None else encoding.used:
+        if column.kind not in ("number", "boolean") or len(column.output_names) > 1:
+            inputs = f"{len(column.output_names)} input{'s' * (len(column.output_names) > 1)}"
+            raise ConfigError(
+                f"export: PyTorch's tensors can't encode a table: column {column.name!r} is a {column.kind} that "
+                f"becomes {inputs}; export to onnx, python or c instead"
+            )
 
 
 def _layer(layer: Layer, features: int, values: Mapping[str, Any]) -> Iterator[Module]:

@@ -118,6 +118,30 @@ def undo_min_max(xp: Namespace, y: Elements, least: Columns, most: Columns, low:
     return least * (1.0 - t) + most * t
 
 
+def smooth_clip(xp: Namespace, x: Elements, limit: Columns) -> Elements:
+    """x / sqrt(1 + (x / limit)^2), between -limit and limit. Source: Holzmueller et al. (2024), section 3.
+
+    >>> import numpy as np
+    >>> smooth_clip(np, np.asarray([[4.0], [-1e300]]), 3.0)
+    array([[ 2.4],
+           [-3. ]])
+    """
+    far = 1e9 * limit  # beyond it the result is the limit to the last digit
+    t = xp.minimum(xp.maximum(x, -far), far) / limit
+    return limit * (t / xp.sqrt(1.0 + t * t))
+
+
+def undo_smooth_clip(xp: Namespace, y: Elements, limit: Columns) -> Elements:
+    """The way back of `smooth_clip` for |y| < limit.
+
+    >>> import numpy as np
+    >>> undo_smooth_clip(np, np.asarray([[2.4]]), 3.0).round(9)
+    array([[4.]])
+    """
+    t = y / limit
+    return y / xp.sqrt((1.0 - t) * (1.0 + t))
+
+
 def whiten(xp: Namespace, x: Inputs, mean: Features, rest: Features, matrix: Axes) -> Array:
     """(x - mean) matrix, with a matrix [features, components] that makes the covariance the identity.
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.arrays import to_numpy
-from deepmath.errors import ConfigError, LabelError, NumericError
+from deepmath.checks import check_finite, hot_rows, real_numbers, row_weights, whole_labels
+from deepmath.errors import ConfigError, LabelError
 
 
 class Batch(NamedTuple):
@@ -20,7 +21,7 @@ class Batch(NamedTuple):
 
 def admit(who: str, p: Any, d: Any, weight: Any, outputs: int | None = None) -> Batch:
     """The arguments of `update` as float64 NumPy; `outputs` is what the batches before had."""
-    p, d = _numbers(who, "predictions", p), _numbers(who, "targets", d)
+    p, d = _numbers(f"{who}: p", p), _numbers(f"{who}: d", d)
     if p.ndim == 1:
         p = p[:, None]
     if p.ndim != 2 or p.shape[1] < 1:
@@ -36,10 +37,8 @@ def admit(who: str, p: Any, d: Any, weight: Any, outputs: int | None = None) -> 
         raise ConfigError(
             f"{who}: targets must be [rows, outputs] or [rows] for predictions of shape {p.shape}; got shape {given}"
         )
-    w = np.ones(len(p)) if weight is None else _numbers(who, "weights", weight)
-    if w.shape != p.shape[:1] or np.any(w < 0.0):
-        what = f"shape {w.shape}" if w.shape != p.shape[:1] else f"{w.min():g}"
-        raise ConfigError(f"{who}: weights must be [rows] = ({len(p)},), finite and >= 0; got {what}")
+    given = row_weights(weight, len(p), f"{who}: weight")
+    w = np.ones(len(p)) if given is None else given
     if w.all():
         return Batch(p, d, w)
     counts = w > 0.0
@@ -73,7 +72,7 @@ def labels(who: str, batch: Batch) -> Any:
     """
     d, classes = batch.d, max(2, batch.p.shape[1])
     if d.ndim == 2 and d.shape[1] > 1:
-        bad = np.flatnonzero(~(np.all((d == 0.0) | (d == 1.0), axis=1) & (np.sum(d, axis=1) == 1.0)))
+        bad = np.flatnonzero(~hot_rows(d))
         if len(bad):
             row = bad[0]
             raise LabelError(
@@ -82,11 +81,7 @@ def labels(who: str, batch: Batch) -> Any:
                 "yes_above=0.5"
             )
         return np.argmax(d, axis=1)
-    d = d.reshape(-1)
-    bad = np.flatnonzero((d != np.floor(d)) | (d < 0) | (d >= classes))
-    if len(bad):
-        raise LabelError(f"{who}: labels must be whole numbers 0..{classes - 1}; row {bad[0]} is {d[bad[0]]:g}")
-    return d.astype(np.int64)
+    return whole_labels(d.reshape(-1), classes, who)
 
 
 def predicted(p: Any, yes_above: float = 0.5) -> Any:
@@ -97,14 +92,7 @@ def predicted(p: Any, yes_above: float = 0.5) -> Any:
     return (p[:, 0] > yes_above).astype(np.int64) if p.shape[1] == 1 else np.argmax(p, axis=1)
 
 
-def _numbers(who: str, what: str, values: Any) -> Any:
-    x = to_numpy(values)
-    if x.dtype.kind not in "fiub":
-        raise ConfigError(f"{who}: {what} must be numbers; got dtype {x.dtype}. Encode text as 0, 1, ... first.")
-    x = np.array(x, np.float64, order="C")
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        place = tuple(bad[0].tolist())
-        where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "") if place else "their only place"
-        raise NumericError(f"{who}: {what} must be finite; got {x[place]} at {where}. Look for what made it.")
+def _numbers(name: str, values: Any) -> Any:
+    x = np.array(to_numpy(real_numbers(values, name)), np.float64, order="C")
+    check_finite(x, name, cure="Look for what made it.")
     return x

@@ -9,9 +9,17 @@ array([[3.]])
 """
 
 from deepmath.preprocessing.chain import Chain
-from deepmath.preprocessing.encode import EncodeTable, TableColumns, encoded_first, preprocessing_of
+from deepmath.preprocessing.encode import (
+    EncodeTable,
+    TableColumns,
+    behind_table,
+    encoded_first,
+    preprocessing_of,
+    without_table,
+)
 from deepmath.preprocessing.files import pack, unpack
 from deepmath.preprocessing.min_max import MinMax
+from deepmath.preprocessing.smooth_clip import SmoothClip
 from deepmath.preprocessing.standardize import Standardize
 from deepmath.preprocessing.transform import Fitted, Transform
 from deepmath.preprocessing.whitening import PCAWhitening, ZCAWhitening
@@ -22,12 +30,15 @@ __all__ = [
     "Fitted",
     "MinMax",
     "PCAWhitening",
+    "SmoothClip",
     "Standardize",
     "TableColumns",
     "Transform",
     "ZCAWhitening",
+    "behind_table",
     "encoded_first",
     "pack",
     "preprocessing_of",
     "unpack",
+    "without_table",
 ]

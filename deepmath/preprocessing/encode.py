@@ -104,6 +104,32 @@ def encoded_first(given: Any, frames: Iterable[Any]) -> Any:
     return Chained(Chain([f.transform for f in fitted]), fitted)
 
 
+def without_table(given: Any) -> Any:
+    """What a preprocessing, fitted or not, does behind its table; all of it where it takes no frames, None for nothing.
+
+    >>> without_table(Chain([EncodeTable()])) is None
+    True
+    """
+    if isinstance(given, (EncodeTable, TableColumns)):
+        return None
+    if given is None or not given.takes_frames:
+        return given
+    assert isinstance(given, (Chain, Chained))
+    rest = given.steps[1:] if isinstance(given, Chain) else given.fitted[1:]
+    if len(rest) < 2:
+        return rest[0] if rest else None
+    return Chain(rest) if isinstance(given, Chain) else Chained(Chain(given.transform.steps[1:]), tuple(rest))
+
+
+def behind_table(encoding: TableEncoding, rest: Fitted | None, encoder: TableEncoder = PLAIN) -> Fitted:
+    """A fitted preprocessing: columns encoded so, and then `rest`."""
+    table = TableColumns(EncodeTable(encoder, encoding))
+    if rest is None:
+        return table
+    fitted = (table, *(rest.fitted if isinstance(rest, Chained) else [rest]))
+    return Chained(Chain([f.transform for f in fitted]), fitted)
+
+
 def preprocessing_of(given: Any) -> Any:
     """What somebody calls a preprocessing: one, a `TableEncoder`, or a list of them, as one; None is none."""
     if isinstance(given, TableEncoder):

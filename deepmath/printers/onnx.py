@@ -72,11 +72,12 @@ _LOWERED: dict[str, Formula] = {"log1p": log1p, "expm1": expm1, "//": floor_divi
 class Printer:
     """Collects the nodes and the constants of one graph; every formula printed gets names of its own.
 
-    `nodes` and `initializers` are what `onnx.helper.make_graph` takes.
+    `nodes` and `initializers` are what `onnx.helper.make_graph` takes; all names begin with `prefix`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
         self.onnx = require("onnx", "onnx", "ONNX files")
+        self.prefix = prefix
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self._constants: dict[tuple[Any, ...], str] = {}
@@ -92,14 +93,14 @@ class Printer:
 
     def emit(self, op: str, *inputs: str, **attributes: Any) -> str:
         """Append one node; the name of its result."""
-        name = f"{op.lower()}_{len(self.nodes)}"
+        name = f"{self.prefix}{op.lower()}_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 
     def array(self, name: str, value: Any) -> str:
-        """Append an initializer; its name."""
-        self.initializers.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
+        """Append an initializer of numbers, or of objects that are text; its name."""
+        self.initializers.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), self.prefix + name))
+        return self.prefix + name
 
     def constant(self, value: float, dtype: str) -> str:
         """The name of a number, of which there is one for each value and dtype."""
@@ -161,9 +162,10 @@ class _Step:
 
     def _axes(self, axis: int) -> str:
         name = f"axis_{axis}".replace("-", "last_")
-        if all(i.name != name for i in self.printer.initializers):
-            self.printer.array(name, np.asarray([axis], np.int64))
-        return name
+        known = self.printer.prefix + name
+        if any(i.name == known for i in self.printer.initializers):
+            return known
+        return self.printer.array(name, np.asarray([axis], np.int64))
 
     def _size(self) -> str:
         """The number of rows or columns of what varies along both, as a float."""

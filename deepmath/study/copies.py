@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deepmath import trainable
 from deepmath.errors import ConfigError
 from deepmath.model import Sequential
 
@@ -17,7 +18,7 @@ def check_model(caller: str, model: Any) -> Sequential:
         raise ConfigError(f"{caller}: the model has no loss; call model.compile(loss=...) first")
     if not model.layers:
         raise ConfigError(f"{caller}: the model has no layers; add some, for example model.add(Dense(1))")
-    model.check_trainable(caller)
+    trainable.check(caller, model)
     return model
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deepmath import trainable
 from deepmath.backend import ReferenceBackend
 from deepmath.batches import row_weights
 from deepmath.checks import is_sparse
@@ -54,7 +55,7 @@ def subject(
         raise ConfigError(f"{caller}: model must be a Sequential; got {type(model).__name__}")
     if model.loss is None:
         raise ConfigError(f"{caller}: the model has no loss; call model.compile(loss=...) first")
-    model.check_trainable(caller)
+    trainable.check(caller, model)
     X, y = _rows(X, y)
     if hasattr(model.preprocessing, "fit"):
         raise ConfigError(f"{caller}: {model.preprocessing!r} is not fitted; call fit first, or give it fitted")

@@ -17,7 +17,7 @@ from deepmath.tables.frames import Frame, frame_of
 from deepmath.tables.reading import TableScan, read_table, scan_table
 from deepmath.tables.source import EncodedTable, encoded, fit_scan, with_target
 from deepmath.tables.summary import ColumnSummary
-from deepmath.tables.target_kinds import missing_rows, target_of
+from deepmath.tables.target_kinds import missing_rows, scaled_to, target_of
 from deepmath.tables.targets import ClassTarget, NumbersTarget, NumberTarget, Target, read_target
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "missing_rows",
     "read_table",
     "read_target",
+    "scaled_to",
     "scan_table",
     "target_of",
     "with_target",

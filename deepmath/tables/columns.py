@@ -6,7 +6,7 @@ import datetime
 import decimal
 import numbers
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
@@ -101,6 +101,15 @@ def cleaned(raw: Sequence[str | None], codes: Any, order: Sequence[str] | None =
     places = np.array([levels.setdefault(c, len(levels)) if c else -1 for c in clean], dtype=np.int32)
     codes = places[codes] if len(places) else codes
     return Texts(tuple(levels), codes, None if order is None else tuple(dict.fromkeys(o.strip() for o in order)))
+
+
+def cells_of(column: Column, rows: Any) -> Column:
+    """The cells of the rows of these numbers, int64, in this order."""
+    if isinstance(column, Texts):
+        return replace(column, codes=column.codes[rows])
+    if isinstance(column, Booleans):
+        return Booleans(column.values[rows], column.missing[rows])
+    return replace(column, values=column.values[rows])
 
 
 def joined(parts: Sequence[Column]) -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -81,8 +82,7 @@ class DateColumn(EncodedColumn):
         since = np.where(missing, origin, dates) - origin
         out[:, 0] = since.astype(np.int64) / (UNITS[self.unit] * 1e6)
         for i, part in enumerate(self.parts):
-            table = np.concatenate([_wave(PARTS[part]), np.zeros((1, 2))])  # the last row is for what is missing
-            out[:, 1 + 2 * i : 3 + 2 * i] = table[np.where(missing, -1, turn_of(part, dates))]
+            out[:, 1 + 2 * i : 3 + 2 * i] = _wave(PARTS[part])[np.where(missing, -1, turn_of(part, dates))]
         if self.indicator:
             out[:, -1] = missing
         return missing
@@ -98,7 +98,11 @@ def turn_of(part: str, dates: Any) -> Any:
     return (dates - days).astype(np.int64) // 60_000_000
 
 
+@functools.cache
 def _wave(period: int) -> Any:
-    """Sine and cosine of each step of a period: [period, 2]; by a table, so that the bits are the same everywhere."""
+    """Sine and cosine of each step of a period, and zeros for what is missing: [period + 1, 2].
+
+    A table gives the same bits everywhere, which vectorised sines needn't.
+    """
     turns = [2 * math.pi * i / period for i in range(period)]
-    return np.array([(math.sin(t), math.cos(t)) for t in turns])
+    return np.array([*((math.sin(t), math.cos(t)) for t in turns), (0.0, 0.0)])

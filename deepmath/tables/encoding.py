@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from deepmath.arrays import FLOATS, is_frame
 from deepmath.descriptions import check_number, config_of, described, from_config, set_field
 from deepmath.errors import ConfigError, FormatError
 from deepmath.tables.columns import Column, Numbers
-from deepmath.tables.encoders import EncodedColumn, LeftOut, NumberColumn, Place
+from deepmath.tables.encoders import EncodedColumn, LeftOut, NumberColumn, Place, check_text
 from deepmath.tables.frames import Frame, frame_of, listed, no_column
 from deepmath.tables.kinds import LEFT_OUT, NUMBER, Wanted, kind_of, wanted
 from deepmath.tables.learning import learnt
@@ -135,15 +135,20 @@ class FittedTable:
 class TableEncoding:
     """What each column of a table becomes, as plain data: `columns` are `NumberColumn`, `CategoryColumn`,
     `BooleanColumn`, `DateColumn` and `LeftOut`, in the order of the training table.
+
+    `na` are further cells that meant "missing" in the file it comes from: pass them as `read_table(..., na=...)`.
     """
 
     columns: tuple[EncodedColumn | LeftOut, ...]
+    na: tuple[str, ...] = ()
     verbatim: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not all(isinstance(column, (EncodedColumn, LeftOut)) for column in self.columns):
             raise FormatError("TableEncoding: columns must be descriptions of columns")
         set_field(self, "columns", tuple(self.columns))
+        check_text("TableEncoding", *self.na)
+        set_field(self, "na", tuple(self.na))
         set_field(self, "_told", set())
 
     @property
@@ -175,6 +180,10 @@ class TableEncoding:
     def text(self) -> tuple[str, ...]:
         """Columns that a file's reader must take as text: pass them as `read_table(..., text=...)`."""
         return tuple(column.name for column in self.used if column.as_text)
+
+    def with_na(self, na: Iterable[str]) -> TableEncoding:
+        """The same for a file in which these cells meant "missing" too."""
+        return replace(self, na=tuple(sorted({*self.na, *na})))
 
     def config(self) -> Any:
         """This as plain data for JSON; `TableEncoding.read` is the way back."""
@@ -227,7 +236,8 @@ class TableEncoding:
     def _columns_of(self, x: Any, who: str) -> Frame | _Positions:
         if isinstance(x, Frame) or is_frame(x):
             frame = frame_of(x, who)
-            missing = [name for name in self.features if name not in frame.names]
+            given = set(frame.names)
+            missing = [name for name in self.features if name not in given]
             if missing:
                 no_column(missing, frame.names, who, ", on which the model was trained")
             return frame

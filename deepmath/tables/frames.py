@@ -39,6 +39,7 @@ class Frame:
     def __init__(self, frame: Any, names: Sequence[str]) -> None:
         self._frame, self.names = frame, tuple(names)
         self.rows = int(frame.shape[0])
+        self._places = {name: i for i, name in enumerate(self.names)}
         self._texts: dict[str, Texts] = {}
 
     def __len__(self) -> int:
@@ -84,6 +85,10 @@ class Frame:
         self._place(name)
         return self.select(other for other in self.names if other != name)
 
+    def renamed(self, names: Sequence[str]) -> Frame:
+        """The same columns by other names, one for each."""
+        return Frame(self._frame, names)
+
     def slice(self, start: int, stop: int) -> Frame:
         """Rows start ... stop - 1."""
         return Frame(self._frame[start:stop], self.names)
@@ -94,13 +99,13 @@ class Frame:
 
     def _with(self, frame: Any, names: tuple[str, ...]) -> Frame:
         other = Frame(frame, names)
-        other._texts = {name: column for name, column in self._texts.items() if name in names}
+        other._texts = {name: column for name, column in self._texts.items() if name in other._places}
         return other
 
     def _place(self, name: str) -> int:
-        if name not in self.names:
+        if name not in self._places:
             no_column(name, self.names)
-        return self.names.index(name)
+        return self._places[name]
 
 
 def frame_of(x: Any, who: str = "X") -> Frame:
@@ -148,7 +153,7 @@ def values_of(x: Any, name: str = "y") -> Column:
         array = array[:, 0]
     if array.ndim != 1:
         raise ConfigError(f"{name} must be one column [rows]; got shape {array.shape}")
-    return _column_of_array(array, name)
+    return column_of_array(array, name)
 
 
 def numbers_of(column: Column, who: str) -> NDArray[np.float64]:
@@ -195,13 +200,15 @@ def column_of(series: Any, name: str) -> Column:
         return Numbers(np.array([np.nan if cell is None else _of_day(cell) for cell in series.to_list()]))
     if dtype.is_nested() or dtype == nw.Binary:
         refuse_column(name, "bytes" if dtype == nw.Binary else f"nested values ({dtype})")
-    return _column_of_array(np.asarray(series.to_numpy()), name)
+    return column_of_array(np.asarray(series.to_numpy()), name)
 
 
 def _texts_of(nw: Any, series: Any) -> Texts:
     """A column of text; where its values repeat, the library finds the distinct ones."""
     series = series.fill_null("")
     levels = series.unique(maintain_order=True).to_list()
+    if len(levels) == len(series):
+        return cleaned(levels, np.arange(len(levels), dtype=np.int32))
     if 2 * len(levels) > len(series):
         return texts(series.to_list())
     codes = series.replace_strict(levels, list(range(len(levels))), return_dtype=nw.Int32)
@@ -220,7 +227,8 @@ def _ordered(series: Any, dtype: Any, cells: Texts) -> Texts:
     return Texts(cells.levels, cells.codes, tuple(o.strip() for o in shown))
 
 
-def _column_of_array(array: Any, name: str) -> Column:
+def column_of_array(array: Any, name: str) -> Column:
+    """A NumPy array [rows] as a column; one of objects by what they are."""
     if isinstance(array, np.ma.MaskedArray):
         return column_of_objects(name, array.tolist())  # a list has None where a value is masked
     kind = array.dtype.kind

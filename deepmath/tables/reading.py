@@ -9,7 +9,7 @@ from typing import Any
 
 from deepmath.errors import ConfigError, FormatError, require
 from deepmath.files import open_regular
-from deepmath.tables.blocks import CsvBlocks
+from deepmath.tables.blocks import Block, CsvBlocks
 from deepmath.tables.columns import EXACT
 from deepmath.tables.frames import Frame, frame_of, no_column
 from deepmath.tables.words import MISSING_WORDS
@@ -17,6 +17,8 @@ from deepmath.tables.words import MISSING_WORDS
 PARQUET = b"PAR1"
 _LONGEST = 120
 """How much of another library's message is shown."""
+_ROWS, _BYTES = 10_000, 1 << 25
+"""Blocks are put together until they have so many rows or bytes."""
 
 
 def read_table(
@@ -59,7 +61,7 @@ def read_table(
     """
     name, pl = os.fspath(path), require("polars", "tables", "tables in files")
     if is_parquet(name):
-        with open_regular(name, "a table") as file, _Told(name, pl):
+        with open_regular(name, "a table") as file, PolarsErrors(name, pl):
             frame = pl.read_parquet(file)
         return frame_of(_parquet_columns(name, pl, frame, columns, _wide(pl, frame.lazy())))
     reader = _CsvReader(CsvBlocks(name, header=header, separator=separator), na, columns)
@@ -70,13 +72,16 @@ def read_table(
         frames.append(raw.select(found[n].typed(pl, raw[n]) for n in reader.columns))
         for n, cells in found.items():
             kinds[n].merge(cells)
-    mixed = [n for n in reader.columns if any(f.schema[n] != kinds[n].dtype(pl) for f in frames)]
+    schemas = [dict(f.schema) for f in frames]
+    mixed = [n for n in reader.columns if any(schema[n] != kinds[n].dtype(pl) for schema in schemas)]
     frame = pl.concat([f.drop(mixed) for f in frames]) if len(mixed) < len(reader.columns) else pl.DataFrame()
     if mixed:  # a word far down turned numbers into text: these columns are read again
         reader = _CsvReader(reader.blocks, na, mixed)
-        parts = [raw.select(kinds[n].cast(pl, raw[n]) for n in mixed) for raw in reader]
-        frame = pl.concat([frame, pl.concat(parts)], how="horizontal")
-    return frame_of(frame.select(columns if columns is not None else reader.blocks.names))
+        again = pl.concat([raw.select(kinds[n].cast(pl, raw[n]) for n in mixed) for raw in reader])
+        if again.height != sum(f.height for f in frames):
+            raise FormatError(f"{name}: the file was changed while it was read")
+        frame = pl.concat([frame, again], how="horizontal")
+    return frame_of(frame.select(list(dict.fromkeys(columns)) if columns is not None else reader.blocks.names))
 
 
 def scan_table(
@@ -98,7 +103,7 @@ def scan_table(
     if rows_per_chunk < 1:
         raise ConfigError(f"scan_table: rows_per_chunk must be at least 1; got {rows_per_chunk}")
     if is_parquet(name):
-        with open_regular(name, "a table"), _Told(name, pl):
+        with open_regular(name, "a table"), PolarsErrors(name, pl):
             lazy = pl.scan_parquet(name, glob=False)
             rows = int(lazy.select(pl.len()).collect().item())
             wide = _wide(pl, lazy)
@@ -106,7 +111,7 @@ def scan_table(
         lazy = _parquet_columns(name, pl, lazy, columns, wide) if rows else lazy
         if not rows:
             raise FormatError(f"{name}: a table without rows")
-        return TableScan(name, tuple(columns or names), rows, rows_per_chunk, lazy)
+        return TableScan(name, tuple(dict.fromkeys(columns or names)), rows, rows_per_chunk, lazy)
     reader = _CsvReader(CsvBlocks(name, header=header, separator=separator), na, columns)
     kinds = {n: Cells(text=n in text) for n in reader.columns}
     rows = 0
@@ -114,7 +119,7 @@ def scan_table(
         rows += raw.height
         for n in reader.columns:
             kinds[n].look(pl, raw[n])
-    return TableScan(name, tuple(columns or reader.columns), rows, rows_per_chunk, (reader, kinds))
+    return TableScan(name, tuple(dict.fromkeys(columns or reader.columns)), rows, rows_per_chunk, (reader, kinds))
 
 
 class TableScan:
@@ -151,7 +156,7 @@ class TableScan:
             for raw in reader:
                 yield raw.select(kinds[n].cast(pl, raw[n]) for n in reader.columns)
             return
-        with _Told(self.path, pl):
+        with PolarsErrors(self.path, pl):
             yield from self._source.collect_batches(chunk_size=self.rows_per_chunk, maintain_order=True)
 
 
@@ -201,11 +206,11 @@ class _CsvReader:
     def __init__(self, blocks: CsvBlocks, na: str | Collection[str], columns: Sequence[str] | None) -> None:
         self.blocks = blocks
         self._na = sorted({na} if isinstance(na, str) else set(na))
+        places = {name: i for i, name in enumerate(blocks.names)}
         for name in columns or ():
-            if name not in blocks.names:
+            if name not in places:
                 no_column(name, blocks.names, blocks.name)
-        chosen = blocks.names if columns is None else columns
-        self._places = sorted(blocks.names.index(name) for name in chosen)
+        self._places = sorted({places[name] for name in (blocks.names if columns is None else columns)})
         self.columns = [blocks.names[i] for i in self._places]
 
     def __iter__(self) -> Iterator[Any]:
@@ -213,8 +218,8 @@ class _CsvReader:
         clean = pl.all().str.strip_chars()
         clean = pl.when(clean.is_in(["", *self._na])).then(None).otherwise(clean).name.keep()
         rows = 0
-        for block in self.blocks:
-            with _Told(self.blocks.name, pl):
+        for block in self._batches():
+            with PolarsErrors(self.blocks.name, pl):
                 raw = pl.read_csv(
                     block.data,
                     has_header=False,
@@ -229,6 +234,21 @@ class _CsvReader:
             yield raw.with_columns(clean)
         if not rows:
             raise FormatError(f"{self.blocks.name}: a header and no rows")
+
+    def _batches(self) -> Iterator[Block]:
+        """Blocks of many rows: looking at a column has a price whatever the rows, and a table may be wide."""
+        held: list[Block] = []
+        for block in self.blocks:
+            held.append(block)
+            if sum(b.records for b in held) >= _ROWS or sum(len(b.data) for b in held) >= _BYTES:
+                yield _joined(held)
+                held = []
+        if held:
+            yield _joined(held)
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    return Block(b"".join(block.data for block in blocks), sum(block.records for block in blocks))
 
 
 def is_parquet(name: str) -> bool:
@@ -255,14 +275,14 @@ def _parquet_columns(name: str, pl: Any, frame: Any, columns: Sequence[str] | No
     for column in columns or ():
         if column not in names:
             no_column(column, names, name)
-    frame = frame.select(columns) if columns is not None else frame
+    frame = frame.select(list(dict.fromkeys(columns))) if columns is not None else frame
     frame = frame.with_columns(pl.col(n).cast(pl.String) for n in wide if columns is None or n in columns)
     if getattr(frame, "height", 1) == 0 or not names:
         raise FormatError(f"{name}: a table without rows")
     return frame
 
 
-class _Told:
+class PolarsErrors:
     """Turns what Polars raises for a damaged file into a FormatError of one line."""
 
     def __init__(self, name: str, pl: Any) -> None:

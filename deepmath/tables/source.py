@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmath.errors import ConfigError, LabelError
-from deepmath.tables.columns import joined
+from deepmath.tables.columns import cells_of, joined
 from deepmath.tables.encoding import FittedTable, TableEncoder, TableEncoding
 from deepmath.tables.frames import Frame, no_column
 from deepmath.tables.reading import TableScan
-from deepmath.tables.target_kinds import missing_rows, target_of
-from deepmath.tables.targets import Target
+from deepmath.tables.target_kinds import missing_rows, scaled_to, target_of
+from deepmath.tables.targets import NumberTarget, Target
 
 
 def fit_scan(
-    scan: TableScan, encoder: TableEncoder, target: str, kind: str | None = None, *, scale: bool = False
+    scan: TableScan,
+    encoder: TableEncoder,
+    target: str,
+    kind: str | None = None,
+    *,
+    scale: bool = False,
+    learn_from: Callable[[NDArray[Any]], NDArray[np.int64]] | None = None,
 ) -> tuple[FittedTable, Target]:
     """What the columns of a table in chunks, and its target, become. Rows without a target are left out.
+
+    `learn_from` gets the targets of all rows that have one, as the loss takes them, and gives the numbers of those to
+    learn columns and scale from, by default all. What the labels are, all rows say.
 
     The table is gone through twice. Memory holds a chunk, the samples of `TableEncoder.fit_chunks`, and the whole
     target: 8 bytes a row, or 4 for text.
     """
     if target not in scan.names:
         no_column(target, scan.names, scan.path)
-    found = target_of(joined([frame.column(target) for frame in scan]), target, kind, scale=scale)
-    chunks = (with_target(frame, found)[0] for frame in scan)
-    return encoder.fit_chunks(chunk.drop(target) for chunk in chunks if len(chunk)), found
+    column = joined([frame.column(target) for frame in scan])
+    found = target_of(column, target, kind)
+    rows = np.setdiff1d(np.arange(scan.rows, dtype=np.int64), missing_rows(column, target, found))
+    if scale or learn_from is not None:
+        y = found.encode(cells_of(column, rows), rows)
+        chosen = np.arange(len(rows)) if learn_from is None else np.sort(learn_from(y))
+        rows = rows[chosen]
+        if scale and isinstance(found, NumberTarget):
+            found = scaled_to(found, y[chosen])
+    return encoder.fit_chunks(_chosen(scan, target, rows)), found
+
+
+def _chosen(scan: TableScan, target: str, rows: NDArray[np.int64]) -> Iterator[Frame]:
+    """The chunks without the target's column, of the rows of these numbers, which increase."""
+    first = 0
+    for frame in scan:
+        start, stop = np.searchsorted(rows, [first, first + frame.rows])
+        if stop > start:
+            inputs = frame.drop(target)
+            yield inputs if stop - start == frame.rows else inputs.take(rows[start:stop] - first)
+        first += frame.rows
 
 
 def encoded(

@@ -5,16 +5,18 @@ Which it is, where nobody says:
 | the cells | target |
 |---|---|
 | text, categories, booleans | classes; text that writes numbers is treated as those, but its labels stay text |
+| text that is mostly numbers, or hardly ever the same | refused: another kind may be meant, or another column |
 | numbers with fractions, dates | numbers; dates are refused |
 | two different whole numbers | classes |
 | whole numbers from 0 or 1 to `MOST_CODES` at most, with few gaps, `ROWS_PER_CLASS` rows a value | classes, told |
 | at most `FEW_VALUES` different whole numbers below 1000, 2 rows a value | classes, told |
-| other whole numbers: ages, years, prices | numbers, told |
+| other whole numbers: ages, years, prices | numbers, told unless there are more than `DOUBTFUL` |
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from deepmath.errors import ConfigError, LabelError
 from deepmath.tables.columns import EXACT, Booleans, Column, Dates, Numbers, Texts, as_texts
 from deepmath.tables.frames import name_of, values_of
 from deepmath.tables.kinds import wanted
-from deepmath.tables.spelling import PLAIN, Spelling, spelling_of
+from deepmath.tables.spelling import PLAIN, Spelling, looks_like_number, spelling_of
 from deepmath.tables.targets import ClassTarget, Label, NumberTarget, Target, numbers_of
 from deepmath.tables.words import is_missing_word
 
@@ -37,6 +39,10 @@ ROWS_PER_CLASS = 5
 FEW_VALUES = 10
 """So few different whole numbers are classes wherever they begin."""
 _SMALL = 1000
+DOUBTFUL = 200
+"""More different whole numbers than this are no classes that anybody means."""
+MIXED_SHARE = 0.9
+"""Text of which at least this share of the cells are numbers may be meant as numbers."""
 
 
 def target_of(values: Any, name: str | None = None, kind: str | None = None, *, scale: bool = False) -> Target:
@@ -64,17 +70,28 @@ def target_of(values: Any, name: str | None = None, kind: str | None = None, *, 
     found: Spelling | None = PLAIN if given is None or given.numbers is None else given.numbers
     if isinstance(column, Texts) and (given is None or (given.kind == "number" and given.numbers is None)):
         found, _ = spelling_of([level for level in column.levels if not is_missing_word(level)])
+        if found is None and given is None:
+            _check_labels(column, name)
     if found is None or not (given.kind == "number" if given else _are_numbers(column, found, name)):
         if given is not None and given.kind == "number":
             raise LabelError(f"the target '{name}' can't be a number: it holds {_some(column)}")
         return ClassTarget(_labels(column, name), name)
-    numbers = numbers_of(column, found, name, 0)
+    target = NumberTarget(name, spelling=found)
+    return scaled_to(target, numbers_of(column, found, name, 0)) if scale else target
+
+
+def scaled_to(target: NumberTarget, numbers: NDArray[np.float64]) -> NumberTarget:
+    """The same target, trained on with mean 0 and deviation 1 over these numbers, of which those count that are finite.
+
+    >>> scaled_to(NumberTarget("price"), np.array([90.0, 110.0]))
+    NumberTarget(name='price', origin=100.0, size=10.0, spelling=Spelling(decimal='.', group='', sign=''))
+    """
     numbers = numbers[np.isfinite(numbers)]
-    if not scale or not len(numbers):
-        return NumberTarget(name, spelling=found)
-    largest = float(np.abs(numbers).max()) or 1.0  # sums of numbers near 1e308 would overflow
-    size = float((numbers / largest).std()) * largest
-    return NumberTarget(name, float((numbers / largest).mean()) * largest, size if size > 0 else 1.0, found)
+    if not len(numbers):
+        return target
+    unit = 2.0 ** (int(np.frexp(np.abs(numbers).max())[1]) - 1)  # sums of numbers near 1e308 would overflow
+    size = float((numbers / unit).std()) * unit
+    return replace(target, origin=float((numbers / unit).mean()) * unit, size=size if size > 0 else 1.0)
 
 
 def missing_rows(values: Any, name: str = "y", target: Target | None = None) -> NDArray[np.int64]:
@@ -104,9 +121,34 @@ def _classes(values: NDArray[np.float64], name: str) -> bool:
     codes = low in (0, 1) and high <= MOST_CODES and 2 * count >= high - low + 1 and rows >= ROWS_PER_CLASS * count
     few = count <= FEW_VALUES and max(abs(low), abs(high)) < _SMALL and rows >= 2 * count
     taken, other = ("classes", "number") if codes or few else ("numbers", "category")
-    told = "the target '%s' holds %d different whole numbers, taken as %s; say kind='%s' if they are not"
-    logger.log(logging.INFO if codes and few else logging.WARNING, told, name, count, taken, other)
+    told = (
+        "the target '%s' holds %d different whole numbers, taken as %s; if they are not: kind='%s' (--column '%s=%s')"
+    )
+    if count <= DOUBTFUL:
+        level = logging.INFO if codes and few else logging.WARNING
+        logger.log(level, told, name, count, taken, other, name, other)
     return codes or few
+
+
+def _check_labels(column: Texts, name: str) -> None:
+    """Raise LabelError for text that may not be meant as labels."""
+    cells = np.bincount(column.codes[column.codes >= 0], minlength=len(column.levels))
+    proper = np.array([not is_missing_word(level) for level in column.levels])
+    figures = np.array([looks_like_number(level) for level in column.levels])
+    words = np.flatnonzero(proper & ~figures)
+    rows, distinct = int(cells[proper].sum()), int(proper.sum())
+    if len(words) and figures.sum() > FEW_VALUES and cells[figures].sum() >= MIXED_SHARE * rows:
+        word, row = column.levels[words[0]][:40], int(np.argmax(column.codes == words[0]))
+        raise LabelError(
+            f"the target '{name}' holds numbers, and words among them such as {word!r} in row {row}; correct them, or "
+            f"make them missing: na=[{word!r}] (--na {word!r}). If they are labels: kind='category' "
+            f"(--column '{name}=category')"
+        )
+    if distinct > MOST_CODES and 2 * distinct > rows:
+        raise LabelError(
+            f"the target '{name}' is text with {distinct:,} different values in {rows:,} rows, which are no labels to "
+            f"learn; choose another column. If they are: kind='category' (--column '{name}=category')"
+        )
 
 
 def _labels(column: Column, name: str) -> tuple[Label, ...]:

@@ -1,1 +1,1 @@
-"""Training: data at the door, the loop, callbacks, history and checkpoints. It knows programs, not models."""
+"""Training: `fit` from top to bottom, the loop, callbacks, history and checkpoints. It knows programs, not models."""

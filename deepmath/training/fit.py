@@ -14,7 +14,8 @@ from deepmath.backend import Backend
 from deepmath.batches import InMemory
 from deepmath.data.adapters import ArrayAdapter
 from deepmath.data.chunks import Chunks
-from deepmath.data.fingerprint import digest_of, facts_of, facts_of_pieces
+from deepmath.data.encoding import target_for
+from deepmath.data.fingerprint import digest_of, facts_of
 from deepmath.data.loaders import empty_stretch, loader_of
 from deepmath.data.rows import shape_of
 from deepmath.data.sources import Adapter, Source
@@ -120,7 +121,7 @@ def fit(
     run.write_model = lambda path: model.write(path, program.state(), run.epoch - first)
     validate = None
     if held_out is not None:
-        measuring = replace(validator, training=False)
+        measuring = replace(validator, training=False, target=target_for(validator.target, held_out))
         chunks = Chunks(held_out, recipe.parts[0].shape, functools.partial(measuring.data, name="validation X"))
         next(iter(chunks))  # what can't be measured is refused before the first step
         facts |= {"validation": digest_of(held_out, chunks.whole)} if named else {}
@@ -161,7 +162,7 @@ def begin(model: ModelInTraining, validator: Validator, given: Adapter, settings
     last = recipe.origin + (settings.epochs - settings.initial_epoch) * loader.per_epoch
     cached = compiled(backend, recipe, model.values, empty_stretch(backend, recipe), model.taken)
     program = StreamingProgram(cached.program, loader, last)
-    facts = facts_of_pieces(model.config, recipe, given, named) | {"weighting": repr(validator.weighting)}
+    facts = facts_of(model.config, recipe, given, named) | {"weighting": repr(validator.weighting)}
     data_at = program.data_at if loader.again else None
     return Session(cached, program, recipe, loader.per_epoch, facts, program, data_at)
 
@@ -175,7 +176,7 @@ def _begin_in_memory(
     stepped = lbfgs.standing(recipe) if whole else recipe
     cached = compiled(validator.backend, stepped, model.values, data, model.taken)
     minimize = lbfgs.on_all_rows(cached.program, recipe.optimizer, recipe, data) if whole else None
-    batches, facts = InMemory(recipe, data), facts_of(model.config, recipe, data, named)
+    batches, facts = InMemory(recipe, data), facts_of(model.config, recipe, given, named, data)
     return Session(cached, cached.program, recipe, batches.per_epoch, facts, batches, lambda _: data, minimize)
 
 

@@ -169,8 +169,9 @@ class _Objective:
     def _evaluate(self, state: Mapping[str, Any]) -> _Evaluation:
         self._program.load(state)
         gradients = None
-        for batch in self._batches:
-            gradients = self._program.gradients(batch, gradients)
+        with np.errstate(all="ignore"):  # what is not finite is looked at, not warned of
+            for batch in self._batches:
+                gradients = self._program.gradients(batch, gradients)
         assert gradients is not None
         return _Evaluation(None, gradients, finished(gradients.sums, self._weight, self._rows))
 

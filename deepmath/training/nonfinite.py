@@ -114,7 +114,8 @@ class Guard:
         if not self.careful:
             return True
         if not self._run.results:
-            self._fail(f"every step of epoch {self._run.epoch + 1} was left out", None, self._copies.newest.state())
+            what, good = f"every step of epoch {self._run.epoch + 1} was left out", self._copies.newest.state()
+            self._fail(what, None, good, first=self._is_untouched(self._run.step))
         return self._is_finite([])
 
     def finish(self) -> None:
@@ -154,7 +155,7 @@ class Guard:
             self._roll_back(what)
             return
         if self._data_at is None:
-            self._fail(what, None, self._copies.newest.state(), first=bad == self._begun)
+            self._fail(what, None, self._copies.newest.state(), first=bad is not None and self._is_untouched(bad))
         broken = run.step if bad is None else bad
         step, good = self._copies.culprit(broken)
         with np.errstate(all="ignore"):
@@ -163,7 +164,7 @@ class Guard:
         if self._on_nan == "skip" and found and step >= self._first_step:
             self._skip(step, good, what, cause, results)
         else:
-            self._fail(what, f"{cause} (step {step})" if cause else None, good, first=step == self._begun)
+            self._fail(what, f"{cause} (step {step})" if cause else None, good, first=self._is_untouched(step))
 
     def _consider(self, loss: float) -> None:
         """Whether "rollback" goes to the values at this epoch's beginning: not if they were on their way out."""
@@ -192,7 +193,8 @@ class Guard:
         run = self._run
         self._in_a_row = self._in_a_row + 1 if step == self._last_skip + 1 else 1
         if self._in_a_row > SKIPS_IN_A_ROW:
-            self._fail(f"{what} after {SKIPS_IN_A_ROW} steps in a row were left out", cause, good)
+            told = f"{what} after {SKIPS_IN_A_ROW} steps in a row were left out"
+            self._fail(told, cause, good, first=self._is_untouched(step))
         run.results.extend(results)
         kept = step - self._first_step - self._left_out - len(self._skipped)
         del run.results[kept:]
@@ -204,7 +206,7 @@ class Guard:
         logger.warning("%s; step %d left out (%s); %d left out so far", what, step, cause, self._skips)
 
     def _fail(self, what: str, cause: str | None, good: dict[str, Any], *, first: bool = False) -> NoReturn:
-        """Raise NonFiniteError, of the run's `first` step or a later one, with the last good values in place."""
+        """Raise NonFiniteError with the last good values in place; `first` where no update of the run came before."""
         self._run.failed = True
         self._run.program.load(good)
         saved = next((c.newest for c in self._run.callbacks if isinstance(c, Checkpoint) and c.newest), None)
@@ -221,11 +223,15 @@ class Guard:
         told = [f"{what}.", bad, f"Last good checkpoint: {saved}." if saved else "", advice or lower]
         raise NonFiniteError(" ".join(t for t in told if t))
 
+    def _is_untouched(self, step: int) -> bool:
+        """Whether no update of this run came before this step."""
+        return step - self._begun == self._skips
+
     def _of_first_step(self, good: dict[str, Any]) -> str:
         """Why it is not finite though no update came before it; empty where the rate may be the cause."""
         if self._data_at is None:
             return f"{NO_UPDATE}: look at the scale of inputs and targets."
-        cause = cause_of(self._recipe, self._data_at(self._begun), good)
+        cause = cause_of(self._recipe, self._data_at(self._begun), good | {"step": np.asarray(self._begun)})
         return "" if cause is None or not cause.blames(self._begun) else f"{NO_UPDATE}: {cause.told}"
 
 

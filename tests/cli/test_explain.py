@@ -70,3 +70,12 @@ def test_the_graph(good, tmp_path):
 )  # fmt: skip
 def test_failures_are_one_line(failing, options, message):
     assert failing("explain", "step", *options) == (2, message)
+
+
+def test_an_odd_loss_needs_the_word(good, failing):
+    network = ("explain", "step", "--network", "1-1-1", "--loss", "categorical_crossentropy")
+    code, told = failing(*network)
+    assert code == 2
+    assert "the last layer has 1: use activation='softmax'" in told
+    assert "--unusual of the command" in told
+    assert "categorical_crossentropy" in good(*network, "--unusual")

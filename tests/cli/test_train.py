@@ -235,7 +235,7 @@ def test_on_nan_rolls_back(good, deepmath, prices):
 
 
 def test_on_nan_skips(deepmath, tmp_path):
-    lines = ["a,b", *(f"{i % 7},{i % 5}" for i in range(40)), "1e30,1e30"]
+    lines = ["a,b", *(f"{i % 7},{i % 5}" for i in range(40)), "1e30,1"]
     (tmp_path / "spoilt.csv").write_text("\n".join(lines) + "\n")
     arguments = ("train", "spoilt.csv", "--scale", "none", "--test", 0, "--loss", "mse", "--epochs", 2, "--quiet")
     stopped = deepmath(*arguments, "--out", "stopped")

@@ -118,3 +118,22 @@ def test_the_model_file_alone_knows_how_inputs_are_scaled(good):
     X, _ = datasets.digits()
     wanted = dm.load_model("run/model.safetensors").predict(X).argmax(axis=1)
     assert [int(row["prediction"]) for row in table(good("predict", "run"))] == wanted.tolist()
+
+
+def test_a_model_predicts_without_its_owner_s_loss(good, failing):
+    def fourth(xp, p, d):
+        return xp.mean((p - d) ** 4, axis=-1, keepdims=True)
+
+    X = np.linspace(-1.0, 1.0, 12).reshape(6, 2)
+    model = dm.Sequential([dm.Dense(3, "tanh", input_dim=2), dm.Dense(1)])
+    model.compile("sgd", fourth)
+    model.save("own.safetensors")
+    np.savetxt("rows.csv", np.column_stack([X, X[:, 0]]), delimiter=",", header="a,b,y", comments="")
+    shown = good("predict", "own.safetensors", "rows.csv", "--backend", "reference")
+    wanted = model.predict(X, backend="reference")[:, 0]
+    assert [float(row["prediction"]) for row in table(shown)] == pytest.approx(wanted.tolist(), rel=1e-6)
+    for command in (("evaluate", "own.safetensors", "rows.csv"), ("explain", "step", "--model", "own.safetensors")):
+        rows = ("--x", "1,2", "--y", "1") if "explain" in command else ()
+        code, told = failing(*command, *rows)
+        assert code == 2
+        assert "loss 'fourth' of this model isn't known here: load it by load_model(path, custom_objects=" in told

@@ -105,20 +105,23 @@ def test_csv(tmp_path, arrays, shuffle):
     lines = [",".join([*(repr(float(v)) for v in row), f'"{name}"']) for row, name in zip(X, names, strict=True)]
     path = tmp_path / "table.csv"
     path.write_text("\ufeff" + ",".join([*"abcde", "colour"]) + "\n" + "\n\n".join(lines) + "\n", encoding="utf-8")
-    table, source = datasets.read_csv(path), datasets.CsvSource(path)
-    assert (source.classes, source.feature_names, source.target_names) == (
-        table.classes, table.feature_names, table.target_names,
+    table, source = datasets.read_csv(path), datasets.TableSource(path)
+    assert (source.target.classes, source.feature_names, source.target.name) == (
+        table.classes, table.feature_names, table.target_name,
     )  # fmt: skip
     assert trained(source, shuffle=shuffle) == trained(table.X, table.y, shuffle=shuffle)
 
 
-def test_csv_of_numbers_with_several_targets(tmp_path, arrays):
+def test_a_part_of_a_table_without_a_header(tmp_path, arrays):
     X = arrays[0].astype(np.float64)
     path = tmp_path / "table.csv"
     path.write_text("\n".join(",".join(map(repr, row.tolist())) for row in X), encoding="utf-8")
-    source = datasets.CsvSource(path, header=False, target=[-1, 0, 2])
-    made = [small_model(loss="mse") for _ in range(2)]
-    assert trained(source, made=made[0]) == trained(X[:, [1, 3]], X[:, [4, 0, 2]], made=made[1])
+    source, rows = datasets.TableSource(path, header=False, target=-3), np.arange(len(X))[::-2]
+    made = [Sequential([Dense(4, "tanh"), Dense(1)], seed=1) for _ in range(2)]
+    for model in made:
+        model.compile("adam", "mse")
+    given = X[rows][:, [0, 1, 3, 4]], X[rows][:, 2]
+    assert trained(source.subset(rows), made=made[0]) == trained(*given, made=made[1])
 
 
 def test_batches_train_as_their_rows_in_order_do(arrays):

@@ -1,4 +1,4 @@
-"""What fit refuses at the door, each with its text."""
+"""What fit refuses before the first step, each with its text."""
 
 from __future__ import annotations
 

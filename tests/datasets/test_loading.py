@@ -1,5 +1,7 @@
 """load: every name, every option, every refusal."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,19 @@ def test_several_targets_of_a_table(tmp_path):
     assert (data.y.tolist(), data.target_names, data.feature_names) == ([[3.0, 1.0]], ("c", "a"), ("b",))
 
 
+def test_a_parquet_file_and_a_packed_one(tmp_path):
+    import polars as pl
+
+    frame = pl.DataFrame({"a": [1, 2], "b": [0.5, None], "c": ["x", "y"]})
+    frame.write_parquet(tmp_path / "a.b.parquet")
+    with gzip.open(tmp_path / "z.csv.gz", "wt") as file:
+        file.write("a,b\n1,2\n")
+    data = datasets.load(tmp_path / "a.b.parquet")
+    np.testing.assert_array_equal(data.X, [[1.0, 0.5], [2.0, np.nan]])
+    assert (data.name, data.y.tolist(), data.classes) == ("a.b", [0, 1], ("x", "y"))
+    assert datasets.load(tmp_path / "z.csv.gz").name == "z"
+
+
 def test_seed_and_options_go_through():
     data = datasets.load("circles", seed=5, n=20, noise=0.0, factor=0.5)
     np.testing.assert_array_equal(data.X, datasets.circles(n=20, noise=0.0, factor=0.5, seed=5)[0])
@@ -59,13 +74,13 @@ def test_a_path_gives_the_table(tmp_path, suffix):
             "circels",
             {},
             "load: no data set 'circels'; did you mean 'circles'? "
-            "Known: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv or .npz",
+            "Known: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv, .parquet or .npz",
         ),
         (
             "data.txt",
             {},
             "load: no data set 'data.txt'. "
-            "Known: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv or .npz",
+            "Known: circles, moons, spirals, xor, houses, digits, mnist, or a path that ends in .csv, .parquet or .npz",
         ),
         ("circles", {"nosie": 1}, "load: 'circles' has no option 'nosie'; its options: n, noise, factor"),
         ("digits", {"n": 1}, "load: 'digits' has no option 'n'; its options: none"),

@@ -122,13 +122,13 @@ def test_the_model_knows_the_columns_and_the_labels(frame, scale, tmp_path):
     model.save(tmp_path / "m.safetensors")
     for one in (model, load_model(tmp_path / "m.safetensors")):
         np.testing.assert_allclose(one.predict(turned, precision="float64")[:, 0], clf.predict_proba(frame)[:, 1])
-    with pytest.raises(ConfigError, match=f"has no column '{frame.columns[0]}'"):
+    with pytest.raises(ConfigError, match=f"X lacks the columns '{frame.columns[0]}', on which the model was trained"):
         model.predict(frame[frame.columns[1:]])
 
 
 def test_labels_of_the_model_are_those_of_the_classifier():
     yes = ANSWER == "yes"
-    for labels, classes in ((np.where(yes, 2.5, 1.0), (1.0, 2.5)), (yes + 1, (1, 2)), (yes * 1, None), (yes, None)):
+    for labels, classes in ((np.where(yes, 3.0, 1.0), (1.0, 3.0)), (yes + 1, (1, 2)), (yes * 1, None), (yes, None)):
         clf = make(max_iter=2).fit(X, labels)
         model = clf.to_sequential()
         assert (model.target and model.target.classes) == classes

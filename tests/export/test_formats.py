@@ -19,6 +19,7 @@ from deepmath import export
 from deepmath.errors import ConfigError, MissingExtra, NumericError, TraceError
 from deepmath.layers import Layer
 from deepmath.preprocessing import Standardize
+from deepmath.tables import ClassTarget, NumbersTarget, NumberTarget
 
 
 def swish(xp, z):
@@ -74,14 +75,39 @@ def test_own_formulas_and_layers_go_through_the_tracer(own, tmp_path):
         export.exported(model, "safetensors")
 
 
-def test_outputs_have_the_unit_that_is_asked_for(own, tmp_path):
+TARGETS = [NumberTarget("y", -1000.0, 250.0), NumbersTarget(("a", "b"), (-1000.0, 3.0), (250.0, 0.01))]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: type(t).__name__)
+def test_outputs_have_the_targets_own_unit(own, target, tmp_path):
     model, X = own
     plain = dm.Sequential([dm.Dense(4, "tanh", input_dim=3), dm.Dense(2)], preprocessing=model.preprocessing)
-    wanted = plain.predict(X.astype(np.float64), precision="float64") * 250.0 - 1000.0
-    given = {"precision": "float64", "unit": (-1000.0, 250.0)}
     X = X.astype(np.float64)
+    without = plain.predict(X, precision="float64", backend="reference")
+    plain.target = target
+    wanted = plain.predict(X, precision="float64", backend="reference")
+    assert np.array_equal(wanted, target.decode(without))
+    given = {"precision": "float64"}
     assert_agrees(by_numpy(export.exported(plain, "python", **given), X), wanted, "float64", "numpy")
     assert_agrees(by_torch(export.exported(plain, "safetensors", **given), X), wanted, "float64", "torch")
+    assert_agrees(by_onnxruntime(export.exported(plain, "onnx", **given), X), wanted, "float64", "onnxruntime")
+    if shutil.which("gcc"):
+        run = compiled_headers({"own": export.exported(plain, "c", name="own", **given)}, "float64", tmp_path)["own"]
+        assert_agrees(run(X, 2), wanted, "float64", "gcc")
+
+
+def test_text_targets_of_arrays_have_labels_too(own):
+    import onnx
+
+    model, _ = own
+    model.target = ClassTarget(("good", 'b"ad'))
+    file = onnx.load_from_string(export.exported(model, "onnx"))
+    assert [v.name for v in file.graph.output] == ["y", "label"]
+    assert file.doc_string == "output 'y': of the classes 'good', 'b\"ad'"
+    assert {i.domain for i in file.opset_import} == {""}
+    header = export.exported(model, "c", name="own").decode()
+    assert 'static const char *const own_classes[2] = {\n  "good",\n  "b\\042ad"\n};' in header
+    assert " * y is of the classes 'good', 'b\\042ad'; own_classes has their names.\n" in header
 
 
 def test_the_file_of_python_needs_numpy_alone(own, tmp_path):
@@ -141,11 +167,19 @@ REFUSED = [
     (lambda: model_of(Gate()), {"form": "safetensors"}, ConfigError, "no module for the layer Gate; export to onnx"),
     (lambda: broken(), {}, NumericError, "layer 0, Dense holds NaN or infinity; train it again"),
     (lambda: model_of(dm.Dense(1), Standardize()), {}, ConfigError, r"Standardize\(\) is not fitted yet; call fit"),
+    (lambda: of_classes(1), {}, ConfigError, "the target has 3 classes, and the model 1 output; give its last layer 3"),
+    (lambda: of_classes(2), {}, ConfigError, "the target has 3 classes, and the model 2 outputs; give its last"),
 ]
 
 
 def model_of(layer, preprocessing=None):
     return dm.Sequential([dm.Dense(2, input_dim=2), layer], preprocessing=preprocessing)
+
+
+def of_classes(outputs):
+    model = model_of(dm.Dense(outputs))
+    model.target = ClassTarget(("a", "b", "c"))
+    return model
 
 
 def broken():

@@ -13,7 +13,7 @@ from resuming import Stop
 
 from deepmath import BatchNormalization, Dense, Sequential, callbacks
 from deepmath.errors import ConfigError, NonFiniteError
-from deepmath.optimizers import SGD, Adam
+from deepmath.optimizers import LBFGS, SGD, Adam
 from deepmath.regularizers import L2
 
 
@@ -235,6 +235,50 @@ def test_skip_and_resume_give_the_same_bits(tmp_path):
         own.mkdir()
         (tmp_path / f"step-{step}.safetensors").rename(own / f"step-{step}.safetensors")
         assert run(resume=own) == whole, step
+
+
+def made_of(loss="mse", **settings):
+    made = Sequential([Dense(2, input_dim=3), Dense(1)], seed=1)
+    made.compile(settings.pop("optimizer", SGD(0.01)), loss, **settings)
+    return made
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_inputs_beyond_the_precision_are_named_whoever_trains(backend):
+    told = r"inputs reach -?2.43e\+30 \(column 1\)\. Scale them, for example by preprocessing=Standardize\(\)\.$"
+    for settings in ({}, {"on_nan": "rollback"}, {"on_nan": "skip", "batch_size": 4}, {"on_nan": "skip"}):
+        with pytest.raises(NonFiniteError, match=told) as error:
+            fit(made_of(), 1e30, backend=backend, **settings)
+        assert "learning rate is not the cause" in str(error.value)
+    with pytest.raises(NonFiniteError, match=rf"^loss is inf before the first step of LBFGS\. The {told}"):
+        fit(made_of(optimizer=LBFGS()), 1e30, backend=backend)
+    with pytest.raises(NonFiniteError, match=rf"the weights are those before this batch\. The {told}"):
+        made_of().train_on_batch(X * 1e30, Y, backend=backend)
+
+
+def test_batches_that_come_once_are_not_blamed_on_the_rate():
+    with pytest.raises(NonFiniteError, match=r"not the cause: look at the scale of inputs and targets\.$"):
+        made_of().fit(iter([(X * 1e30, Y)] * 2), steps_per_epoch=2, verbose=0, backend="reference")
+
+
+def test_large_weights_of_an_earlier_training_are_the_rate_s_fault():
+    made = made_of(optimizer=SGD(2.0))
+    fit(made, epochs=1, batch_size="full")
+    made.set_weights([w * 1e25 for w in made.get_weights()])
+    with pytest.raises(NonFiniteError, match=RATE):
+        fit(made)
+    with pytest.raises(NonFiniteError, match=r"before this batch\. Try a lower learning rate"):
+        made.train_on_batch(X, Y, backend="reference")
+
+
+def test_values_that_an_update_broke_are_named_by_the_next_batch():
+    made = made_of(optimizer=SGD(1e38))
+    with np.errstate(over="ignore", invalid="ignore"):
+        made.train_on_batch(X, Y * 100.0, backend="reference")
+        with pytest.raises(
+            NonFiniteError, match=r"left are not finite, kernel of layer 1 .* Try a lower learning rate"
+        ):
+            made.train_on_batch(X, Y, backend="reference")
 
 
 def test_an_unknown_answer_is_refused():

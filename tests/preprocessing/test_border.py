@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from deepmath.errors import ConfigError, NumericError
-from deepmath.preprocessing import Chain, MinMax, PCAWhitening, Standardize, ZCAWhitening
+from deepmath.preprocessing import Chain, MinMax, PCAWhitening, SmoothClip, Standardize, ZCAWhitening
 
-KINDS = [Standardize(), MinMax(-1.0, 1.0), PCAWhitening(), ZCAWhitening(), Chain([Standardize(), MinMax()])]
+KINDS = [
+    Standardize(), MinMax(-1.0, 1.0), PCAWhitening(), ZCAWhitening(),
+    Chain([Standardize(), MinMax()]), Chain([Standardize(), SmoothClip()]),
+]  # fmt: skip
 LIBRARIES = {
     "strict": array_api_strict.asarray,
     "strict on device1": lambda x: array_api_strict.asarray(x, device=array_api_strict.Device("device1")),

@@ -9,7 +9,7 @@ import pytest
 from deepmath import storage
 from deepmath.descriptions import config_of, from_config
 from deepmath.errors import ConfigError, FormatError
-from deepmath.preprocessing import Chain, MinMax, PCAWhitening, Standardize, ZCAWhitening, pack, unpack
+from deepmath.preprocessing import Chain, MinMax, PCAWhitening, SmoothClip, Standardize, ZCAWhitening, pack, unpack
 
 KINDS = [
     Standardize(),
@@ -17,6 +17,7 @@ KINDS = [
     PCAWhitening(),
     PCAWhitening(2),
     ZCAWhitening(),
+    SmoothClip(),
     Chain([Standardize(), PCAWhitening(2), MinMax()]),
 ]
 

@@ -51,6 +51,26 @@ def test_chunks_give_what_the_whole_gives(path, rows, tmp_path):
     table.close()
 
 
+def test_columns_and_scale_are_learnt_from_chosen_rows(put):
+    lines = ["a,kind,t", *(f"{i},{'x' if i < 30 else 'y'},{i / 2}" for i in range(40))]
+    lines[5] = "4,x,"
+    scan = scan_table(put("\n".join(lines)), 7)
+    seen = []
+
+    def first_half(y):
+        seen.append(y)
+        return np.arange(20)
+
+    fitted, target = fit_scan(scan, TableEncoder({"a": "number", "kind": "category"}), "t", scale=True, learn_from=first_half)
+    known = np.array([i / 2 for i in range(40) if i != 4])
+    assert seen[0].tolist() == known.tolist()
+    number, kind = fitted.encoding.columns
+    assert number.median == np.median([i for i in range(21) if i != 4])
+    assert kind.categories == ("x",)
+    assert (target.origin, target.size) == pytest.approx((known[:20].mean(), known[:20].std()), rel=1e-15)
+    assert EncodedTable(scan, fitted.encoding, target).X.shape == (39, 2)
+
+
 def test_the_files_go(path, tmp_path):
     scan = scan_table(path, 100)
     fitted, target = fit_scan(scan, TableEncoder(), "answer")

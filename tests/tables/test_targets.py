@@ -61,9 +61,40 @@ def test_whole_numbers_are_told_about(caplog):
         target_of(random.integers(17, 91, ROWS), "age")
         target_of([0, 1, 1], "answer")
     assert caplog.messages == [
-        "the target 'letter' holds 26 different whole numbers, taken as classes; say kind='number' if they are not",
-        "the target 'age' holds 74 different whole numbers, taken as numbers; say kind='category' if they are not",
+        "the target 'letter' holds 26 different whole numbers, taken as classes; if they are not: kind='number' (--column 'letter=number')",
+        "the target 'age' holds 74 different whole numbers, taken as numbers; if they are not: kind='category' (--column 'age=category')",
     ]
+
+
+def test_many_whole_numbers_are_numbers_without_a_word(caplog):
+    with caplog.at_level(logging.INFO, "deepmath"):
+        assert isinstance(target_of(np.arange(1000, 5000, 7), "price"), NumberTarget)
+    assert caplog.messages == []
+
+
+def test_text_that_may_be_meant_as_numbers_is_asked_about():
+    values = [f"{v:.2f}" for v in np.linspace(1, 900, 60)] + ["on request", "NA"]
+    with pytest.raises(LabelError) as caught:
+        target_of(values, "price")
+    assert str(caught.value) == (
+        "the target 'price' holds numbers, and words among them such as 'on request' in row 60; correct them, or make "
+        "them missing: na=['on request'] (--na 'on request'). If they are labels: kind='category' "
+        "(--column 'price=category')"
+    )
+    assert len(target_of(values, "price", "category").classes) == 62
+    few = ["1", "2", "3", "other"] * 30
+    assert target_of(few).classes == ("1", "2", "3", "other")
+
+
+def test_text_that_hardly_comes_twice_is_no_label():
+    values = [f"name {i % 150}" for i in range(200)]
+    with pytest.raises(LabelError) as caught:
+        target_of(values, "who")
+    assert str(caught.value) == (
+        "the target 'who' is text with 150 different values in 200 rows, which are no labels to learn; choose another "
+        "column. If they are: kind='category' (--column 'who=category')"
+    )
+    assert len(target_of(values, "who", "category").classes) == 150
 
 
 def test_the_kind_can_be_said():
