@@ -74,10 +74,12 @@ scale : {None, "standard", "minmax"} or deepmath preprocessing, default=None
     Of the inputs: fitted on the rows that train (in `partial_fit`, on those of the first call), applied to all.
     A regressor's targets are scaled too, each output by its own mean and deviation ("minmax": by its ends), and
     predictions are in their unit; `loss_`, the curves and numbers such as the 1.5 of "huber(1.5)" are in the scaled
-    unit. Targets stay as they are where the loss isn't one of differences ("poisson", a function of one's own) or
-    `out_activation` doesn't give any number. Data frames that are more than numbers are encoded in front of it
-    (`deepmath.tables.TableEncoder`): categories that came in no row that is fitted on are "other". Its kinds of
-    columns may be said here: [TableEncoder(kinds={"zip": "category"}), Standardize()].
+    unit, and `alpha` is weighed against that loss. Targets stay as they are where the loss isn't one of differences
+    ("poisson", a function of one's own) or `out_activation` doesn't give any number.
+    Data frames that are more than plain numbers are encoded first (`deepmath.tables.TableEncoder`), by what the rows
+    show on which that is fitted: categories that come later are "other". What columns are may be said:
+    [TableEncoder(kinds={"zip": "category"}), Standardize()]. Sparse inputs become dense where they are scaled, batch
+    by batch.
 callbacks : sequence of deepmath callbacks, or one, default=()
     Such as `deepmath.callbacks.TimeLimit(60)`. scikit-learn's own are set by `set_callbacks`.
 backend : str, Backend or None, default=None

@@ -33,8 +33,11 @@ def admitted(estimator: Any, X: Any, y: Any = _NO_TARGET, *, reset: bool, numeri
     if is_frame(X):
         X, y = _without_target(X, y)
         native = X.native
+    if isinstance(y, str):
+        raise ConfigError(f"y={y!r} is the name of a column, so X must be a data frame; got {type(X).__name__}")
     if reset:
         estimator._takes_frames = is_frame(X) and (_takes_frames(estimator) or not _is_plain(X))
+        estimator._columns = None
     names = X.names if reset and is_frame(X) else None
     known = y is not _NO_TARGET
     y = _target(y, numeric) if known else None
@@ -51,8 +54,8 @@ def admitted(estimator: Any, X: Any, y: Any = _NO_TARGET, *, reset: bool, numeri
         y = y.toarray() if is_sparse(y) else to_numpy(y)
     else:
         X = validate_data(estimator, native, **rules)
-    if reset:
-        estimator._columns = None if names is None else _plain_columns(names, X)
+    if names is not None:
+        estimator._columns = _plain_columns(names, X)
     return X.tocsr() if is_sparse(X) else X, y
 
 

@@ -37,7 +37,8 @@ def test_a_classifier_learns_or_tells(loss, case, y):
     assert not hasattr(clf, "coefs_")
 
 
-OUT = {None: (NUMBERS, X[:, 0]), "softplus": (NUMBERS, np.abs(X[:, 0])), "sigmoid": (NUMBERS | EACH, (X[:, 0] > 0) * 1.0),
+OUT = {None: (NUMBERS, X[:, 0]), "softplus": (NUMBERS, np.abs(X[:, 0])),
+       "sigmoid": (NUMBERS | EACH, (X[:, 0] > 0) * 1.0),
        "tanh": (NUMBERS - {"poisson"}, np.tanh(X[:, 0]))}  # fmt: skip
 
 

@@ -118,6 +118,8 @@ def test_the_model_knows_the_columns_and_the_labels(frame, scale, tmp_path):
     model.compile(model.optimizer, model.loss, ["accuracy"])
     assert model.evaluate(frame, ANSWER, precision="float64")["accuracy"] == pytest.approx(clf.score(frame, ANSWER))
     assert model.target.classes == ("no", "yes")
+    assert clf.fit(X, ANSWER).to_sequential().preprocessing is clf._network.preprocessing  # an array has no columns
+    clf.fit(frame, ANSWER)
     turned = frame[frame.columns[::-1]]
     model.save(tmp_path / "m.safetensors")
     for one in (model, load_model(tmp_path / "m.safetensors")):
@@ -214,6 +216,8 @@ def test_a_target_is_named_by_its_column(frame):
     assert "answer" not in clf.feature_names_in_
     with pytest.raises(ConfigError, match=r"has no column 'anwser'; did you mean 'answer'\?"):
         make().fit(whole, "anwser")
+    with pytest.raises(ConfigError, match="y='answer' is the name of a column, so X must be a data frame; got ndarray"):
+        make().fit(X, "answer")
 
 
 def test_several_numbers_may_be_a_frame():
