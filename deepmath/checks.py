@@ -69,6 +69,15 @@ def real_numbers(values: Any, name: str) -> Any:
     raise ConfigError(f"{name} has dtype {array.dtype}; expected real numbers{what}. {_CURES[array.dtype.kind]}.")
 
 
+def real_sparse(values: Any, name: str) -> Any:
+    """Sparse rows of real numbers or booleans, csr; ConfigError for complex ones."""
+    if values.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"{name} has dtype {values.dtype}; expected real numbers. {_CURES.get(values.dtype.kind, '')}."
+        )
+    return values.tocsr()
+
+
 def _of_columns(values: Any, name: str) -> Any:
     """The numbers of a data frame [rows, columns] or a series [rows]."""
     from deepmath.tables.frames import frame_of, numbers_of, values_of  # only who has frames pays for them
@@ -106,16 +115,22 @@ def check_finite(x: Any, name: str, row: RowName = int, *, dtype: str = "", cure
 
     `dtype` is the precision that x was rounded to, where a number may have become infinite by that.
     """
-    if is_finite(x):
+    if is_finite(x.data if is_sparse(x) else x):
         return
-    host = to_numpy(x)
-    bad = ~np.isfinite(host)
-    place, count = np.argwhere(bad)[0], int(np.sum(bad))
+    if is_sparse(x):
+        bad = np.flatnonzero(~np.isfinite(x.data))
+        row_found = int(np.searchsorted(x.indptr, bad[0], side="right")) - 1
+        place, count, value = (row_found, int(x.indices[bad[0]])), len(bad), x.data[bad[0]]
+    else:
+        host = to_numpy(x)
+        bad = ~np.isfinite(host)
+        place, count = tuple(np.argwhere(bad)[0].tolist()), int(np.sum(bad))
+        value = host[place]
     column = f", column {place[1]}" if len(place) > 1 else ""
     where = (
         f"first at row {row(int(place[0]))}{column}; {count} value{'s' * (count > 1)}" if len(place) else "its value"
     )
-    if np.isnan(host[tuple(place)]):
+    if np.isnan(value):
         raise NumericError(f"{name} contains NaN ({where}). {cure}")
     what = f"infinity or a value too large for dtype('{dtype}')" if dtype else "infinity"
     if dtype == "float32":

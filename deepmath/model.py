@@ -7,13 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from deepmath import descriptions, losses, optimizers, output_checks, saving, trainable
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
-from deepmath.checks import weights_like
+from deepmath.checks import is_sparse, weights_like
 from deepmath.data import Adapter, Chunks, RowWeighting, Validator, adapters, encoding, row_shape
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
@@ -126,7 +124,7 @@ class Sequential:
         X may be an array of any library, sparse, or a data frame, of which y and weights may be columns by name. Alone
         it is a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or a generator
         of them with `steps_per_epoch`. Sources are read while they train, in the order of arrays in memory, or with
-        `shuffle=ROWS` by blocks, shuffled within so many rows. A function `shuffle(epoch, rows)` may order arrays.
+        `shuffle=ROWS` by blocks, shuffled within so many rows. A function `shuffle(epoch, rows)` may order rows.
 
         `class_weight` maps labels to numbers that weight rows, those that validate too; "balanced" makes them
         rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
@@ -153,7 +151,9 @@ class Sequential:
             weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
             given, chosen = self._encoded(given, backend, device, precision)
             trainable.check("fit", self)
-            held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
+            if held_out is not None:
+                held_out = encoding.encoded(self.preprocessing, held_out, self.target)
+                held_out = adapters.for_backend(held_out, chosen.takes_sparse and is_sparse(given.like))
             recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
             validator = Validator(chosen, recipe, weighting, encoding.target_for(self.target, given), training=True)
             values, told = self._values, functools.partial(setattr, self, "history")
@@ -193,7 +193,7 @@ class Sequential:
         weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
         given, chosen = self._encoded(given, backend, device, precision)
         trainable.check("evaluate", self, trainable.MEASURED)
-        predicting = self._program_for(chosen, precision)
+        predicting = self._program_for(chosen, precision, is_sparse(given.like))
         validator = Validator(chosen, predicting.recipe, weighting, encoding.target_for(self.target, given))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
         with predicting.program() as program:
@@ -206,7 +206,7 @@ class Sequential:
         Where the target was scaled, predictions have its own units. Threads may call it on one model; they take turns.
         """
         given, chosen = self._encoded(adapters.adapt_inputs(X), backend, device, precision, tell_extra=True)
-        predicting = self._program_for(chosen, precision)
+        predicting = self._program_for(chosen, precision, is_sparse(given.like))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, Validator(chosen, predicting.recipe).inputs)
         with predicting.program() as program:
             p = evaluation.predict(program, chunks, given.like)
@@ -214,11 +214,17 @@ class Sequential:
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
-        return [np.array(self.values[name]) for name in self._names()]
+        weights = self.weights
+        return [weights[name] for name in self._names()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
         self.values |= weights_like(weights, {n: self.values[n] for n in self._names()})
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """Copies of all parameters and states by name: "params.0.kernel", "state.1.moving_mean", ..."""
+        return self._values.weights()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -284,17 +290,17 @@ class Sequential:
         fit.check_precision(chosen, precision)
         if self.input_shape is None:
             self.build(row_shape(given.shape))
-        return given, chosen
+        return adapters.for_backend(given, chosen.takes_sparse), chosen
 
     def _names(self) -> list[str]:
         trainable.need_weights(self)
         names = [n for n in self.values if n.startswith(("params.", "state."))]
         return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
 
-    def _program_for(self, chosen: Backend, precision: str) -> PredictingProgram:
-        """The program of the call before, if it is for this backend in this precision, or a new one."""
+    def _program_for(self, chosen: Backend, precision: str, sparse: bool = False) -> PredictingProgram:
+        """The program of the call before, if it is for this backend, this precision and such inputs, or a new one."""
         found = self._predicting
-        if found is None or (found.backend, found.recipe.precision) != (chosen, precision):
+        if found is None or (found.backend, found.recipe.precision, found.sparse) != (chosen, precision, sparse):
             recipe = trainable.recipe_without_training(self, precision) or self.recipe(precision)
-            found = self._predicting = PredictingProgram(chosen, recipe, self.values)
+            found = self._predicting = PredictingProgram(chosen, recipe, self.weights, sparse)
         return found

@@ -11,7 +11,7 @@ import numpy as np
 from deepmath.arrays import is_array, is_frame, is_series
 from deepmath.checks import is_sparse
 from deepmath.data.rows import Change, Rows, as_array, as_batch, check_counts, kind_of, shape_of, sliced
-from deepmath.data.sources import Adapter, ArraySource, Source
+from deepmath.data.sources import Adapter, ArraySource, Source, SparseSource
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 
@@ -147,8 +147,14 @@ def adapt_inputs(X: Any) -> Adapter:
 
 def _of_rows(rows: Rows, windowed: bool) -> Adapter:
     """Rows in memory, or a source of them where they would be too many once they are dense, or come by windows."""
-    sparse = is_sparse(rows.X)
-    return ArraySource(*rows) if windowed or sparse or isinstance(rows.X, np.memmap) else ArrayAdapter(rows)
+    if is_sparse(rows.X) and not windowed:
+        return SparseSource(*rows)
+    return ArraySource(*rows) if windowed or isinstance(rows.X, np.memmap) else ArrayAdapter(rows)
+
+
+def for_backend(given: Adapter, takes_sparse: bool) -> Adapter:
+    """The same data, sparse rows in memory as they are for a backend that takes them so."""
+    return ArrayAdapter(given.whole) if takes_sparse and isinstance(given, SparseSource) else given
 
 
 def _columns_taken(rows: Rows, who: str) -> Rows:

@@ -61,7 +61,8 @@ def as_batch(batch: Any, number: int) -> Rows:
     """A batch as somebody gave it. Raises ConfigError that names it by its number."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         raise ConfigError(f"batch {number} must be (X, y) or (X, y, weights); got {kind_of(batch)}")
-    return Rows(*batch).each(as_array)
+    rows = Rows(*batch).each(as_array)
+    return rows._replace(X=rows.X.toarray()) if is_sparse(rows.X) else rows
 
 
 def rows_in(bytes_: int, features: tuple[int, ...]) -> int:

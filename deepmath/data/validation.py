@@ -13,7 +13,16 @@ import numpy as np
 from deepmath import output_checks
 from deepmath.arrays import namespace_of, to_numpy
 from deepmath.backend import Backend
-from deepmath.checks import LabelCures, RowName, check_finite, real_numbers, row_weights, whole_labels
+from deepmath.checks import (
+    LabelCures,
+    RowName,
+    check_finite,
+    is_sparse,
+    real_numbers,
+    real_sparse,
+    row_weights,
+    whole_labels,
+)
 from deepmath.data.encoding import encoded_targets
 from deepmath.data.rows import Rows
 from deepmath.data.weights import ALIKE, RowWeighting
@@ -95,8 +104,8 @@ def validated(
 def validated_inputs(
     backend: Backend, precision: str, X: Any, shape: tuple[int, ...] | None, name: str = "X", row: RowName = int
 ) -> Any:
-    """Checked inputs in the backend's library; `shape` is what a row must have."""
-    x = real_numbers(X, name)
+    """Checked inputs in the backend's library, or sparse rows; `shape` is what a row must have."""
+    x = real_sparse(X, name) if is_sparse(X) else real_numbers(X, name)
     given, wanted = row_shape(x.shape, name), shape
     if x.shape[0] == 0:
         raise ConfigError(f"Found array with 0 sample(s) (shape={tuple(x.shape)}) while a minimum of 1 is required.")

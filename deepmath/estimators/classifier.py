@@ -251,18 +251,45 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return targets.astype(np.float64)
         return targets if loss.targets == "labels" else np.eye(self.n_outputs_)[targets]
 
-    def _weighted(self, y: Any, weights: Any, counted: Any = None) -> Any:
-        if self.class_weight is None:
+    def _weighted(self, y: Any, weights: Any, trained: Any) -> Any:
+        given = self.class_weight
+        if given is None:
             return weights
-        if counted is None or not isinstance(self.class_weight, str):
-            of_classes = compute_sample_weight(self.class_weight, y)
-        else:
-            rows, both = np.arange(len(counted)), np.concatenate([counted, y])
-            of_classes = compute_sample_weight(self.class_weight, both, indices=rows)[len(counted) :]
+        if isinstance(given, Sequence) and not isinstance(given, str) and not self._is_multilabel:
+            raise ConfigError(f"class_weight is a list of {len(given)}, and y has one label a row; give a dictionary")
+        counted = trained if isinstance(given, str) else self._all_classes
+        for label in given if isinstance(given, Mapping) else ():
+            if label not in counted.tolist():
+                known = f"y has several labels: a list of {self.n_outputs_} dictionaries, by 0 and 1, weights them"
+                known = known if self._is_multilabel else f"the classes are {counted.tolist()}"
+                raise ConfigError(f"class_weight has a weight for class {label!r}; {known}")
+        rows = np.arange(len(counted)) if isinstance(given, str) else None
+        of_classes = compute_sample_weight(given, np.concatenate([counted, y]), indices=rows)[len(counted) :]
+        lost = np.flatnonzero((of_classes == 0) & (True if weights is None else weights > 0))
+        if isinstance(given, str) and len(lost):
+            raise ConfigError(
+                f"class_weight='balanced' has no weight for class {y[lost[0]].tolist()!r}, which no row that trains "
+                "has; give the weights as a dictionary, or leave such rows out"
+            )
         return of_classes if weights is None else weights * of_classes
+
+    @property
+    def _all_classes(self) -> Any:
+        """All labels [classes]; of several labels at once a row of none and one of all."""
+        return np.outer([0, 1], np.ones(self.n_outputs_, int)) if self._is_multilabel else to_numpy(self.classes_)
+
+    def _target(self) -> Any:
+        labels = to_numpy(self.classes_).tolist()
+        if self._is_multilabel or labels == list(range(len(labels))) or len({type(label) for label in labels}) > 1:
+            return None
+        from deepmath.tables import ClassTarget  # only who asks for a model pays for it
+
+        return ClassTarget(tuple(labels)) if type(labels[0]) in (str, int, float, bool) else None
 
     def _stratification(self, targets: Any) -> Any:
         return targets.astype(bool)[:, None] if self.n_outputs_ == 1 else None
+
+    _score_name = "accuracy"
 
     def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:
         if self.out_activation_ == "softmax":

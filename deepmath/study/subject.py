@@ -11,6 +11,7 @@ import numpy as np
 from deepmath import trainable
 from deepmath.backend import ReferenceBackend
 from deepmath.batches import row_weights
+from deepmath.checks import is_sparse
 from deepmath.data.rows import Rows
 from deepmath.data.validation import Validator
 from deepmath.errors import ConfigError
@@ -76,6 +77,8 @@ def subject(
 
 def _rows(X: Any, y: Any) -> tuple[Any, Any]:
     """X [rows, features]: a single row given as [features] becomes one, and its y too."""
+    if is_sparse(X):
+        X = X.toarray()
     X = X if hasattr(X, "shape") else np.asarray(X)
     if len(X.shape) != 1:
         return X, y

@@ -152,10 +152,8 @@ def begin(model: ModelInTraining, validator: Validator, given: Adapter, settings
         recipe = replace(recipe, shuffle=bool(recipe.shuffle))
     if isinstance(given, ArrayAdapter):
         return _begin_in_memory(model, replace(validator, recipe=recipe), given, settings.batch_size, named)
-    if callable(recipe.shuffle):
-        raise ConfigError(
-            "fit: shuffle by a function orders arrays in memory; for other data give True, False or a number"
-        )
+    if callable(recipe.shuffle) and not isinstance(given, Source):
+        raise ConfigError("fit: shuffle by a function orders rows; for batches give True or False")
     if isinstance(recipe.optimizer, LBFGS):
         raise ConfigError("LBFGS takes all rows in every step; give arrays in memory, or another optimizer")
     recipe = replace(recipe, batch_size=_piece_size(recipe, given, settings.batch_size))
@@ -195,7 +193,7 @@ def _rows_of_batch(given: int | str, rows: int, recipe: Recipe) -> int:
 def _piece_size(recipe: Recipe, given: Adapter, batch_size: int | str) -> int:
     """The rows of a micro-batch of data that come in pieces."""
     if isinstance(given, Source):
-        if not isinstance(recipe.shuffle, bool):
+        if not isinstance(recipe.shuffle, bool) and not callable(recipe.shuffle):
             check_number("fit", "shuffle", recipe.shuffle, low=1, whole=True)
         return min(_rows_of_batch(batch_size, given.rows, recipe), given.rows)
     if recipe.accumulate != 1:
