@@ -56,6 +56,8 @@ def real_numbers(values: Any, name: str) -> Any:
             )
         values = values.data
     if is_array(values) and not isinstance(values, np.ndarray):
+        if str(getattr(values, "layout", "torch.strided")) != "torch.strided":
+            raise ConfigError(f"{name} is a sparse tensor, which isn't taken here. Give {name}.to_dense()")
         if not namespace_of(values).isdtype(values.dtype, ("bool", "integral", "real floating")):
             raise ConfigError(f"{name} has dtype {values.dtype}; expected real numbers. {_CURES['c']}.")
         return values
@@ -94,6 +96,8 @@ def _as_numpy(values: Any, name: str) -> Any:
 
 def _unboxed(array: Any, name: str) -> Any:
     """Numbers that lie in an array of Python objects."""
+    if array.ndim == 0:
+        raise ConfigError(f"{name} must be an array or a list; got a {type(array.item()).__name__}")
     for place, value in zip(np.ndindex(array.shape), array.reshape(-1).tolist(), strict=True):
         if value is None or isinstance(value, (str, bytes)) or not _is_real(value):
             what = f"text ({value!r})" if isinstance(value, str) else f"{value!r}"

@@ -13,6 +13,7 @@ from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
 from deepmath.checks import is_sparse, weights_like
 from deepmath.data import Adapter, Chunks, RowWeighting, Validator, adapters, encoding, row_shape
+from deepmath.data.columns import name_of
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Order, Recipe
@@ -146,8 +147,8 @@ class Sequential:
         given = adapters.adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
         given, held_out = adapters.hold_out(given, validation_data, validation_split)
         with encoding.unless_refused(self):
-            self.preprocessing = encoding.fitted(self.preprocessing, given)
-            self.target = self.target or encoding.target_of(given, self.loss, adapters.name_of(y))
+            self.preprocessing = encoding.fitted(self.preprocessing, given, name_of(y))
+            self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
             weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
             given, chosen = self._encoded(given, backend, device, precision)
             trainable.check("fit", self)

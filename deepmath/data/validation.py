@@ -82,8 +82,10 @@ def validated(
     named = row or int
     x = validated_inputs(backend, precision, X, recipe.parts[0].shape, name, named)
     y = real_numbers(y, "y")
+    if y.ndim == 0:
+        raise ConfigError(f"y must have a target for each row; got {y!s} alone")
     if y.shape[:1] != x.shape[:1]:
-        counts = [int(x.shape[0]), int(y.shape[0]) if y.ndim else 0]
+        counts = [int(x.shape[0]), int(y.shape[0])]
         raise ConfigError(f"Found input variables with inconsistent numbers of samples: {counts}")
     targets = _labels(head, y, named) if head.labelled else _numbers(head, y, named)
     weights = row_weights(sample_weight, int(x.shape[0]), row=named)
