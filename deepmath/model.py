@@ -131,17 +131,14 @@ class Sequential:
         rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
         whose label is `ignore_label` count nothing, though batch normalisation sees them. `validation_data` (X, y[,
         weights]), a source or batches, are measured after each epoch; `validation_split` holds out the last rows.
-
         `batch_size="full"` takes all rows in one step; `accumulate` adds the gradients of so many batches to one step.
         `epochs` is the total, of which `initial_epoch` are taken as done. `resume` goes on from the newest good
         checkpoint in that folder. Where values stop being finite, `on_nan="stop"` raises NonFiniteError and the model
         keeps its last finite values, "rollback" begins the epoch again with good values and half the rate, "skip" goes
         on without the step; a generator can only "stop".
 
-        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, as after an error of a callback,
-        and `history` too. Callbacks that put back better values, such as `EarlyStopping`, do so then as well. The model
-        keeps the program's memory for its next training. Raises ConfigError, LabelError or NumericError: for arrays
-        before the first step.
+        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, and `history`. The model keeps the
+        program's memory. Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
         settings = fit.Settings(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
         given = adapters.adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
@@ -157,10 +154,8 @@ class Sequential:
                 held_out = adapters.for_backend(held_out, chosen.takes_sparse and is_sparse(given.like))
             recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
             validator = Validator(chosen, recipe, weighting, encoding.target_for(self.target, given), training=True)
-            values, told = self._values, functools.partial(setattr, self, "history")
-            model = fit.ModelInTraining(
-                values.values, saving.config_of(self), self._write, values.taken, self._keep, told
-            )
+            told = functools.partial(setattr, self, "history")
+            model = fit.ModelInTraining(self._values, saving.config_of(self), self._write, self._keep, told)
             return fit.fit(model, validator, given, held_out, settings)
 
     def train_on_batch(
@@ -169,12 +164,10 @@ class Sequential:
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single_batch.check(self.optimizer, self.preprocessing)
-        given, chosen = self._encoded(
-            adapters.adapt(X, y, sample_weight, who="train_on_batch"), backend, device, precision
-        )
+        given = adapters.adapt(X, y, sample_weight, who="train_on_batch")
+        given, chosen = self._encoded(given, backend, device, precision)
         trainable.check("train_on_batch", self)
-        weighting = RowWeighting(ignore_label=ignore_label)
-        target = encoding.target_for(self.target, given)
+        weighting, target = RowWeighting(ignore_label=ignore_label), encoding.target_for(self.target, given)
         validator = Validator(chosen, self.recipe(precision), weighting, target, training=True)
         data = validator.data(adapters.rows_of(given))
         self._predicting = None

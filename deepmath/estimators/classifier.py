@@ -7,13 +7,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from deepmath.arrays import namespace_of, to_numpy
 from deepmath.errors import ConfigError, LabelError
 from deepmath.estimators import fitting, settings
 from deepmath.estimators.base import ActivationLike, LossLike, MultilayerPerceptron, Sizes, SolverLike, can_go_on
+from deepmath.estimators.class_weights import times_class_weights
 from deepmath.estimators.contract import ArrayLike, ClassifierMixin
 from deepmath.estimators.documentation import documented
 from deepmath.estimators.losses import classification_loss
@@ -252,31 +252,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return targets if loss.targets == "labels" else np.eye(self.n_outputs_)[targets]
 
     def _weighted(self, y: Any, weights: Any, trained: Any) -> Any:
-        given = self.class_weight
-        if given is None:
-            return weights
-        if isinstance(given, Sequence) and not isinstance(given, str) and not self._is_multilabel:
-            raise ConfigError(f"class_weight is a list of {len(given)}, and y has one label a row; give a dictionary")
-        counted = trained if isinstance(given, str) else self._all_classes
-        for label in given if isinstance(given, Mapping) else ():
-            if label not in counted.tolist():
-                known = f"y has several labels: a list of {self.n_outputs_} dictionaries, by 0 and 1, weights them"
-                known = known if self._is_multilabel else f"the classes are {counted.tolist()}"
-                raise ConfigError(f"class_weight has a weight for class {label!r}; {known}")
-        rows = np.arange(len(counted)) if isinstance(given, str) else None
-        of_classes = compute_sample_weight(given, np.concatenate([counted, y]), indices=rows)[len(counted) :]
-        lost = np.flatnonzero((of_classes == 0) & (True if weights is None else weights > 0))
-        if isinstance(given, str) and len(lost):
-            raise ConfigError(
-                f"class_weight='balanced' has no weight for class {y[lost[0]].tolist()!r}, which no row that trains "
-                "has; give the weights as a dictionary, or leave such rows out"
-            )
-        return of_classes if weights is None else weights * of_classes
-
-    @property
-    def _all_classes(self) -> Any:
-        """All labels [classes]; of several labels at once a row of none and one of all."""
-        return np.outer([0, 1], np.ones(self.n_outputs_, int)) if self._is_multilabel else to_numpy(self.classes_)
+        classes = np.outer([0, 1], np.ones(self.n_outputs_, int)) if self._is_multilabel else to_numpy(self.classes_)
+        return times_class_weights(self.class_weight, y, weights, trained, classes)
 
     def _target(self) -> Any:
         labels = to_numpy(self.classes_).tolist()

@@ -7,7 +7,7 @@ import functools
 import math
 import numbers
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,9 @@ from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
 from deepmath.estimators.hooks import Hooks, hooks_of
-from deepmath.estimators.network import Network, take
+from deepmath.estimators.network import Network
 from deepmath.estimators.orders import Orders
+from deepmath.estimators.rows import EncodedRows
 from deepmath.estimators.watch import Watch
 from deepmath.optimizers import LBFGS, Optimizer
 from deepmath.preprocessing import MinMax, Standardize
@@ -35,30 +36,6 @@ from deepmath.training.evaluation import predict
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows that train or are held out: inputs, encoded targets, their labels as they came, and weights."""
-
-    X: Any
-    targets: Any
-    y: Any
-    weights: Any = None
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.targets)
-
-    def chosen(self, numbers: Any) -> Rows:
-        """The rows of these numbers."""
-        weights = None if self.weights is None else self.weights[numbers]
-        return Rows(take(self.X, numbers), self.targets[numbers], self.y[numbers], weights)
-
-    def weighted(self, estimator: Any, trained: Any) -> Rows:
-        """With the weights of their classes, "balanced" as counted in the labels that train."""
-        return replace(self, weights=estimator._weighted(self.y, self.weights, trained))
 
 
 def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> None:
@@ -101,7 +78,7 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
 
 
 def _train(
-    estimator: Any, network: Network, rows: Rows, held: Rows | None, optimizer: Optimizer, batch: int,
+    estimator: Any, network: Network, rows: EncodedRows, held: EncodedRows | None, optimizer: Optimizer, batch: int,
     orders: Orders, hooks: Hooks | None,
 ) -> None:  # fmt: skip
     """Run epochs until a rule or a limit says that it is enough, and tell where it was a limit."""
@@ -161,7 +138,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool)
     show(estimator, network, rows.X)
 
 
-def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, classes: str) -> Rows:
+def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, classes: str) -> EncodedRows:
     """Checked rows; finds the number of outputs, or holds it against that which there is."""
     X, y = inputs.admitted(estimator, X, y, reset=first, numeric=estimator._numeric)
     weights = row_weights(sample_weight, len(y))
@@ -170,19 +147,19 @@ def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, clas
         raise ConfigError(f"y has {outputs} outputs, but the network was begun with {estimator.n_outputs_}")
     estimator.n_outputs_, estimator.out_activation_ = outputs, function
     estimator._check_loss()
-    return Rows(X, targets, y, weights)
+    return EncodedRows(X, targets, y, weights)
 
 
-def _evaluated(estimator: Any, eval_set: Any) -> Rows:
+def _evaluated(estimator: Any, eval_set: Any) -> EncodedRows:
     """The checked rows of `eval_set`."""
     if not isinstance(eval_set, (tuple, list)) or len(eval_set) not in (2, 3):
         raise ConfigError(f"fit: eval_set must be (X, y) or (X, y, sample_weight); got {type(eval_set).__name__}")
     X, y = inputs.admitted(estimator, eval_set[0], eval_set[1], reset=False, numeric=estimator._numeric)
     weights = row_weights(eval_set[2], len(y)) if len(eval_set) == 3 else None
-    return Rows(X, estimator._encoded(y, "known")[0], y, weights)
+    return EncodedRows(X, estimator._encoded(y, "known")[0], y, weights)
 
 
-def _draw(estimator: Any, rows: Rows, rng: Any) -> tuple[Any, ...]:
+def _draw(estimator: Any, rows: EncodedRows, rng: Any) -> tuple[Any, ...]:
     """First kernels and biases: drawn before rows are held out, as scikit-learn does from the same `rng`."""
     scaler = settings.scaling(estimator)
     if is_frame(rows.X):
@@ -193,7 +170,7 @@ def _draw(estimator: Any, rows: Rows, rng: Any) -> tuple[Any, ...]:
     return scaler, design_of(estimator, outputs).draw(rng)
 
 
-def _width(scaler: Any, rows: Rows, features: int) -> int:
+def _width(scaler: Any, rows: EncodedRows, features: int) -> int:
     """The number of columns that a preprocessing gives."""
     if isinstance(scaler, (MinMax, Standardize)):
         return features
@@ -210,7 +187,7 @@ def design_of(estimator: Any, features: int) -> Design:
     )  # fmt: skip
 
 
-def _network(estimator: Any, rows: Rows, rng: Any, made: tuple[Any, ...] | None, first: bool) -> Network:
+def _network(estimator: Any, rows: EncodedRows, rng: Any, made: tuple[Any, ...] | None, first: bool) -> Network:
     """The network: that which there is, or a new one from the values that were drawn, or that somebody has set."""
     if made is not None:
         scaler, values = made
@@ -227,7 +204,7 @@ def _network(estimator: Any, rows: Rows, rng: Any, made: tuple[Any, ...] | None,
 
 
 def _begin(
-    estimator: Any, network: Network, rows: Rows, optimizer: Optimizer, batch: int, *, first: bool, anew: bool
+    estimator: Any, network: Network, rows: EncodedRows, optimizer: Optimizer, batch: int, *, first: bool, anew: bool
 ) -> None:
     """Settings and counters at the beginning of a call.
 
@@ -277,7 +254,7 @@ def network_of(estimator: Any) -> Network:
     return Network(design_of(estimator, int(estimator.n_features_in_)), 0, {}, precision)
 
 
-def _score(estimator: Any, held: Rows, x: Chunks, program: Any) -> float:
+def _score(estimator: Any, held: EncodedRows, x: Chunks, program: Any) -> float:
     outputs, target = predict(program, x, None), estimator._network.target
     outputs = outputs if target is None else target.predictions(outputs)
     return estimator._scored(held.targets, outputs, held.weights) if np.isfinite(outputs).all() else math.nan
