@@ -106,7 +106,7 @@ def _checked(preprocessing: Any, target: Any, tell_extra: bool, frame: Any) -> A
 
 def _check_leak(preprocessing: Any, given: Adapter, name: str | None) -> None:
     """Raise ConfigError where the targets are an input too, by name and cells; tell where only the name is the same."""
-    if name is None or not given.of_frames or name not in preprocessing.encoding.features:
+    if not given.of_frames or not _takes_frames(preprocessing) or name not in preprocessing.encoding.features:
         return
     there = np.asarray(next(given.targets()))
     cells = next(given.inputs()).column(name).values
