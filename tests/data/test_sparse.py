@@ -36,7 +36,9 @@ class Streaming(Backend):
         return load_backend("reference").compile(recipe, values, data)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "reference", "torch", Streaming()], ids=str)
+@pytest.mark.parametrize(
+    "backend", ["numpy", "reference", "torch", Streaming()], ids=["numpy", "reference", "torch", "streaming"]
+)
 @pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_array, sp.coo_array, sp.dok_array])
 def test_they_are_the_rows(backend, form):
     pytest.importorskip(backend if backend == "torch" else "numpy")
@@ -61,7 +63,9 @@ def test_they_are_the_rows(backend, form):
     [BatchNormalization(), Dense(1, "sigmoid")], [Dropout(0.2), Dense(1, "sigmoid")], [Activation("tanh"), Dense(1)],
     [Dense(1, "sigmoid", use_bias=False)], [Dense(4, lambda xp, z: xp.where(z > 0, z, 0.1 * z)), Dense(1, "sigmoid")],
 ], ids=["normalised", "dropped", "activated", "without bias", "own"])  # fmt: skip
-@pytest.mark.parametrize("shuffle", [True, False, 60, lambda epoch, rows: np.arange(rows)[::-1]], ids=str)
+@pytest.mark.parametrize(
+    "shuffle", [True, False, 60, lambda epoch, rows: np.arange(rows)[::-1]], ids=["all", "none", "window", "function"]
+)
 def test_whatever_stands_first_and_in_any_order(layers, shuffle):
     loss = "binary_crossentropy" if layers[-1].activation else "mse"
     found = []
