@@ -137,8 +137,8 @@ class Sequential:
         keeps its last finite values, "rollback" begins the epoch again with good values and half the rate, "skip" goes
         on without the step; a generator can only "stop".
 
-        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, and `history`. The program stays in
-        memory for the next training. Raises ConfigError, LabelError or NumericError: for arrays before the first step.
+        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, and `history`. The program stays
+        in memory for the next training. Raises ConfigError, LabelError or NumericError, for arrays before step 0.
         """
         settings = fit.Settings(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
         given = adapters.adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
