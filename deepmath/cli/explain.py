@@ -35,7 +35,7 @@ SUBJECT = (
     click.option("--unusual", is_flag=True, help="The loss is meant for this last layer, though that is odd."),
     click.option("--optimizer", help="adam, sgd, ...: the rule of the update, from rest.  [default: its own]"),
     click.option("--x", metavar="NUMBERS", help='The row of inputs, "0.1,0.2"; several with ; between.'),
-    click.option("--y", metavar="NUMBERS", help="The row of targets, as many rows as --x."),
+    click.option("--y", metavar="NUMBERS", help="The row of targets, or labels, as many rows as --x."),
     click.option("--seed", type=int, default=0, metavar="N", help="Decides drawn weights and rows.  [default: 0]"),
 )
 """The options that choose a model and its rows."""
@@ -101,26 +101,34 @@ def _chosen(
     """The model and its rows."""
     if sum(way is not None for way in (name, network, model)) > 1:
         raise ConfigError("explain: give one of --example, --network and --model")
-    rows = [None if text is None else _rows(option, text) for option, text in (("--x", x), ("--y", y))]
     if model is not None:
-        if rows[0] is None or rows[1] is None:
-            raise ConfigError("explain: --model needs its rows: --x NUMBERS and --y NUMBERS")
+        if x is None or y is None:
+            raise ConfigError("explain: --model needs its rows: --x NUMBERS and --y NUMBERS, or labels")
         found = read_run(model).model
-    elif network is not None:
+        if getattr(found.target, "classes", None) is not None:
+            return _trainable(found, optimizer, loss, unusual), _rows("--x", x), np.array(y.split(";"), dtype=object)
+    rows = [None if text is None else _rows(option, text) for option, text in (("--x", x), ("--y", y))]
+    if network is not None:
         found, *drawn = _drawn(_widths(network), activation, loss or "mse", seed, unusual)
         rows = [d if r is None else r for r, d in zip(rows, drawn, strict=True)]
-    else:
+    elif model is None:
         chosen = example(name or "article5")
         found = chosen.model
         rows = [d if r is None else r for r, d in zip(rows, chosen[2:], strict=True)]
-    if optimizer is not None or loss is not None:
-        rule = found.optimizer if optimizer is None else optimizers.get(optimizer)
-        found.compile(rule, loss or found.loss, unusual=unusual or (loss is None and found.unusual))
     assert rows[1] is not None
-    if found.loss is not None:
-        trainable.check("explain", found)
+    found = _trainable(found, optimizer, loss, unusual)
     labelled = found.loss is not None and found.loss.targets == "labels"
     return found, rows[0], rows[1][:, 0] if labelled else rows[1]
+
+
+def _trainable(model: Sequential, optimizer: str | None, loss: str | None, unusual: bool) -> Sequential:
+    """The model with another optimiser or loss where they are asked for."""
+    if optimizer is not None or loss is not None:
+        rule = model.optimizer if optimizer is None else optimizers.get(optimizer)
+        model.compile(rule, loss or model.loss, unusual=unusual or (loss is None and model.unusual))
+    if model.loss is not None:
+        trainable.check("explain", model)
+    return model
 
 
 def _drawn(widths: list[int], activation: str, loss: str, seed: int, unusual: bool) -> tuple[Sequential, Any, Any]:

@@ -47,6 +47,7 @@ class Settings:
     accumulate: int = 1
     test: float = 0.2
     validation_split: float = 0.0
+    keep: str = "last"
     patience: int | None = None
     seed: int = 0
     backend: str | None = None
@@ -82,20 +83,21 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def for_table(rows: int) -> dict[str, Any]:
-    """What a table of so many rows wants: about as many steps for a small one as for a large one, in larger batches.
+    """What a table of so many rows wants: larger batches at a higher rate, and fewer epochs, the more there are.
 
-    >>> [(for_table(rows)["batch_size"], for_table(rows)["epochs"]) for rows in (100, 2_000, 50_000, 1_000_000)]
-    [(16, 100), (32, 80), (256, 30), (256, 10)]
+    >>> [[for_table(rows)[name] for name in ("batch_size", "epochs", "learning_rate")] for rows in (100, 5000, 10**6)]
+    [[16, 100, 0.0014], [64, 80, 0.0028], [256, 10, 0.0057]]
     """
     size = min(256, max(16, 1 << (rows // 100).bit_length()))
     return {
         "hidden": (128, 128),
         "scale": "smooth",
         "batch_size": size,
-        "epochs": min(100, max(10, round(6000 * size / max(rows, 1), -1))),
-        "learning_rate": 0.006,
+        "epochs": min(100, max(10, 10 * round(600 * size / max(rows, 1)))),
+        "learning_rate": round(0.002 * (size / 32) ** 0.5, 4),
         "decay": "cosine",
         "validation_split": 0.1,
+        "keep": "best",
     }
 
 
@@ -126,16 +128,16 @@ def resolve(
         if "optimizer" in chosen:
             del wanted["learning_rate"]  # it is Adam's
         settings = replace(settings, **{**wanted, **chosen})
-        if settings.patience is None and settings.validation_split:
-            settings = replace(settings, patience=settings.epochs)
     for name in ("target", "column", "na", "header"):
         if not settings.is_table and getattr(settings, name) not in (None, (), True):
             option = "no-header" if name == "header" else name
             raise ConfigError(f"train: --{option} is for tables, and '{settings.data}' is not one; leave it out")
     if settings.data_dir is not None and settings.data != "mnist":
         raise ConfigError(f"train: --data-dir is for mnist, and the data are '{settings.data}'; leave it out")
-    if settings.patience is not None and not settings.validation_split:
-        raise ConfigError("train: --patience watches the loss of held-out rows; give --validation-split, such as 0.1")
+    for option, given_ in (("patience", settings.patience), ("keep", chosen.get("keep") == "best")):
+        if given_ and not settings.validation_split:
+            cure = "give --validation-split, such as 0.1"
+            raise ConfigError(f"train: --{option} needs held-out rows, whose loss says which epoch is best; {cure}")
     if settings.loss != "auto":
         losses.get(settings.loss)
     return settings

@@ -204,8 +204,10 @@ def _rate(job: Job) -> list[Callback]:
 
 def _stopping(job: Job) -> list[EarlyStopping]:
     """What keeps the epoch that held-out rows say is best, where there are such rows."""
-    patience = job.settings.patience if len(job.parts.validation) else None
-    return [] if patience is None else [EarlyStopping("val_loss", patience)]
+    s = job.settings
+    if not len(job.parts.validation) or (s.keep == "last" and s.patience is None):
+        return []
+    return [EarlyStopping("val_loss", s.patience or s.epochs + 1)]
 
 
 def _best(stopping: EarlyStopping, job: Job) -> str:

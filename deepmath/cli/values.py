@@ -172,6 +172,7 @@ CHECKS: dict[str, Check] = {
     "accumulate": whole(1),
     "test": _SHARE,
     "validation_split": _SHARE,
+    "keep": one_of("best", "last"),
     "patience": whole(1),
     "seed": whole(0, 2**32 - 1),
     "backend": text,

@@ -246,7 +246,8 @@ class TableEncoding:
             c for c in self.used if c.kind not in ("number", "boolean") or (c.as_text and isinstance(c, NumberColumn))
         ]
         if strange:
-            what = f"column '{strange[0].name}' is a {strange[0].kind}"
+            written = f" written as {c.spelling.example}" if isinstance(c := strange[0], NumberColumn) else ""
+            what = f"column '{c.name}' is a {c.kind}{written}"
             raise ConfigError(f"{who} must be a data frame with the columns {listed(self.features)}, because {what}")
         names = self.features if array.shape[1:] == (len(self.features),) else tuple(c.name for c in self.columns)
         if array.ndim != 2 or array.shape[1] != len(names):

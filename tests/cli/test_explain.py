@@ -63,7 +63,7 @@ def test_the_graph(good, tmp_path):
         (["--network", "2-1", "--x", "1,b"],
          "--x must be numbers such as 0.1,0.2 with ; between rows of one length; got '1,b'"),
         (["--network", "2-1", "--model", "m"], "explain: give one of --example, --network and --model"),
-        (["--model", "m"], "explain: --model needs its rows: --x NUMBERS and --y NUMBERS"),
+        (["--model", "m"], "explain: --model needs its rows: --x NUMBERS and --y NUMBERS, or labels"),
         (["--x", "1,2,3"], "X has 3 features, but the model is expecting 2 features as input."),
         (["--detail", "all"], "explain_step: detail must be one of auto, weights, matrices; got 'all'"),
     ],
