@@ -56,8 +56,7 @@ class Sequential:
         self.optimizer = optimizers.get("rmsprop")
         self.loss: losses.Loss | None = None
         self.metrics: tuple[Any, ...] = ()
-        self.unusual = False
-        self.epochs_trained = 0
+        self.unusual, self.epochs_trained = False, 0
         self.history: History | None = None
         self._predicting: PredictingProgram | None = None
         for layer in descriptions.several("Sequential: layers", layers, "[Dense(4), Dense(1)]"):
@@ -137,15 +136,15 @@ class Sequential:
         keeps its last finite values, "rollback" begins the epoch again with good values and half the rate, "skip" goes
         on without the step; a generator can only "stop".
 
-        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, and `history`. The program stays
-        in memory for the next training. Raises ConfigError, LabelError or NumericError, for arrays before step 0.
+        Ctrl-C and SIGTERM end training after the step at hand; what was learnt and `history` stay, and the program in
+        memory. Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
         settings = fit.Settings(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
         given = adapters.adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
         given, held_out = adapters.hold_out(given, validation_data, validation_split)
         with encoding.unless_refused(self):
             self.preprocessing = encoding.fitted(self.preprocessing, given, name_of(y))
-            self.target = self.target or encoding.target_of(given, self.loss, name_of(y))
+            self.target = self.target or encoding.target_of(given, self.loss, name_of(y), self._values.step)
             weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
             given, chosen = self._encoded(given, backend, device, precision)
             trainable.check("fit", self)
@@ -165,6 +164,7 @@ class Sequential:
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single_batch.check(self.optimizer, self.preprocessing)
         given = adapters.adapt(X, y, sample_weight, who="train_on_batch")
+        self.preprocessing = encoding.fitted_to_names(self.preprocessing, given)
         given, chosen = self._encoded(given, backend, device, precision)
         trainable.check("train_on_batch", self)
         weighting, target = RowWeighting(ignore_label=ignore_label), encoding.target_for(self.target, given)

@@ -75,6 +75,19 @@ def unless_refused(model: Any) -> Iterator[None]:
         raise
 
 
+def fitted_to_names(preprocessing: Any, given: Adapter) -> Any:
+    """A preprocessing that knows the columns of a first batch where they are numbers. ConfigError for other columns."""
+    if not given.of_frames or _takes_frames(preprocessing):
+        return preprocessing
+    found = fitted(preprocessing, given)
+    if found.encoding.output_names != found.encoding.features:
+        raise ConfigError(
+            "train_on_batch: one batch is too little to learn what its columns hold; call fit first, or give the model "
+            "preprocessing=TableEncoder().fit(frame) of all rows"
+        )
+    return found
+
+
 def encoded(preprocessing: Any, given: Adapter, target: Any = None, tell_extra: bool = False) -> Adapter:
     """The data as the first layer takes them.
 
@@ -106,7 +119,7 @@ def _checked(preprocessing: Any, target: Any, tell_extra: bool, frame: Any) -> A
 
 def _check_leak(preprocessing: Any, given: Adapter, name: str | None) -> None:
     """Raise ConfigError where the targets are an input too, by name and cells; tell where only the name is the same."""
-    if name is None or not given.of_frames or name not in preprocessing.encoding.features:
+    if not given.of_frames or not _takes_frames(preprocessing) or name not in preprocessing.encoding.features:
         return
     there = np.asarray(next(given.targets()))
     cells = next(given.inputs()).column(name).values
@@ -142,7 +155,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:5])) + (f", ... ({len(names)} in all)" if len(names) > 5 else "")
 
 
-def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
+def target_of(given: Adapter, loss: Loss | None, name: str | None, step: int = 0) -> Any:
     """What encodes the targets that train: the classes of text, in sorted order; a source's own; None for numbers."""
     if given.table_target is not None:
         return given.table_target
@@ -151,6 +164,11 @@ def target_of(given: Adapter, loss: Loss | None, name: str | None) -> Any:
     first = next(given.targets(), None)
     if is_numbers(first):
         return None
+    if step:
+        raise LabelError(
+            "the target holds text, and the model was trained on numbers; say which class is which number: "
+            "model.target = ClassTarget(('no', 'yes')) of deepmath.tables has 'no' for 0"
+        )
     if loss is not None and loss.targets not in ("labels", "shares", "signs"):
         raise LabelError(
             f"the target holds text, which is classes, and loss '{loss.name}' takes numbers. "

@@ -20,6 +20,7 @@ from deepmath.tables.columns import (
     Numbers,
     Texts,
     by_appearance,
+    cells_of,
     cleaned,
     column_of_objects,
     number_text,
@@ -229,11 +230,7 @@ def _cells_of_categories(nw: Any, series: Any, name: str) -> Column:
     levels = given.categories.tolist()
     found = column_of_objects(name, [None if code < 0 else levels[code] for code in there.tolist()])
     places = places.reshape(-1)
-    if isinstance(found, Texts):
-        return by_appearance(found, places)
-    if isinstance(found, Booleans):
-        return Booleans(found.values[places], found.missing[places])
-    return Numbers(found.values[places]) if isinstance(found, Numbers) else Dates(found.values[places])
+    return by_appearance(found, places) if isinstance(found, Texts) else cells_of(found, places)
 
 
 def _ordered(series: Any, dtype: Any, cells: Texts) -> Texts:

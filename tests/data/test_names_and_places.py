@@ -119,6 +119,17 @@ def test_a_column_that_has_but_the_name_of_the_target_is_told(caplog):
     assert model.evaluate(words, WORDS, backend="reference") == model.evaluate(FRAME, WORDS, backend="reference")
 
 
+def test_a_preprocessing_of_ones_own_gets_the_frame():
+    class First:
+        def apply(self, x):
+            return x.numbers()[:, :1]
+
+    model, plain = model_of(preprocessing=First()), model_of()
+    model.fit(NUMBERS, pd.Series(Y, name="b"), **QUIET)
+    plain.fit(X[:, :1], Y, **QUIET)
+    assert same(model, plain)
+
+
 def cut(frame, y, turn=False):
     return [(frame[:30], y[:30]), (frame[30:][frame.columns[::-1]] if turn else frame[30:], y[30:])]
 
