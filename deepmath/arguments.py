@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -105,3 +105,22 @@ def check_number(
         bounds.append(f"{'<' if open_high else '<='} {high:g}")
     sort = "a whole number" if whole else "a number"
     raise ConfigError(f"{owner}: {name} must be {sort} {' and '.join(bounds)}".rstrip() + f"; got {number!r}")
+
+
+def check_of_step(function: Callable[..., Any], name: str) -> None:
+    """Raise ConfigError for what is no function of the step alone as a learning rate, or calls the step an epoch."""
+    instance("learning_rate", function)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # built in, and without a signature
+        return
+    try:
+        signature.bind(0)
+    except TypeError:
+        raise ConfigError(f"learning_rate: {name} must be a function of the step; it is one of {signature}") from None
+    first = next(iter(signature.parameters))
+    if first.startswith("epoch"):
+        raise ConfigError(
+            f"learning_rate: {name}({first}) would get the step and not the epoch; for each epoch give the callback "
+            f"LearningRateScheduler({name}), for each step call the argument step"
+        )

@@ -19,6 +19,7 @@ import array_api_compat
 import numpy as np
 
 from deepmath.arrays import from_numpy, is_array, namespace_of
+from deepmath.checks import is_sparse
 from deepmath.descriptions import unknown
 from deepmath.errors import ConfigError, DeviceError
 from deepmath.program import Data, Program, Recipe
@@ -33,6 +34,8 @@ class Backend(abc.ABC):
 
     name: str
     precisions: tuple[str, ...] = PRECISIONS
+    takes_sparse: bool = False
+    """Whether inputs may be sparse rows, csr of SciPy, which `put` leaves so; else they come dense, piece by piece."""
 
     @abc.abstractmethod
     def put(self, x: Any, dtype: str) -> Any:
@@ -50,8 +53,11 @@ class ReferenceBackend(Backend):
     name: str
     xp: Any
     device: Any = None
+    takes_sparse: bool = True
 
     def put(self, x: Any, dtype: str) -> Any:
+        if is_sparse(x):
+            return x.astype(dtype, copy=False)
         if isinstance(x, np.ndarray) or not is_array(x):
             return from_numpy(self.xp, x, dtype, self.device)
         wanted = getattr(self.xp, dtype)

@@ -90,7 +90,7 @@ class InMemory(Batches):
 
     def _epochs(self, first: int, epochs: int) -> Any:
         if callable(self.shuffle):
-            return np.stack([_told(self.shuffle, first + i, self.rows) for i in range(epochs)])
+            return np.stack([told_order(self.shuffle, first + i, self.rows) for i in range(epochs)])
         if self.shuffle:
             return self._shuffled(self.seed, first, epochs, self.rows)
         return np.tile(np.arange(self.rows, dtype=np.int64), (epochs, 1))
@@ -115,7 +115,7 @@ class InMemory(Batches):
         return rows.ravel(), np.concatenate([[0], (starts + stops).ravel()])
 
 
-def _told(order: Order, epoch: int, rows: int) -> Any:
+def told_order(order: Order, epoch: int, rows: int) -> Any:
     """The order that somebody's function gives. Raises ConfigError for what can't be one."""
     told = np.asarray(order(epoch, rows))
     if told.shape != (rows,) or told.dtype.kind not in "iu" or told.min() < 0 or told.max() >= rows:

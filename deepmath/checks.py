@@ -56,6 +56,8 @@ def real_numbers(values: Any, name: str) -> Any:
             )
         values = values.data
     if is_array(values) and not isinstance(values, np.ndarray):
+        if str(getattr(values, "layout", "torch.strided")) != "torch.strided":
+            raise ConfigError(f"{name} is a sparse tensor, which isn't taken here. Give {name}.to_dense()")
         if not namespace_of(values).isdtype(values.dtype, ("bool", "integral", "real floating")):
             raise ConfigError(f"{name} has dtype {values.dtype}; expected real numbers. {_CURES['c']}.")
         return values
@@ -67,6 +69,15 @@ def real_numbers(values: Any, name: str) -> Any:
     sample = next((v for v in array.reshape(-1)[:1].tolist() if isinstance(v, (str, bytes))), None)
     what = "" if sample is None else f"; it holds text ({sample!r})"
     raise ConfigError(f"{name} has dtype {array.dtype}; expected real numbers{what}. {_CURES[array.dtype.kind]}.")
+
+
+def real_sparse(values: Any, name: str) -> Any:
+    """Sparse rows of real numbers or booleans, csr; ConfigError for complex ones."""
+    if values.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"{name} has dtype {values.dtype}; expected real numbers. {_CURES.get(values.dtype.kind, '')}."
+        )
+    return values.tocsr()
 
 
 def _of_columns(values: Any, name: str) -> Any:
@@ -85,6 +96,8 @@ def _as_numpy(values: Any, name: str) -> Any:
 
 def _unboxed(array: Any, name: str) -> Any:
     """Numbers that lie in an array of Python objects."""
+    if array.ndim == 0:
+        raise ConfigError(f"{name} must be an array or a list; got a {type(array.item()).__name__}")
     for place, value in zip(np.ndindex(array.shape), array.reshape(-1).tolist(), strict=True):
         if value is None or isinstance(value, (str, bytes)) or not _is_real(value):
             what = f"text ({value!r})" if isinstance(value, str) else f"{value!r}"
@@ -106,16 +119,22 @@ def check_finite(x: Any, name: str, row: RowName = int, *, dtype: str = "", cure
 
     `dtype` is the precision that x was rounded to, where a number may have become infinite by that.
     """
-    if is_finite(x):
+    if is_finite(x.data if is_sparse(x) else x):
         return
-    host = to_numpy(x)
-    bad = ~np.isfinite(host)
-    place, count = np.argwhere(bad)[0], int(np.sum(bad))
+    if is_sparse(x):
+        bad = np.flatnonzero(~np.isfinite(x.data))
+        row_found = int(np.searchsorted(x.indptr, bad[0], side="right")) - 1
+        place, count, value = (row_found, int(x.indices[bad[0]])), len(bad), x.data[bad[0]]
+    else:
+        host = to_numpy(x)
+        bad = ~np.isfinite(host)
+        place, count = tuple(np.argwhere(bad)[0].tolist()), int(np.sum(bad))
+        value = host[place]
     column = f", column {place[1]}" if len(place) > 1 else ""
     where = (
         f"first at row {row(int(place[0]))}{column}; {count} value{'s' * (count > 1)}" if len(place) else "its value"
     )
-    if np.isnan(host[tuple(place)]):
+    if np.isnan(value):
         raise NumericError(f"{name} contains NaN ({where}). {cure}")
     what = f"infinity or a value too large for dtype('{dtype}')" if dtype else "infinity"
     if dtype == "float32":

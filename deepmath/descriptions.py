@@ -16,12 +16,13 @@ from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 
-from deepmath.arguments import check_flag, check_number, instance, plain, plain_numbers, several
+from deepmath.arguments import check_flag, check_number, check_of_step, instance, plain, plain_numbers, several
 from deepmath.errors import ConfigError
 
 __all__ = [
-    "CLASSES", "Missing", "Parametrized", "Table", "UnknownName", "ask_for", "check_flag", "check_number", "config_of",
-    "described", "from_config", "instance", "missing_in", "plain", "plain_numbers", "set_field", "several", "unknown",
+    "CLASSES", "Missing", "Parametrized", "Table", "UnknownName", "ask_for", "check_flag", "check_number",
+    "check_of_step", "config_of", "described", "from_config", "instance", "missing_in", "plain", "plain_numbers",
+    "set_field", "several", "unknown",
 ]  # fmt: skip
 
 T = TypeVar("T")

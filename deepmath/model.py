@@ -7,14 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from deepmath import descriptions, losses, optimizers, output_checks, saving, trainable
 from deepmath import metrics as metric_table
 from deepmath import rates as rate_table
 from deepmath.backend import Backend, load_backend
-from deepmath.checks import weights_like
+from deepmath.checks import is_sparse, weights_like
 from deepmath.data import Adapter, Chunks, RowWeighting, Validator, adapters, encoding, row_shape
+from deepmath.data.columns import name_of
 from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Order, Recipe
@@ -57,8 +56,7 @@ class Sequential:
         self.optimizer = optimizers.get("rmsprop")
         self.loss: losses.Loss | None = None
         self.metrics: tuple[Any, ...] = ()
-        self.unusual = False
-        self.epochs_trained = 0
+        self.unusual, self.epochs_trained = False, 0
         self.history: History | None = None
         self._predicting: PredictingProgram | None = None
         for layer in descriptions.several("Sequential: layers", layers, "[Dense(4), Dense(1)]"):
@@ -126,40 +124,37 @@ class Sequential:
         X may be an array of any library, sparse, or a data frame, of which y and weights may be columns by name. Alone
         it is a source of rows in files (`datasets.NpySource`), a sequence of batches (X, y[, weights]), or a generator
         of them with `steps_per_epoch`. Sources are read while they train, in the order of arrays in memory, or with
-        `shuffle=ROWS` by blocks, shuffled within so many rows. A function `shuffle(epoch, rows)` may order arrays.
+        `shuffle=ROWS` by blocks, shuffled within so many rows. A function `shuffle(epoch, rows)` may order rows.
 
         `class_weight` maps labels to numbers that weight rows, those that validate too; "balanced" makes them
         rows / (classes x rows of the class), counted on those that train. Loss and metrics are weighted alike. Rows
         whose label is `ignore_label` count nothing, though batch normalisation sees them. `validation_data` (X, y[,
         weights]), a source or batches, are measured after each epoch; `validation_split` holds out the last rows.
-
         `batch_size="full"` takes all rows in one step; `accumulate` adds the gradients of so many batches to one step.
         `epochs` is the total, of which `initial_epoch` are taken as done. `resume` goes on from the newest good
         checkpoint in that folder. Where values stop being finite, `on_nan="stop"` raises NonFiniteError and the model
         keeps its last finite values, "rollback" begins the epoch again with good values and half the rate, "skip" goes
         on without the step; a generator can only "stop".
 
-        Ctrl-C and SIGTERM end training after the step at hand; what was learnt stays, as after an error of a callback,
-        and `history` too. Callbacks that put back better values, such as `EarlyStopping`, do so then as well. The model
-        keeps the program's memory for its next training. Raises ConfigError, LabelError or NumericError: for arrays
-        before the first step.
+        Ctrl-C and SIGTERM end training after the step at hand; what was learnt and `history` stay, and the program in
+        memory. Raises ConfigError, LabelError or NumericError: for arrays before the first step.
         """
         settings = fit.Settings(epochs, batch_size, callbacks_of(callbacks), verbose, initial_epoch, resume, on_nan)
         given = adapters.adapt(X, y, sample_weight, steps_per_epoch=steps_per_epoch, shuffle=shuffle)
         given, held_out = adapters.hold_out(given, validation_data, validation_split)
         with encoding.unless_refused(self):
-            self.preprocessing = encoding.fitted(self.preprocessing, given)
-            self.target = self.target or encoding.target_of(given, self.loss, adapters.name_of(y))
+            self.preprocessing = encoding.fitted(self.preprocessing, given, name_of(y))
+            self.target = self.target or encoding.target_of(given, self.loss, name_of(y), self._values.step)
             weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
             given, chosen = self._encoded(given, backend, device, precision)
             trainable.check("fit", self)
-            held_out = held_out and encoding.encoded(self.preprocessing, held_out, self.target)
+            if held_out is not None:
+                held_out = encoding.encoded(self.preprocessing, held_out, self.target)
+                held_out = adapters.for_backend(held_out, chosen.takes_sparse and is_sparse(given.like))
             recipe = self.recipe(precision, shuffle=shuffle, drop_last=drop_last, accumulate=accumulate)
             validator = Validator(chosen, recipe, weighting, encoding.target_for(self.target, given), training=True)
-            values, told = self._values, functools.partial(setattr, self, "history")
-            model = fit.ModelInTraining(
-                values.values, saving.config_of(self), self._write, values.taken, self._keep, told
-            )
+            told = functools.partial(setattr, self, "history")
+            model = fit.ModelInTraining(self._values, saving.config_of(self), self._write, self._keep, told)
             return fit.fit(model, validator, given, held_out, settings)
 
     def train_on_batch(
@@ -168,12 +163,11 @@ class Sequential:
     ) -> dict[str, float]:  # fmt: skip
         """One update on all these rows, going on from the last, of `fit` too: loss and metrics before it, by name."""
         single_batch.check(self.optimizer, self.preprocessing)
-        given, chosen = self._encoded(
-            adapters.adapt(X, y, sample_weight, who="train_on_batch"), backend, device, precision
-        )
+        given = adapters.adapt(X, y, sample_weight, who="train_on_batch")
+        self.preprocessing = encoding.fitted_to_names(self.preprocessing, given)
+        given, chosen = self._encoded(given, backend, device, precision)
         trainable.check("train_on_batch", self)
-        weighting = RowWeighting(ignore_label=ignore_label)
-        target = encoding.target_for(self.target, given)
+        weighting, target = RowWeighting(ignore_label=ignore_label), encoding.target_for(self.target, given)
         validator = Validator(chosen, self.recipe(precision), weighting, target, training=True)
         data = validator.data(adapters.rows_of(given))
         self._predicting = None
@@ -193,7 +187,7 @@ class Sequential:
         weighting = encoding.weighting(class_weight, ignore_label, self.target, given)
         given, chosen = self._encoded(given, backend, device, precision)
         trainable.check("evaluate", self, trainable.MEASURED)
-        predicting = self._program_for(chosen, precision)
+        predicting = self._program_for(chosen, precision, is_sparse(given.like))
         validator = Validator(chosen, predicting.recipe, weighting, encoding.target_for(self.target, given))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, validator.data)
         with predicting.program() as program:
@@ -206,7 +200,7 @@ class Sequential:
         Where the target was scaled, predictions have its own units. Threads may call it on one model; they take turns.
         """
         given, chosen = self._encoded(adapters.adapt_inputs(X), backend, device, precision, tell_extra=True)
-        predicting = self._program_for(chosen, precision)
+        predicting = self._program_for(chosen, precision, is_sparse(given.like))
         chunks = Chunks(given, predicting.recipe.parts[0].shape, Validator(chosen, predicting.recipe).inputs)
         with predicting.program() as program:
             p = evaluation.predict(program, chunks, given.like)
@@ -214,11 +208,17 @@ class Sequential:
 
     def get_weights(self) -> list[Any]:
         """Copies of all parameters and states: kernel, bias, kernel, bias, ..., in the precision last trained in."""
-        return [np.array(self.values[name]) for name in self._names()]
+        weights = self.weights
+        return [weights[name] for name in self._names()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over what `get_weights` gave, or other values of the same shapes; they are copied and keep float64."""
         self.values |= weights_like(weights, {n: self.values[n] for n in self._names()})
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """Copies of all parameters and states by name: "params.0.kernel", "state.1.moving_mean", ..."""
+        return self._values.weights()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -284,17 +284,17 @@ class Sequential:
         fit.check_precision(chosen, precision)
         if self.input_shape is None:
             self.build(row_shape(given.shape))
-        return given, chosen
+        return adapters.for_backend(given, chosen.takes_sparse), chosen
 
     def _names(self) -> list[str]:
         trainable.need_weights(self)
         names = [n for n in self.values if n.startswith(("params.", "state."))]
         return sorted(names, key=lambda n: int(n.split(".")[1]))  # programs list all parameters before all states
 
-    def _program_for(self, chosen: Backend, precision: str) -> PredictingProgram:
-        """The program of the call before, if it is for this backend in this precision, or a new one."""
+    def _program_for(self, chosen: Backend, precision: str, sparse: bool = False) -> PredictingProgram:
+        """The program of the call before, if it is for this backend, this precision and such inputs, or a new one."""
         found = self._predicting
-        if found is None or (found.backend, found.recipe.precision) != (chosen, precision):
+        if found is None or (found.backend, found.recipe.precision, found.sparse) != (chosen, precision, sparse):
             recipe = trainable.recipe_without_training(self, precision) or self.recipe(precision)
-            found = self._predicting = PredictingProgram(chosen, recipe, self.values)
+            found = self._predicting = PredictingProgram(chosen, recipe, self.weights, sparse)
         return found

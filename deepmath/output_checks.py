@@ -64,7 +64,7 @@ def judge(loss: Loss, gives: Range, outputs: int | None, last: Layer) -> Verdict
     if gives.known and not gives.lies_in(PREDICTIONS[kind]):
         return Verdict(False, f"{needs}; {told} gives {gives}", cure)
     if kind == "distribution" and one:
-        return Verdict(True, f"{needs}; the last layer has 1", cure)
+        return Verdict(loss.targets != "labels", f"{needs}; the last layer has 1", cure)
     if not gives.known or kind == "positive":
         return None
     if kind == "distribution" and outputs is not None and not gives.sums_to_one:

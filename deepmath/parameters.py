@@ -46,9 +46,9 @@ class Layout:
 
 
 def aligned(size: int, dtype: str) -> Any:
-    """Untouched memory for so many numbers, the first on a 64-byte boundary."""
+    """So many zeros, the first on a 64-byte boundary, in memory that is not there before it is written to."""
     bytes_per = np.dtype(dtype).itemsize
-    raw = np.empty(size * bytes_per + 64, np.uint8)
+    raw = np.zeros(size * bytes_per + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size * bytes_per].view(dtype)
 

@@ -198,6 +198,10 @@ class Program(abc.ABC):
     def measure(self, data: Data) -> Any:
         """The results over a whole data set without training: float64 [columns]."""
 
+    def weights(self) -> dict[str, Any]:
+        """Copies of the parameters and the layers' state alone, as `state` names them."""
+        return {n: v for n, v in self.state().items() if n.startswith(("params.", "state."))}
+
     @abc.abstractmethod
     def state(self) -> dict[str, Any]:
         """Every visible value as a NumPy array.

@@ -14,6 +14,7 @@ import numpy as np
 
 from deepmath.arrays import from_numpy, has_int64, to_numpy
 from deepmath.batches import Batches, batches_of, run_steps
+from deepmath.checks import is_sparse
 from deepmath.formulas import random, regularizers
 from deepmath.pace import Pace
 from deepmath.program import (
@@ -65,7 +66,8 @@ class ReferenceProgram(Program):
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
         assert self.data is not None
         rows = self._put(batch.rows)
-        x = self.xp.take(self.data.x, rows, axis=0)
+        given = self.data.x
+        x = self._dense(given[batch.rows]) if is_sparse(given) else self.xp.take(given, rows, axis=0)
         targets = self._targets(self.xp.take(self.data.targets, rows, axis=0))
         state = dict(self._state if previous is None else previous.state)
         pullbacks = []
@@ -176,7 +178,12 @@ class ReferenceProgram(Program):
 
         return part.layer.apply(self.xp, own(self._params), own(state), x, bits, training)
 
+    def _dense(self, x: Any) -> Any:
+        """Inputs as an array, which sparse rows become here."""
+        return self._put(x.toarray(), self.recipe.precision) if is_sparse(x) else x
+
     def _scores(self, x: Any) -> Any:
+        x = self._dense(x)
         for part in self.recipe.parts:
             x, _, _ = self._forward(part, x, self._state, 0, training=False)
         return x

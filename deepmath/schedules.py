@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.descriptions import check_number, described, instance, set_field
+from deepmath.descriptions import check_number, check_of_step, described, set_field
 from deepmath.errors import ConfigError
 from deepmath.formulas import schedules as formulas
 
@@ -47,7 +47,7 @@ class FunctionSchedule(Schedule):
     function: Callable[[int], Any]
 
     def __post_init__(self) -> None:
-        instance("learning_rate", self.function)
+        check_of_step(self.function, self.name)
         self(0)
 
     @property

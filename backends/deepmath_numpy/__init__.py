@@ -14,6 +14,7 @@ import numpy as np
 
 from deepmath.arrays import FLOATS, to_numpy
 from deepmath.backend import Backend
+from deepmath.checks import is_sparse
 from deepmath.program import Data, Program, Recipe
 from deepmath.reference import ReferenceProgram
 
@@ -25,8 +26,11 @@ class NumpyBackend(Backend):
     """Fused where numba is installed, the reference where it is not."""
 
     name: str = "numpy"
+    takes_sparse: bool = True
 
     def put(self, x: Any, dtype: str) -> Any:
+        if is_sparse(x):
+            return x.astype(FLOATS.get(dtype, dtype), copy=False)
         return np.ascontiguousarray(to_numpy(x), dtype=FLOATS.get(dtype, dtype))
 
     def compile(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None = None) -> Program:

@@ -15,15 +15,21 @@ from deepmath_numpy.layout import Stage
 
 
 class Hooks:
-    """What steps that Python runs call for parts without kernels; arguments are those of `text/interpreted.py`."""
+    """What steps that Python runs call for parts without kernels; arguments are those of `text/interpreted.py`.
+
+    `inputs` are those of the first layer, which may be sparse rows; `place` is the address where a batch of dense ones
+    is put.
+    """
+
+    inputs: Any = None
 
     def __init__(
         self, recipe: Recipe, stages: Sequence[Stage], layouts: tuple[Layout, Layout], places: Mapping[str, int],
-        buffer: Any, steps: Any,
+        buffer: Any, steps: Any, place: int,
     ) -> None:  # fmt: skip
         self._recipe, self._stages, self._steps = recipe, stages, steps
         self._params, self._states = layouts
-        self._places, self._buffer = places, buffer
+        self._places, self._buffer, self.place = places, buffer, place
         self._pullbacks: dict[int, Callable[[Any], Any]] = {}
         head = recipe.head
         if head is not None:
@@ -56,6 +62,14 @@ class Hooks:
         own = self._own(self._params, "grads", i)
         for name, gradient in gradients.items():  # a layer's parameters are its first part's: an activation has none
             own[name][...] = gradient
+
+    def sparse_product(self, dy: Any, dw: Any) -> None:
+        """dw = x^T dy for sparse inputs: only the columns that they touch are computed, all others are zero."""
+        x = self.inputs
+        columns, places = np.unique(x.indices, return_inverse=True)
+        touched = type(x)((x.data, places, x.indptr), shape=(x.shape[0], len(columns)))
+        dw[...] = 0.0
+        dw[columns] = touched.T @ dy
 
     def judge(self, info: Any, n: int, results: int, training: bool) -> None:
         """Loss and metrics of each row, in training also the gradient by the scores."""

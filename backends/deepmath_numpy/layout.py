@@ -124,16 +124,22 @@ def own_places(recipe: Recipe, params: Layout, states: Layout, memory: Memory) -
 
 
 def batch_places(
-    stages: Sequence[Stage], own: Mapping[str, int], results: int, rows: int, itemsize: int, memory: Memory
+    stages: Sequence[Stage],
+    own: Mapping[str, int],
+    results: int,
+    rows: int,
+    itemsize: int,
+    memory: Memory,
+    sparse: bool = False,
 ) -> tuple[list[dict[str, int]], dict[str, int]]:
-    """Places for steps with up to `rows` rows: those of each stage, and those of the head."""
+    """Places for steps with up to `rows` rows: those of each stage and of the head; `sparse` inputs have none."""
     capacity = -(-rows // ALIGNMENT) * ALIGNMENT
 
     def matrix(columns: int) -> int:
         return memory.take(columns * capacity)
 
     found = []
-    place = matrix(stages[0].row["features"])
+    place = matrix(0 if sparse else stages[0].row["features"])
     for stage in stages:
         row, units = dict(stage.row), stage.row["units"]
         row["x"] = place

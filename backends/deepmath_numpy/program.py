@@ -15,6 +15,7 @@ import numpy as np
 
 from deepmath.arrays import is_finite
 from deepmath.batches import batches_of
+from deepmath.checks import is_sparse
 from deepmath.formulas.random import SHUFFLE, sorted_order
 from deepmath.pace import Pace
 from deepmath.parameters import Layout, aligned
@@ -53,14 +54,14 @@ class FusedProgram(Program):
         self._params, self._states = Layout(_shapes(values, "params.")), Layout(_shapes(values, "state."))
         self._rates = tables.rates_of(recipe)
         self._stages = layout.stages_of(recipe.parts, self._params, self._states)
-        rows = CHUNK_ROWS
+        rows, self._sparse = CHUNK_ROWS, data is not None and is_sparse(data.x)
         if data is not None:
             rows = self._micro = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
         own = self._start(rows)
         self._eager = recipe.accumulate == 1 and recipe.optimizer.clipnorm is None and self._params.size > CACHED
         self._kept_size = own["next_state"]  # in front of it lies all that a state holds
         self._own = {name: self._buffer[start:] for name, start in own.items()}
-        self.load(values)
+        self._fill(values)
         if data is not None:
             self.attach(data)
 
@@ -69,7 +70,8 @@ class FusedProgram(Program):
         recipe, stages, memory = self.recipe, self._stages, layout.Memory()
         by_reference = next((f"{s.name} runs by the reference" for s in stages if s.kind == "reference"), "")
         missing = tables.untraced(recipe)
-        way, self._why = ways.chosen(stages, recipe.precision, by_reference or "; ".join(missing.values()))
+        by_python = by_reference or "; ".join(missing.values()) or ("inputs are sparse" if self._sparse else "")
+        way, self._why = ways.chosen(stages, recipe.precision, by_python)
         kernels = Kernels(recipe.precision, narrow=way == "narrow")
         common = tables.common_kernels(kernels, recipe, stages, missing)
         common |= kernels.products() if way != "interpreted" else {}
@@ -78,9 +80,8 @@ class FusedProgram(Program):
         results = 1 + (len(recipe.head.metrics) if recipe.head is not None else 0)
         item = np.dtype(recipe.precision).itemsize
         sizes = sorted({rows, CHUNK_ROWS})
-        places = {n: layout.batch_places(stages, own, results, n, item, memory) for n in sizes}
+        places = {n: layout.batch_places(stages, own, results, n, item, memory, self._sparse) for n in sizes}
         self._buffer = aligned(memory.size, recipe.precision)
-        self._buffer[: own["total"]] = 0.0
         self._net, self._predicting = (
             tables.net_of(
                 recipe, kernels, stages, self._params, (own, *places[n], common), self._buffer, self._states.size
@@ -93,7 +94,8 @@ class FusedProgram(Program):
         self._hooks: Any = 0
         if way == "interpreted":
             layouts = self._params, self._states
-            self._hooks = Hooks(recipe, stages, layouts, own, self._buffer, self._steps)
+            place = int(self._net[0][0, self._steps.X])
+            self._hooks = Hooks(recipe, stages, layouts, own, self._buffer, self._steps, place)
         return own
 
     def attach(self, data: Data) -> None:
@@ -130,9 +132,9 @@ class FusedProgram(Program):
     def predict(self, x: Any) -> Any:
         last = self.recipe.parts[-1]
         shape = last.layer.output_shape(last.shape)
-        out = np.empty((len(x), math.prod(shape)), self.recipe.precision)
+        out = np.empty((x.shape[0], math.prod(shape)), self.recipe.precision)
         self._steps.predict(self._predicting, self._scratch, _rows(x), out, self._hooks)
-        return out.reshape(len(x), *shape)
+        return out.reshape(x.shape[0], *shape)
 
     def measure(self, data: Data) -> Any:
         head = self.recipe.head
@@ -148,6 +150,10 @@ class FusedProgram(Program):
         rest = {"step": np.asarray(self.step), "rate": self.pace.value}
         return lambda: {f"{prefix}.{n}": v for prefix, names, flat in kept for n, v in names.views(flat).items()} | rest
 
+    def weights(self) -> dict[str, Any]:
+        own = self._kept()[:2]
+        return {f"{prefix}.{n}": v.copy() for prefix, names, flat in own for n, v in names.views(flat).items()}
+
     def state(self) -> dict[str, Any]:
         return self.snapshot()()
 
@@ -155,10 +161,16 @@ class FusedProgram(Program):
         return is_finite(self._buffer[: self._kept_size])
 
     def load(self, state: Mapping[str, Any]) -> None:
-        for prefix, names, flat in self._kept():
+        for _, _, flat in self._kept():
             flat[...] = 0.0  # between parameters there may be what a bad step left
+        self._fill(state)
+
+    def _fill(self, state: Mapping[str, Any]) -> None:
+        """Take over a state where all else is zero; memory that stays so is never touched."""
+        for prefix, names, flat in self._kept():
             for name, view in names.views(flat).items():
-                view[...] = state.get(f"{prefix}.{name}", 0.0)
+                if f"{prefix}.{name}" in state:
+                    view[...] = state[f"{prefix}.{name}"]
         self.step = int(state.get("step", 0))
         self.pace.value = state.get("rate", 1.0)
 
@@ -199,7 +211,9 @@ def _words() -> int:
 
 
 def _rows(x: Any) -> Any:
-    """A matrix [rows, numbers] that is only read."""
+    """A matrix [rows, numbers] that is only read; sparse rows as they are."""
+    if is_sparse(x):
+        return x
     return _read_only(x.reshape(len(x), math.prod(x.shape[1:])))
 
 

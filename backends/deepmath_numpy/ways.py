@@ -19,10 +19,10 @@ NARROW = 16
 """Up to this width, loops with the batch innermost are faster than BLAS."""
 
 
-def chosen(stages: Sequence[Stage], precision: str, by_reference: str) -> tuple[str, str]:
-    """How the steps of this network run, and why. `by_reference` names a part without a kernel, or is empty."""
-    if by_reference:
-        return "interpreted", f"steps by Python: {by_reference}"
+def chosen(stages: Sequence[Stage], precision: str, by_python: str) -> tuple[str, str]:
+    """How the steps of this network run, and why. `by_python` says why not compiled, or is empty."""
+    if by_python:
+        return "interpreted", f"steps by Python: {by_python}"
     if max(stage.row[side] for stage in stages for side in ("features", "units")) <= NARROW:
         return "narrow", f"steps compiled: no layer is wider than {NARROW}, loops over the batch innermost"
     if not blas.address("gemm", precision):

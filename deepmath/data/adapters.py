@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import is_array, is_frame, is_series
+from deepmath.arrays import is_array, is_frame
 from deepmath.checks import is_sparse
+from deepmath.data.columns import columns_taken, frame_of
 from deepmath.data.rows import Change, Rows, as_array, as_batch, check_counts, kind_of, shape_of, sliced
-from deepmath.data.sources import Adapter, ArraySource, Source
+from deepmath.data.sources import Adapter, ArraySource, Source, SparseSource
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 
@@ -49,20 +50,26 @@ class SequenceAdapter(Adapter):
         if len(batches) == 0:
             raise ConfigError("fit: the sequence of batches is empty")
         self.first = self.at(0)
-        self.shape = shape_of(self.first.X)
+        self.shape, self.of_frames = shape_of(self.first.X), is_frame(self.first.X)
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def at(self, number: int) -> Rows:
         """Batch `number`, from 0."""
-        return as_batch(self._batches[number], number).mapped(self._change)
+        return self._given(number).mapped(self._change)
 
     def mapped(self, change: Change) -> SequenceAdapter:
         return SequenceAdapter(self._batches, change)
 
+    def inputs(self) -> Iterator[Any]:
+        return (self._given(number).X for number in range(len(self))) if self.of_frames else super().inputs()
+
     def targets(self) -> Iterator[Any]:
-        return (as_batch(self._batches[number], number).y for number in range(len(self)))
+        return (self._given(number).y for number in range(len(self)))
+
+    def _given(self, number: int) -> Rows:
+        return _batch(self._batches[number], number)
 
 
 class GeneratorAdapter(Adapter):
@@ -82,15 +89,25 @@ class GeneratorAdapter(Adapter):
             raise ConfigError("fit: the generator gave no batch at all")
         if self.once:
             self._batches = itertools.chain([first], stream)
-        self.first = as_batch(first, 0).mapped(change)
-        self.shape = (0, *shape_of(self.first.X)[1:])
+        self.first = _batch(first, 0).mapped(change)
+        self.shape, self.of_frames = (0, *shape_of(self.first.X)[1:]), is_frame(self.first.X)
 
     def begin(self) -> Iterator[Rows]:
         """The batches from the first on; a generator goes on where it stands."""
-        return (as_batch(batch, number).mapped(self._change) for number, batch in enumerate(self._batches))
+        return (_batch(batch, number).mapped(self._change) for number, batch in enumerate(self._batches))
 
     def mapped(self, change: Change) -> GeneratorAdapter:
         return GeneratorAdapter(self._batches, self.steps, change)
+
+    def inputs(self) -> Iterator[Any]:
+        if not self.of_frames:
+            return super().inputs()
+        if self.once:
+            raise ConfigError(
+                "fit: what a generator's frames hold can't be learnt before it trains; give the model "
+                "preprocessing=TableEncoder().fit(frame), or the batches as a list"
+            )
+        return (rows.X for rows in itertools.islice(self.begin(), self.steps))
 
     def targets(self) -> Iterator[Any]:
         if self.once:
@@ -112,7 +129,7 @@ def adapt(
         if isinstance(X, Source) or steps_per_epoch is not None:
             what = "a source brings its own targets" if isinstance(X, Source) else "steps_per_epoch is for generators"
             raise ConfigError(f"{who}: {what}; leave out {'y' if isinstance(X, Source) else 'it, or y'}")
-        return _of_rows(_columns_taken(Rows(X, y, weights), who), windowed)
+        return _of_rows(columns_taken(Rows(X, y, weights), who), windowed)
     if is_array(X) or is_frame(X) or is_sparse(X) or isinstance(X, (str, bytes, dict)):
         name = ", its name or its column" if is_frame(X) else ""
         raise ConfigError(
@@ -142,52 +159,25 @@ def adapt_inputs(X: Any) -> Adapter:
     """The inputs that X stands for: arrays, or any data for `fit`, whose targets are passed over."""
     if _in_pieces(X):
         return adapt_measured(X, None, None, "predict")
-    return _of_rows(Rows(_frame(X) if is_frame(X) else X, None), False)
+    return _of_rows(Rows(frame_of(X) if is_frame(X) else X, None), False)
 
 
 def _of_rows(rows: Rows, windowed: bool) -> Adapter:
     """Rows in memory, or a source of them where they would be too many once they are dense, or come by windows."""
-    sparse = is_sparse(rows.X)
-    return ArraySource(*rows) if windowed or sparse or isinstance(rows.X, np.memmap) else ArrayAdapter(rows)
+    if is_sparse(rows.X) and not windowed:
+        return SparseSource(*rows)
+    return ArraySource(*rows) if windowed or isinstance(rows.X, np.memmap) else ArrayAdapter(rows)
 
 
-def _columns_taken(rows: Rows, who: str) -> Rows:
-    """The rows of a frame, with targets and weights that were given by their columns' names taken out of it."""
-    if not is_frame(rows.X):
-        return rows._replace(y=_cells(rows.y), weights=_cells(rows.weights))
-    frame = _frame(rows.X)
-    y, weights = rows.y, rows.weights
-    if isinstance(y, str) or (isinstance(y, (list, tuple)) and y and all(n in frame.names for n in y)):
-        names = [y] if isinstance(y, str) else list(y)
-        columns = [_cells(frame.column(name)) for name in names]
-        frame = frame.select(n for n in frame.names if n not in names)
-        y = columns[0] if isinstance(rows.y, str) else np.stack(columns, axis=1)
-    if isinstance(weights, str):
-        weights, frame = _cells(frame.column(weights)), frame.drop(weights)
-    if not frame.names:
-        raise ConfigError(f"{who}: no column is left as an input")
-    return Rows(frame, _cells(y), _cells(weights))
+def for_backend(given: Adapter, takes_sparse: bool) -> Adapter:
+    """The same data, sparse rows in memory as they are for a backend that takes them so."""
+    return ArrayAdapter(given.whole) if takes_sparse and isinstance(given, SparseSource) else given
 
 
-def _frame(X: Any) -> Any:
-    from deepmath.tables.frames import frame_of  # only who has frames pays for them
-
-    return frame_of(X)
-
-
-def _cells(given: Any) -> Any:
-    """A series, or a column of a table, as an array [rows], where missing numbers are NaN; anything else as it is."""
-    if is_frame(given):
-        frame = _frame(given)
-        columns = [_cells(frame.column(name)) for name in frame.names]
-        return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
-    if is_series(given):
-        from deepmath.tables.frames import values_of
-
-        given = values_of(given)
-    if getattr(given, "type", None) == "boolean" and given.missing.any():
-        return np.where(given.missing, np.nan, given.values)
-    return given.values if hasattr(given, "missing") else given
+def _batch(given: Any, number: int) -> Rows:
+    """A batch as somebody gave it: y and weights may be columns of a frame by name, sparse rows become dense."""
+    rows = columns_taken(as_batch(given, number), f"batch {number}").each(as_array)
+    return rows._replace(X=rows.X.toarray()) if is_sparse(rows.X) else rows
 
 
 def _in_pieces(X: Any) -> bool:
@@ -209,12 +199,6 @@ def _steps(batches: Any, steps_per_epoch: Any, who: str) -> int:
             return len(batches)
         raise ConfigError(f"{who}: a generator needs steps_per_epoch, how many of its batches make an epoch")
     return int(check_number(who, "steps_per_epoch", steps_per_epoch, low=1, whole=True))
-
-
-def name_of(y: Any) -> str | None:
-    """The name of a target: that of its column or its series, where it has one."""
-    name = y if isinstance(y, str) else getattr(y, "name", None) if is_series(y) else None
-    return None if name is None else str(name)
 
 
 def rows_of(given: Adapter) -> Rows:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.checks import is_sparse
 from deepmath.data.sources import Adapter, Source
 from deepmath.program import Data, Recipe
 
@@ -45,7 +46,8 @@ def _settings(model: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 def digest(data: Data) -> str:
     """A short hash of inputs, targets and weights with their shapes and types."""
     sha = hashlib.sha256()
-    for array in (data.x, data.targets, data.weights):
+    inputs = (data.x.data, data.x.indices, data.x.indptr) if is_sparse(data.x) else (data.x,)
+    for array in (*inputs, data.targets, data.weights):
         host = np.ascontiguousarray(to_numpy(array)) if array is not None else np.empty(0)
         sha.update(f"{host.shape}{host.dtype}".encode())
         sha.update(host.reshape(-1).view(np.uint8).data)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.backend import Backend
-from deepmath.batches import Stretch, steps_per_epoch
+from deepmath.batches import Stretch, steps_per_epoch, told_order
 from deepmath.data.adapters import GeneratorAdapter, SequenceAdapter
 from deepmath.data.buffers import BufferPool
 from deepmath.data.rows import CHUNK, Rows, rows_in
@@ -65,17 +65,19 @@ class RowLoader(Loader):
         self._source, self._seed = source.within(BufferPool()), recipe.seed
         if source.rows >= 2**31:
             raise ConfigError(f"fit: a source has less than 2^31 rows; this one has {source.rows:,}")
-        assert isinstance(recipe.shuffle, int), "functions order arrays in memory alone"
-        self._windowed = not isinstance(recipe.shuffle, bool)
+        self._windowed = not isinstance(recipe.shuffle, bool) and not callable(recipe.shuffle)
         self._shuffled = bool(recipe.shuffle)
         self._logical = min(recipe.batch_size * recipe.accumulate, source.rows)
         self.per_epoch = steps_per_epoch(source.rows, self._logical, recipe.drop_last)
-        window = int(recipe.shuffle) if self._windowed else rows_in(CHUNK, source.shape[1:])
+        window = rows_in(CHUNK, source.shape[1:]) if callable(recipe.shuffle) or not self._windowed else recipe.shuffle
         steps = -(-window // self._logical) if self._windowed else max(1, window // self._logical)
         self._steps = min(steps, self.per_epoch)
         self._block = max(1, -(-self._steps * self._logical // BLOCKS))
         self._used = min(self.per_epoch * self._logical, source.rows)
-        self._full_order = functools.lru_cache(maxsize=1)(functools.partial(epoch_order, self._seed, size=source.rows))
+        order: Any = functools.partial(epoch_order, self._seed, size=source.rows)
+        if callable(recipe.shuffle):
+            order = functools.partial(told_order, recipe.shuffle, rows=source.rows)
+        self._full_order = functools.lru_cache(maxsize=1)(order)
 
     def stretches(self, step: int, last: int) -> Iterator[Stretch]:
         while step < last:
@@ -175,12 +177,16 @@ def loader_of(validator: Validator, given: Adapter) -> Loader:
     return GeneratorLoader(validator, given)
 
 
-def empty_stretch(backend: Backend, recipe: Recipe) -> Stretch:
+def empty_stretch(backend: Backend, recipe: Recipe, sparse: bool = False) -> Stretch:
     """A stretch without rows, which has the shapes and types of all others."""
     head = recipe.head
-    assert head is not None
-    x = backend.put(np.zeros((0, *recipe.parts[0].shape)), recipe.precision)
-    if head.labelled:
+    x = np.zeros((0, *recipe.parts[0].shape))
+    if sparse:
+        from scipy.sparse import csr_array  # only who has sparse rows comes by here
+
+        x = csr_array(x)
+    x = backend.put(x, recipe.precision)
+    if head is None or head.labelled:
         return Stretch(x, backend.put(np.zeros(0, np.int64), "int64"))
     return Stretch(x, backend.put(np.zeros((0, head.outputs)), recipe.precision))
 

@@ -46,7 +46,16 @@ def shape_of(values: Any) -> tuple[int, ...]:
 
 def sliced(values: Any, start: int, stop: int) -> Any:
     """Rows start ... stop - 1 of an array, a sparse matrix or a frame."""
-    return values.slice(start, stop) if is_frame(values) else values[start:stop]
+    if is_frame(values):
+        return values.slice(start, stop)
+    return values[start:stop, ...] if is_array(values) else values[start:stop]
+
+
+def taken(values: Any, numbers: Any) -> Any:
+    """The rows of these numbers, int64 [rows], of an array, a sparse matrix or a frame in memory."""
+    if is_frame(values):
+        return values.take(numbers)
+    return (values.tocsr() if is_sparse(values) else values)[numbers]
 
 
 def check_counts(rows: Rows) -> int:
@@ -61,7 +70,7 @@ def as_batch(batch: Any, number: int) -> Rows:
     """A batch as somebody gave it. Raises ConfigError that names it by its number."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         raise ConfigError(f"batch {number} must be (X, y) or (X, y, weights); got {kind_of(batch)}")
-    return Rows(*batch).each(as_array)
+    return Rows(*batch)
 
 
 def rows_in(bytes_: int, features: tuple[int, ...]) -> int:

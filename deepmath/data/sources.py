@@ -117,10 +117,19 @@ class ArraySource(Source):
         return self._arrays.each(lambda a: a.take(numbers) if is_frame(a) else _dense(a[numbers]))
 
     def part(self, start: int, stop: int) -> ArraySource:
-        return ArraySource(*self._arrays.each(lambda a: sliced(a, start, stop)))
+        return type(self)(*self._arrays.each(lambda a: sliced(a, start, stop)))
 
     def targets(self) -> Iterator[Any]:
         return (to_numpy(self._arrays.y[start:stop]) for start, stop in self.chunks())
+
+
+class SparseSource(ArraySource):
+    """Sparse rows of SciPy, which some backends take as they are: `whole`."""
+
+    @property
+    def whole(self) -> Rows:
+        """All rows, the inputs sparse."""
+        return self._arrays
 
 
 def _pieces_of(pieces: Sequence[Piece], values: Any) -> Any:

@@ -13,7 +13,16 @@ import numpy as np
 from deepmath import output_checks
 from deepmath.arrays import namespace_of, to_numpy
 from deepmath.backend import Backend
-from deepmath.checks import LabelCures, RowName, check_finite, real_numbers, row_weights, whole_labels
+from deepmath.checks import (
+    LabelCures,
+    RowName,
+    check_finite,
+    is_sparse,
+    real_numbers,
+    real_sparse,
+    row_weights,
+    whole_labels,
+)
 from deepmath.data.encoding import encoded_targets
 from deepmath.data.rows import Rows
 from deepmath.data.weights import ALIKE, RowWeighting
@@ -73,8 +82,10 @@ def validated(
     named = row or int
     x = validated_inputs(backend, precision, X, recipe.parts[0].shape, name, named)
     y = real_numbers(y, "y")
+    if y.ndim == 0:
+        raise ConfigError(f"y must have a target for each row; got {y!s} alone")
     if y.shape[:1] != x.shape[:1]:
-        counts = [int(x.shape[0]), int(y.shape[0]) if y.ndim else 0]
+        counts = [int(x.shape[0]), int(y.shape[0])]
         raise ConfigError(f"Found input variables with inconsistent numbers of samples: {counts}")
     targets = _labels(head, y, named) if head.labelled else _numbers(head, y, named)
     weights = row_weights(sample_weight, int(x.shape[0]), row=named)
@@ -95,8 +106,8 @@ def validated(
 def validated_inputs(
     backend: Backend, precision: str, X: Any, shape: tuple[int, ...] | None, name: str = "X", row: RowName = int
 ) -> Any:
-    """Checked inputs in the backend's library; `shape` is what a row must have."""
-    x = real_numbers(X, name)
+    """Checked inputs in the backend's library, or sparse rows; `shape` is what a row must have."""
+    x = real_sparse(X, name) if is_sparse(X) else real_numbers(X, name)
     given, wanted = row_shape(x.shape, name), shape
     if x.shape[0] == 0:
         raise ConfigError(f"Found array with 0 sample(s) (shape={tuple(x.shape)}) while a minimum of 1 is required.")

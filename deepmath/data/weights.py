@@ -33,9 +33,9 @@ class RowWeighting:
         weights, label = self.class_weight, self.ignore_label
         if isinstance(weights, Mapping):
             _check_table(weights)
-        elif weights is not None and weights != "balanced":
+        elif weights is not None and not (isinstance(weights, str) and weights == "balanced"):
             what = "a dictionary such as {0: 1.0, 1: 5.0}, or 'balanced'"
-            raise ConfigError(f"class_weight must be {what}; got {weights!r}")
+            raise ConfigError(f"class_weight must be {what}; got {' '.join(repr(weights).split())[:60]}")
         if label is not None and not (isinstance(label, (int, float, np.number)) and np.isfinite(label)):
             raise ConfigError(f"ignore_label must be one finite number, such as -1; got {label!r}")
 

@@ -20,6 +20,7 @@ from deepmath.losses import Loss
 from deepmath.model import Sequential
 from deepmath.optimizers import LBFGS, Optimizer
 from deepmath.output_checks import Verdict, fault
+from deepmath.preprocessing import behind_table
 from deepmath.schedules import Schedule
 
 Sizes: TypeAlias = int | Sequence[int]
@@ -82,6 +83,8 @@ class MultilayerPerceptron(Estimator, abc.ABC):
     unusual: bool
 
     _network: Network | None = None
+    _takes_frames = False
+    _columns: Any = None
     _numeric = False
 
     @with_callbacks
@@ -97,16 +100,18 @@ class MultilayerPerceptron(Estimator, abc.ABC):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Inputs. A sparse matrix is made dense.
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Inputs. Of a data frame the columns may be categories, dates, booleans, text and numbers, with missing
+            cells: see the class.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Labels or an indicator matrix of them, or numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             How much the loss of each row counts.
         eval_set : tuple (X, y) or (X, y, sample_weight), default=None
             Rows that don't train. Their loss after each epoch goes to `validation_loss_curve_`; with
-            `early_stopping` they stand in for the rows that it would hold out. They have the class weights of
-            the rows that train, so that the loss and the score that stops mean the same for both.
+            `early_stopping` they stand in for the rows that it would hold out, and their score says when to stop.
+            Loss and score are weighted as the loss that trains: by sample weight times class weight, "balanced" as
+            counted on the rows that train.
 
         Returns
         -------
@@ -122,13 +127,17 @@ class MultilayerPerceptron(Estimator, abc.ABC):
         Returns
         -------
         model : deepmath.Sequential
-            A copy: what happens to it doesn't touch the estimator. It predicts probabilities where this predicts
-            labels: [n_samples, 1] of the second of two classes.
+            A copy: what happens to it doesn't touch the estimator. It takes what this takes, data frames too, and
+            targets and labels as they are. It predicts probabilities where this predicts labels: [n_samples, 1] of
+            the second of two classes.
         """
         network, optimizer = self._fitted(), settings.solver(self)
         if isinstance(optimizer, settings.EpsilonHatAdam):
             optimizer = optimizer.plain()
-        return network.to_sequential(optimizer, self._loss_object(), bool(self.unusual))
+        model = network.to_sequential(optimizer, self._loss_object(), bool(self.unusual), self._target())
+        if self._columns is not None:
+            model.preprocessing = behind_table(self._columns, model.preprocessing)
+        return model
 
     def _fitted(self) -> Network:
         """The network with the values that `coefs_` and `intercepts_` show."""
@@ -180,6 +189,8 @@ class MultilayerPerceptron(Estimator, abc.ABC):
     def _cure(self, found: Verdict) -> str:
         """What to use instead of the loss, in the words of the arguments."""
 
+    _score_name: str
+
     @abc.abstractmethod
     def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:
         """The score of what the network gave for held-out rows, by which early stopping goes."""
@@ -188,9 +199,17 @@ class MultilayerPerceptron(Estimator, abc.ABC):
         """Encoded targets in the form that a loss takes."""
         return targets
 
-    def _weighted(self, y: Any, weights: Any, counted: Any = None) -> Any:
-        """Sample weights with those of classes, which are counted in the y that trains where that is another."""
+    def _weighted(self, y: Any, weights: Any, trained: Any) -> Any:
+        """Sample weights times those of the classes of y, which "balanced" counts in the y that trains."""
         return weights
+
+    def _scaled(self, targets: Any) -> Any:
+        """What scales the targets that train, a `deepmath.tables.Target`, or None."""
+        return None
+
+    def _target(self) -> Any:
+        """What a fitted network learns, a `deepmath.tables.Target`, or None for numbers as they are."""
+        return None if self._network is None else self._network.target
 
     def _stratification(self, targets: Any) -> Any:
         """What rows are held out by: the same shares of it on both sides."""

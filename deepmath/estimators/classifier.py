@@ -7,13 +7,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from deepmath.arrays import namespace_of, to_numpy
 from deepmath.errors import ConfigError, LabelError
 from deepmath.estimators import fitting, settings
 from deepmath.estimators.base import ActivationLike, LossLike, MultilayerPerceptron, Sizes, SolverLike, can_go_on
+from deepmath.estimators.class_weights import times_class_weights
 from deepmath.estimators.contract import ArrayLike, ClassifierMixin
 from deepmath.estimators.documentation import documented
 from deepmath.estimators.losses import classification_loss
@@ -251,18 +251,22 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             return targets.astype(np.float64)
         return targets if loss.targets == "labels" else np.eye(self.n_outputs_)[targets]
 
-    def _weighted(self, y: Any, weights: Any, counted: Any = None) -> Any:
-        if self.class_weight is None:
-            return weights
-        if counted is None or not isinstance(self.class_weight, str):
-            of_classes = compute_sample_weight(self.class_weight, y)
-        else:
-            rows, both = np.arange(len(counted)), np.concatenate([counted, y])
-            of_classes = compute_sample_weight(self.class_weight, both, indices=rows)[len(counted) :]
-        return of_classes if weights is None else weights * of_classes
+    def _weighted(self, y: Any, weights: Any, trained: Any) -> Any:
+        classes = np.outer([0, 1], np.ones(self.n_outputs_, int)) if self._is_multilabel else to_numpy(self.classes_)
+        return times_class_weights(self.class_weight, y, weights, trained, classes)
+
+    def _target(self) -> Any:
+        labels = to_numpy(self.classes_).tolist()
+        if self._is_multilabel or labels == list(range(len(labels))) or len({type(label) for label in labels}) > 1:
+            return None
+        from deepmath.tables import ClassTarget  # only who asks for a model pays for it
+
+        return ClassTarget(tuple(labels)) if type(labels[0]) in (str, int, float, bool) else None
 
     def _stratification(self, targets: Any) -> Any:
         return targets.astype(bool)[:, None] if self.n_outputs_ == 1 else None
+
+    _score_name = "accuracy"
 
     def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:
         if self.out_activation_ == "softmax":

@@ -50,7 +50,8 @@ momentum : float, default=0.9
 nesterovs_momentum : bool, default=True
     Whether the momentum of "sgd" is Nesterov's.
 early_stopping : bool, default=False
-    Whether training stops by the score of held-out rows, and puts back the weights of the best.
+    Whether training stops by the score of held-out rows, and puts back the weights of the best. The score is that of
+    `score`: accuracy (all labels of a row right) or R2, weighted as the loss, by sample weight times class weight.
 validation_fraction : float, default=0.1
     Share of the rows that `early_stopping` holds out, unless `fit` gets an `eval_set`.
 beta_1 : float, default=0.9
@@ -70,7 +71,15 @@ dropout : float or list of float, default=0.0
 normalization : {None, "batch", "layer"}, default=None
     What stands between each hidden layer's product and its activation.
 scale : {None, "standard", "minmax"} or deepmath preprocessing, default=None
-    Fitted on the rows that train (in `partial_fit`, on those of the first call), applied to all.
+    Of the inputs: fitted on the rows that train (in `partial_fit`, on those of the first call), applied to all.
+    A regressor's targets are scaled too, each output by its own mean and deviation ("minmax": by its ends), and
+    predictions are in their unit; `loss_`, the curves and numbers such as the 1.5 of "huber(1.5)" are in the scaled
+    unit, and `alpha` is weighed against that loss. Targets stay as they are where the loss isn't one of differences
+    ("poisson", a function of one's own) or `out_activation` doesn't give any number.
+    Data frames that are more than plain numbers are encoded first (`deepmath.tables.TableEncoder`), by what the rows
+    show on which that is fitted: categories that come later are "other". What columns are may be said:
+    [TableEncoder(kinds={"zip": "category"}), Standardize()]. Sparse inputs become dense where they are scaled, batch
+    by batch.
 callbacks : sequence of deepmath callbacks, or one, default=()
     Such as `deepmath.callbacks.TimeLimit(60)`. scikit-learn's own are set by `set_callbacks`.
 backend : str, Backend or None, default=None

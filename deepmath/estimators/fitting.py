@@ -1,4 +1,4 @@
-"""One call of `fit` or `partial_fit`: from rows at the door to fitted attributes."""
+"""One call of `fit` or `partial_fit`: from the rows that come in to fitted attributes."""
 
 from __future__ import annotations
 
@@ -7,50 +7,35 @@ import functools
 import math
 import numbers
 import warnings
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from deepmath.arrays import to_numpy
-from deepmath.backend import Backend, load_backend
-from deepmath.checks import row_weights
+from deepmath.arrays import is_frame, to_numpy
+from deepmath.backend import load_backend
+from deepmath.checks import is_sparse, row_weights
+from deepmath.data.adapters import adapt_inputs
+from deepmath.data.chunks import Chunks
+from deepmath.data.encoding import fitted
 from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
 from deepmath.estimators.hooks import Hooks, hooks_of
-from deepmath.estimators.network import Network, take
+from deepmath.estimators.network import Network
 from deepmath.estimators.orders import Orders
+from deepmath.estimators.rows import EncodedRows
 from deepmath.estimators.watch import Watch
 from deepmath.optimizers import LBFGS, Optimizer
 from deepmath.preprocessing import MinMax, Standardize
 from deepmath.training.callbacks import callbacks_of
+from deepmath.training.evaluation import predict
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows that train or are held out: inputs, encoded targets and weights."""
-
-    X: Any
-    targets: Any
-    weights: Any = None
-    y: Any = None
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.targets)
-
-    def chosen(self, numbers: Any) -> Rows:
-        """The rows of these numbers."""
-        weights = None if self.weights is None else self.weights[numbers]
-        return Rows(take(self.X, numbers), self.targets[numbers], weights)
 
 
 def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> None:
@@ -59,15 +44,24 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
     hooks = hooks_of(estimator, X, y, sample_weight)
     first = not hasattr(estimator, "coefs_") or not estimator.warm_start
     rows = _admit(estimator, X, y, sample_weight, first, "new" if first else "same")
-    held = None if eval_set is None else _evaluated(estimator, eval_set, rows.y)
+    held = None if eval_set is None else _evaluated(estimator, eval_set)
     optimizer, rng = settings.solver(estimator), check_random_state(estimator.random_state)
-    made = _draw(estimator, rows, rng) if first or estimator._network is None else None
+    new, made = first or estimator._network is None, None
+    if new and not is_frame(rows.X):
+        made = _draw(estimator, rows, rng)
     if _stops(estimator, optimizer) and held is None:
         kept, other = inputs.split(
             rows.count, estimator.validation_fraction, rng, estimator._stratification(rows.targets)
         )
         rows, held = rows.chosen(kept), rows.chosen(other)
+    trained = rows.y
+    rows, held = rows.weighted(estimator, trained), held and held.weighted(estimator, trained)
+    if new and made is None:  # which numbers the cells of a table become is learnt from the rows that train
+        made = _draw(estimator, rows, rng)
     network = _network(estimator, rows, rng, made, first)
+    del made  # the first weights are in the network
+    if isinstance(optimizer, LBFGS) and network.preprocessing is not None and is_sparse(rows.X):
+        rows = replace(rows, X=rows.X.toarray())  # each of its steps takes all rows, and scaled they are dense
     batch = rows.count if isinstance(optimizer, LBFGS) else inputs.batch_rows(estimator, rows.count)
     _begin(estimator, network, rows, optimizer, batch, first=first, anew=True)
     orders = Orders(rng, network.model.epochs_trained)
@@ -84,15 +78,17 @@ def fit(estimator: Any, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> No
 
 
 def _train(
-    estimator: Any, network: Network, rows: Rows, held: Rows | None, optimizer: Optimizer, batch: int,
+    estimator: Any, network: Network, rows: EncodedRows, held: EncodedRows | None, optimizer: Optimizer, batch: int,
     orders: Orders, hooks: Hooks | None,
 ) -> None:  # fmt: skip
     """Run epochs until a rule or a limit says that it is enough, and tell where it was a limit."""
     backend, loss = load_backend(estimator.backend, estimator.device, rows.X), estimator._loss_object()
     targets, score = estimator._for_loss(rows.targets, loss), None
     if held is not None and _stops(estimator, optimizer):
-        score = functools.partial(_score, estimator, held, _placed(network, backend, held))
-    watch = Watch(estimator, optimizer, rows.count, score)
+        sparse = backend.takes_sparse and network.preprocessing is None and is_sparse(rows.X)
+        score = functools.partial(_score, estimator, held, network.chunks(held.X, backend, sparse))
+    score_name = estimator._score_name if held is None or held.weights is None else f"weighted {estimator._score_name}"
+    watch = Watch(estimator, optimizer, rows.count, score, score_name)
     if hooks is not None:
         hooks.values = functools.partial(_as_if_ended, network, rows.X)
     try:
@@ -121,6 +117,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool)
     if estimator.early_stopping:
         raise ConfigError("partial_fit does not support early_stopping=True; set it to False, or call fit")
     rows = _admit(estimator, X, y, sample_weight, first, "known")
+    rows = rows.weighted(estimator, rows.y)
     optimizer = settings.solver(estimator)
     made, rng = None, None
     if first or estimator._network is None:
@@ -141,7 +138,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool)
     show(estimator, network, rows.X)
 
 
-def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, classes: str) -> Rows:
+def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, classes: str) -> EncodedRows:
     """Checked rows; finds the number of outputs, or holds it against that which there is."""
     X, y = inputs.admitted(estimator, X, y, reset=first, numeric=estimator._numeric)
     weights = row_weights(sample_weight, len(y))
@@ -150,31 +147,34 @@ def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, clas
         raise ConfigError(f"y has {outputs} outputs, but the network was begun with {estimator.n_outputs_}")
     estimator.n_outputs_, estimator.out_activation_ = outputs, function
     estimator._check_loss()
-    return Rows(X, targets, estimator._weighted(y, weights), y)
+    return EncodedRows(X, targets, y, weights)
 
 
-def _evaluated(estimator: Any, eval_set: Any, trained: Any) -> Rows:
-    """The checked rows of `eval_set`; their classes have the weights that they have in the y that trains."""
+def _evaluated(estimator: Any, eval_set: Any) -> EncodedRows:
+    """The checked rows of `eval_set`."""
     if not isinstance(eval_set, (tuple, list)) or len(eval_set) not in (2, 3):
         raise ConfigError(f"fit: eval_set must be (X, y) or (X, y, sample_weight); got {type(eval_set).__name__}")
     X, y = inputs.admitted(estimator, eval_set[0], eval_set[1], reset=False, numeric=estimator._numeric)
     weights = row_weights(eval_set[2], len(y)) if len(eval_set) == 3 else None
-    return Rows(X, estimator._encoded(y, "known")[0], estimator._weighted(y, weights, trained))
+    return EncodedRows(X, estimator._encoded(y, "known")[0], y, weights)
 
 
-def _draw(estimator: Any, rows: Rows, rng: Any) -> tuple[Any, ...]:
+def _draw(estimator: Any, rows: EncodedRows, rng: Any) -> tuple[Any, ...]:
     """First kernels and biases: drawn before rows are held out, as scikit-learn does from the same `rng`."""
-    features = int(rows.X.shape[1])
     scaler = settings.scaling(estimator)
+    if is_frame(rows.X):
+        scaler = fitted(scaler, adapt_inputs(rows.X))
+        return scaler, design_of(estimator, scaler.outputs).draw(rng)
+    features = int(rows.X.shape[1])
     outputs = features if scaler is None else _width(scaler, rows, features)
     return scaler, design_of(estimator, outputs).draw(rng)
 
 
-def _width(scaler: Any, rows: Rows, features: int) -> int:
+def _width(scaler: Any, rows: EncodedRows, features: int) -> int:
     """The number of columns that a preprocessing gives."""
     if isinstance(scaler, (MinMax, Standardize)):
         return features
-    return int((scaler.fit(rows.X) if hasattr(scaler, "fit") else scaler).outputs)
+    return int(fitted(scaler, adapt_inputs(rows.X)).outputs)
 
 
 def design_of(estimator: Any, features: int) -> Design:
@@ -187,16 +187,16 @@ def design_of(estimator: Any, features: int) -> Design:
     )  # fmt: skip
 
 
-def _network(estimator: Any, rows: Rows, rng: Any, made: tuple[Any, ...] | None, first: bool) -> Network:
+def _network(estimator: Any, rows: EncodedRows, rng: Any, made: tuple[Any, ...] | None, first: bool) -> Network:
     """The network: that which there is, or a new one from the values that were drawn, or that somebody has set."""
     if made is not None:
         scaler, values = made
-        if hasattr(scaler, "fit"):
-            scaler = scaler.fit(rows.X)
+        scaler = fitted(scaler, adapt_inputs(rows.X))
         design = design_of(estimator, int(rows.X.shape[1]) if scaler is None else scaler.outputs)
-        precision = settings.precision(estimator, rows.X.dtype)
+        precision = settings.precision(estimator, getattr(rows.X, "dtype", None))
         seed = int(copy.deepcopy(rng).randint(np.iinfo(np.int32).max))  # scikit-learn draws no such number
-        estimator._network = Network(design, seed, values, precision, scaler)
+        target = estimator._scaled(rows.targets)
+        estimator._network = Network(design, seed, values, precision, scaler, target)
     network: Network = estimator._network
     if not first:
         network.follow(estimator.coefs_, estimator.intercepts_)
@@ -204,7 +204,7 @@ def _network(estimator: Any, rows: Rows, rng: Any, made: tuple[Any, ...] | None,
 
 
 def _begin(
-    estimator: Any, network: Network, rows: Rows, optimizer: Optimizer, batch: int, *, first: bool, anew: bool
+    estimator: Any, network: Network, rows: EncodedRows, optimizer: Optimizer, batch: int, *, first: bool, anew: bool
 ) -> None:
     """Settings and counters at the beginning of a call.
 
@@ -254,16 +254,9 @@ def network_of(estimator: Any) -> Network:
     return Network(design_of(estimator, int(estimator.n_features_in_)), 0, {}, precision)
 
 
-def _placed(network: Network, backend: Backend, held: Rows | None) -> Any:
-    """Held-out inputs as a program takes them."""
-    if held is None:
-        return None
-    X = held.X if network.preprocessing is None else network.preprocessing.apply(held.X)
-    return backend.put(X, network.precision)
-
-
-def _score(estimator: Any, held: Rows, x: Any, program: Any) -> float:
-    outputs = to_numpy(program.predict(x))
+def _score(estimator: Any, held: EncodedRows, x: Chunks, program: Any) -> float:
+    outputs, target = predict(program, x, None), estimator._network.target
+    outputs = outputs if target is None else target.predictions(outputs)
     return estimator._scored(held.targets, outputs, held.weights) if np.isfinite(outputs).all() else math.nan
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,9 +15,10 @@ from deepmath.estimators import fitting, settings
 from deepmath.estimators.base import ActivationLike, LossLike, MultilayerPerceptron, Sizes, SolverLike, can_go_on
 from deepmath.estimators.contract import ArrayLike, RegressorMixin
 from deepmath.estimators.documentation import documented
-from deepmath.estimators.losses import regression_loss
+from deepmath.estimators.losses import activation, regression_loss
 from deepmath.losses import Loss
 from deepmath.output_checks import Verdict
+from deepmath.preprocessing import MinMax
 from deepmath.schedules import Schedule
 
 
@@ -149,6 +152,30 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     def _cure(self, found: Verdict) -> str:
         cure = found.cure.replace("use no activation", "use out_activation=None").replace("no activation", "none")
         return cure.replace(" in the last layer", "").replace(" activation='", " out_activation='")
+
+    def _scaled(self, targets: Any) -> Any:
+        scaling = settings.scaling(self)
+        if scaling is None or self._loss_object().predictions != "numbers" or not self._gives_any_number:
+            return None
+        from deepmath.tables import NumbersTarget, target_of  # only who scales targets pays for them
+
+        found: list[Any] = []
+        for number, column in enumerate(targets.reshape(len(targets), -1).T):
+            target: Any = target_of(column, f"y{number}" if targets.ndim > 1 else "y", "number", scale=True)
+            low, high = float(column.min()), float(column.max())
+            if isinstance(getattr(scaling, "transform", scaling), MinMax) and low < high:
+                target = replace(target, origin=low, size=high - low)
+            found.append(target)
+        if targets.ndim == 1:
+            return found[0]
+        return NumbersTarget(*(tuple(getattr(t, name) for t in found) for name in ("name", "origin", "size")))
+
+    @property
+    def _gives_any_number(self) -> bool:
+        gives = activation(self.out_activation_).range
+        return gives.known and math.isinf(gives.low) and math.isinf(gives.high)
+
+    _score_name = "R2"
 
     def _scored(self, targets: Any, outputs: Any, weights: Any) -> float:
         return float(r2_score(targets, outputs.reshape(np.shape(targets)), sample_weight=weights))

@@ -14,8 +14,9 @@ from deepmath import optimizers
 from deepmath.errors import ConfigError
 from deepmath.estimators.design import NORMALIZATION
 from deepmath.optimizers import LBFGS, SGD, Adam, Optimizer
-from deepmath.preprocessing import MinMax, Standardize, Transform
+from deepmath.preprocessing import MinMax, Standardize, Transform, preprocessing_of
 from deepmath.preprocessing.transform import Fitted
+from deepmath.tables import TableEncoder
 from deepmath.training.callbacks import callbacks_of
 
 LAWS = "constant", "invscaling", "adaptive"
@@ -80,8 +81,21 @@ def check(estimator: Any) -> None:
     if estimator.normalization is not None and estimator.normalization not in NORMALIZATION:
         known = ", ".join(map(repr, NORMALIZATION))
         raise ConfigError(f"{owner}: normalization must be None or one of {known}; got {estimator.normalization!r}")
+    if hasattr(estimator, "class_weight"):
+        _check_class_weight(owner, estimator.class_weight)
     callbacks_of(estimator.callbacks)
     scaling(estimator)
+
+
+def _check_class_weight(owner: str, given: Any) -> None:
+    """Raise ConfigError unless these are numbers >= 0 by label, a list of such, or "balanced"."""
+    tables = given if isinstance(given, (list, tuple)) else [given]
+    if given is not None and given != "balanced" and not all(isinstance(table, Mapping) for table in tables):
+        what = "None, 'balanced', or a dictionary such as {0: 1.0, 1: 5.0} (of several labels a list of them)"
+        raise ConfigError(f"{owner}: class_weight must be {what}; got {given!r}")
+    for label, weight in [item for table in tables if isinstance(table, Mapping) for item in table.items()]:
+        if not _is_number(weight) or weight < 0:
+            raise ConfigError(f"{owner}: class_weight must be finite and >= 0; got {weight!r} for class {label!r}")
 
 
 def _is_number(value: Any, whole: bool = False) -> bool:
@@ -93,7 +107,8 @@ def _is_number(value: Any, whole: bool = False) -> bool:
 def hidden_units(estimator: Any) -> tuple[int, ...]:
     """The units of each hidden layer."""
     given = estimator.hidden_layer_sizes
-    units = list(given) if isinstance(given, Iterable) else [given]
+    units = given.tolist() if isinstance(given, np.ndarray) else given
+    units = list(units) if isinstance(units, Iterable) else [units]
     for u in units:
         if not _is_number(u, whole=True) or u < 1:
             owner = type(estimator).__name__
@@ -104,7 +119,7 @@ def hidden_units(estimator: Any) -> tuple[int, ...]:
 def for_each_layer(estimator: Any, name: str, layers: int) -> tuple[Any, ...]:
     """An argument that is one for all hidden layers, or a list of one for each."""
     given = getattr(estimator, name)
-    if not isinstance(given, (list, tuple)):
+    if not isinstance(given, (list, tuple, np.ndarray)):
         return (given,) * layers
     if len(given) != layers:
         raise ConfigError(
@@ -138,9 +153,11 @@ def solver(estimator: Any) -> Optimizer:
 def scaling(estimator: Any) -> Any:
     """The preprocessing that `scale` means, not fitted yet unless it was given so; None for none."""
     given = estimator.scale
+    if isinstance(given, (TableEncoder, list, tuple)):
+        given = preprocessing_of(given)
     if given is None or isinstance(given, (Transform, Fitted)):
         return given
-    if given not in _SCALES:
+    if not isinstance(given, str) or given not in _SCALES:
         known = ", ".join(map(repr, _SCALES))
         raise ConfigError(
             f"{type(estimator).__name__}: scale must be None, {known}, or one of deepmath.preprocessing; got {given!r}"

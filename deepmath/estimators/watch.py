@@ -15,14 +15,15 @@ LOWEST_RATE = 1e-6
 class Watch(Callback):
     """Keeps an estimator's fitted numbers up to date, epoch by epoch, and stops when they say so.
 
-    `score(program)` measures held-out rows where the estimator stops by them; the values of the best score are
-    put back at the end.
+    `score(program)` measures held-out rows where the estimator stops by them, by what `score_name` says; the values
+    of the best score are put back at the end.
     """
 
     def __init__(
-        self, estimator: Any, optimizer: Optimizer, rows: int, score: Callable[[Any], float] | None = None
-    ) -> None:
-        self._e, self._rows, self._score = estimator, rows, score
+        self, estimator: Any, optimizer: Optimizer, rows: int, score: Callable[[Any], float] | None = None,
+        score_name: str = "",
+    ) -> None:  # fmt: skip
+        self._e, self._rows, self._score, self._score_name = estimator, rows, score, score_name
         self._whole = isinstance(optimizer, LBFGS)
         self._rate: Any = optimizer.learning_rate
         self._best: dict[str, Any] = {}
@@ -81,7 +82,7 @@ class Watch(Callback):
             e.best_loss_ = min(e.best_loss_, loss)
         else:
             e.validation_scores_.append(score)
-            self._say(f"Validation score: {score:f}")
+            self._say(f"Validation score: {score:f} ({self._score_name})")
             worse = score < e.best_validation_score_ + e.tol
             e.best_validation_score_ = max(e.best_validation_score_, score)
         e._no_improvement_count = e._no_improvement_count + 1 if worse else 0

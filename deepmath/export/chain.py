@@ -177,9 +177,13 @@ def fitted_of(preprocessing: Any) -> Fitted:
 
 def split(preprocessing: Any) -> tuple[TableEncoding | None, tuple[Fitted, ...]]:
     """What a table's columns become, where it is one that comes in, and the steps on numbers behind that."""
-    fitted = fitted_of(preprocessing)
-    steps = fitted.fitted if isinstance(fitted, Chained) else (fitted,)
+    steps = _flat(fitted_of(preprocessing))
     return (steps[0].encoding, steps[1:]) if isinstance(steps[0], TableColumns) else (None, steps)
+
+
+def _flat(fitted: Fitted) -> tuple[Fitted, ...]:
+    """The steps of a chain, and of the chains in it; anything else is one step."""
+    return tuple(f for step in fitted.fitted for f in _flat(step)) if isinstance(fitted, Chained) else (fitted,)
 
 
 def stages_of(step: Fitted) -> list[Stage]:

@@ -150,4 +150,6 @@ def _codes(printer: Printer, column: CategoryColumn, name: str) -> str:
 def _check_unicode(who: str, texts: Iterable[str]) -> None:
     for text in texts:
         if any(0xD800 <= ord(letter) < 0xE000 for letter in text):
-            raise ConfigError(f"export: {who} holds {text!r}, which is no Unicode, so ONNX can't; export to python")
+            raise ConfigError(
+                f"export: {who} holds {text!r}, which is no Unicode, as ONNX needs; export to python instead"
+            )

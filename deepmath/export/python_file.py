@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import textwrap
 from typing import Any
 
@@ -86,7 +87,8 @@ def _labels(classes: Classes, outputs: int) -> tuple[str, str]:
     last = f"np.argmax(np.asarray(p)[:, :{count}], axis=1)"
     codes = last if outputs > 1 else f"(np.asarray(p)[:, 0] > {classes.above!r}).astype(np.int64)"
     dtype = ", dtype=object" if isinstance(classes.labels[0], str) else ""
-    return f"\nCLASSES = {classes.labels!r}", _LABELS.format(outputs=outputs, codes=codes, dtype=dtype)
+    shown = [f"float('{c}')" if c in (math.inf, -math.inf) else repr(c) for c in classes.labels]
+    return f"\nCLASSES = ({', '.join(shown)})", _LABELS.format(outputs=outputs, codes=codes, dtype=dtype)
 
 
 def _stage(number: int, stage: Stage, dtype: str) -> tuple[list[str], dict[str, Any]]:

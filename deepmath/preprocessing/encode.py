@@ -134,4 +134,12 @@ def preprocessing_of(given: Any) -> Any:
     """What somebody calls a preprocessing: one, a `TableEncoder`, or a list of them, as one; None is none."""
     if isinstance(given, TableEncoder):
         return EncodeTable(given)
-    return Chain([preprocessing_of(step) for step in given]) if isinstance(given, (list, tuple)) else given
+    if isinstance(given, TableEncoding):
+        return TableColumns(EncodeTable(encoding=given))
+    if isinstance(given, (list, tuple)):
+        return Chain([preprocessing_of(step) for step in given])
+    if not isinstance(given, Transform) and not callable(getattr(given, "apply", None)):
+        raise ConfigError(
+            f"preprocessing must be one such as Standardize() or TableEncoder(), or a list of them; got {given!r:.60}"
+        )
+    return given

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from deepmath.arrays import is_frame
 from deepmath.errors import ConfigError, FormatError
 from deepmath.preprocessing.inputs import Input, admit
 
@@ -23,7 +24,14 @@ class Transform(abc.ABC):
     takes_frames = False
 
     def fit(self, X: Any) -> Fitted:
-        """What this preprocessing learns from X [rows, features]; the sums are taken in float64 on the host."""
+        """What this preprocessing learns from X [rows, features]; the sums are taken in float64 on the host.
+
+        Of a data frame it remembers the columns: it is fitted as the second step of a chain.
+        """
+        if is_frame(X):
+            from deepmath.preprocessing.encode import encoded_first  # only who has frames pays for it
+
+            return encoded_first(self, [X]).fit(X)
         return self.fitted_to(admit(self.who, X, rows=1))
 
     def fit_batches(self, batches: Iterable[Any]) -> Fitted:

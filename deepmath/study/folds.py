@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from deepmath.arrays import to_numpy
-from deepmath.data.weights import RowWeighting
+from deepmath.data.adapters import adapt
+from deepmath.data.columns import columns_taken
+from deepmath.data.encoding import weighting
+from deepmath.data.rows import Rows, as_array, taken
 from deepmath.descriptions import check_number
 from deepmath.errors import ConfigError
 from deepmath.formulas.random import epoch_order
@@ -72,7 +75,7 @@ def k_fold(
     3
     """
     model = check_model("k_fold", model)
-    X, y = (a if hasattr(a, "shape") else np.asarray(a) for a in (X, y))
+    X, y = (as_array(a) for a in columns_taken(Rows(X, y), "k_fold")[:2])
     rows = int(X.shape[0])
     folds = check_number("k_fold", "folds", folds, low=2, high=rows, whole=True)
     if model.preprocessing is not None and not hasattr(model.preprocessing, "fit"):
@@ -85,18 +88,26 @@ def k_fold(
     where: dict[str, Any] = {
         n: settings[n] for n in ("backend", "device", "precision", "ignore_label") if n in settings
     }
-    counting = RowWeighting(settings.get("class_weight"), settings.get("ignore_label"))
     for judges, others in split_into(folds, y, rows, seed):
         made = copy_of(model, metrics=True)
-        where["class_weight"] = counting.counted([y[others]]).class_weight
-        made.fit(X[others], y[others], epochs=epochs, batch_size=batch_size, verbose=0, **settings)
-        values = made.evaluate(X[judges], y[judges], **where)
+        training, held_out = ((taken(X, numbers), taken(y, numbers)) for numbers in (others, judges))
+        made.fit(*training, epochs=epochs, batch_size=batch_size, verbose=0, **settings)
+        where["class_weight"] = _class_weight(settings, made, training)
+        values = made.evaluate(*held_out, **where)
         held.append(values["cost"])
-        trained.append(made.evaluate(X[others], y[others], **where)["cost"])
+        trained.append(made.evaluate(*training, **where)["cost"])
         for name in values.keys() - {"cost", "loss"}:
             if np.ndim(values[name]) == 0:
                 metrics.setdefault(name, []).append(values[name])
     return Folds(tuple(held), tuple(trained), {name: tuple(v) for name, v in sorted(metrics.items())})
+
+
+def _class_weight(settings: dict[str, Any], model: Any, training: tuple[Any, Any]) -> Any:
+    """The weights of classes that trained, by the classes of the target; "balanced" is counted on those rows."""
+    given = adapt(*training, who="k_fold")
+    found = weighting(settings.get("class_weight"), settings.get("ignore_label"), model.target, given).class_weight
+    classes = getattr(model.target, "classes", None)
+    return found if not isinstance(found, Mapping) or classes is None else {classes[c]: n for c, n in found.items()}
 
 
 def split_into(folds: int, y: Any, rows: int, seed: int) -> Iterator[tuple[Any, Any]]:

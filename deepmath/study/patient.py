@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.arrays import to_numpy
-from deepmath.checks import weights_like
+from deepmath.arrays import is_frame, to_numpy
+from deepmath.checks import is_sparse, weights_like
+from deepmath.data.columns import columns_taken
+from deepmath.data.rows import Rows, shape_of, taken
 from deepmath.errors import ConfigError
 from deepmath.formulas import metrics
 from deepmath.formulas.losses import one_hot
@@ -53,11 +55,11 @@ class Patient:
     def __init__(
         self, model: Sequential, X: Any, y: Any, weights: Any, start: Sequence[Any] | None, seed: int, stuck: float
     ) -> None:  # fmt: skip
-        if len(X) < 2:
-            raise ConfigError(
-                f"diagnose: X must have two rows at least, to see what differs between them; got {len(X)}"
-            )
         self.numbers, X, y, weights = fewer_rows(X, y, weights, WHOLE, seed)
+        if len(self.numbers) < 2:
+            raise ConfigError(
+                f"diagnose: X must have two rows at least, to see what differs between them; got {len(self.numbers)}"
+            )
         self.whole = subject("diagnose", model, X, y, weights)
         self.chosen = _choice(self.whole.data.rows, ROWS, seed)
         self.present = _at_rows(self.whole, self.chosen)
@@ -213,12 +215,12 @@ def _targets(chosen: Subject) -> Any:
 
 def fewer_rows(X: Any, y: Any, weights: Any, most: int, seed: int) -> tuple[Any, Any, Any, Any]:
     """The numbers of at most so many rows, and these rows; data of two lengths are left for the door to refuse."""
-    rows = len(X)
+    given = columns_taken(Rows(X, y, weights), "diagnose")
+    rows = shape_of(given.X)[0]
     numbers = _choice(rows, most, seed)
-    if len(numbers) == rows or len(y) != rows:
-        return numbers, X, y, weights
-    X, y = (to_numpy(a) if hasattr(a, "shape") else np.asarray(a) for a in (X, y))
-    return numbers, X[numbers], y[numbers], None if weights is None else np.asarray(weights)[numbers]
+    if len(numbers) == rows or np.shape(given.y)[:1] != (rows,):
+        return numbers, *given
+    return numbers, *given.each(lambda a: taken(a if is_frame(a) or is_sparse(a) else to_numpy(a), numbers))
 
 
 def _choice(rows: int, most: int, seed: int) -> Any:

@@ -11,6 +11,8 @@ import numpy as np
 from deepmath import trainable
 from deepmath.backend import ReferenceBackend
 from deepmath.batches import row_weights
+from deepmath.checks import is_sparse
+from deepmath.data.columns import columns_taken
 from deepmath.data.rows import Rows
 from deepmath.data.validation import Validator
 from deepmath.errors import ConfigError
@@ -55,6 +57,7 @@ def subject(
     if model.loss is None:
         raise ConfigError(f"{caller}: the model has no loss; call model.compile(loss=...) first")
     trainable.check(caller, model)
+    X, y, sample_weight = columns_taken(Rows(X, y, sample_weight), caller)
     X, y = _rows(X, y)
     if hasattr(model.preprocessing, "fit"):
         raise ConfigError(f"{caller}: {model.preprocessing!r} is not fitted; call fit first, or give it fitted")
@@ -76,6 +79,8 @@ def subject(
 
 def _rows(X: Any, y: Any) -> tuple[Any, Any]:
     """X [rows, features]: a single row given as [features] becomes one, and its y too."""
+    if is_sparse(X):
+        X = X.toarray()
     X = X if hasattr(X, "shape") else np.asarray(X)
     if len(X.shape) != 1:
         return X, y

@@ -112,6 +112,17 @@ def cells_of(column: Column, rows: Any) -> Column:
     return replace(column, values=column.values[rows])
 
 
+def by_appearance(found: Texts, places: Any) -> Texts:
+    """Text whose row i is cell `places[i]` of this one, its levels in the order in which they appear."""
+    codes = found.codes[places]
+    levels, first, ranks = np.unique(codes, return_index=True, return_inverse=True)
+    seen = np.argsort(first[levels >= 0])
+    ordered = levels[levels >= 0][seen]
+    place_of = np.full(len(levels), -1, np.int32)
+    place_of[np.flatnonzero(levels >= 0)[seen]] = np.arange(len(ordered), dtype=np.int32)
+    return Texts(tuple(found.levels[i] for i in ordered), place_of[ranks.reshape(-1)])
+
+
 def joined(parts: Sequence[Column]) -> Column:
     """The cells of several pieces of one column; numbers beside text become text."""
     if all(isinstance(part, Numbers) for part in parts):
@@ -179,7 +190,7 @@ def column_of_objects(name: str, cells: Sequence[Any]) -> Column:
     Raises ConfigError for objects that no column holds, such as lists.
     """
     cells = [None if is_missing(cell) else cell for cell in cells]
-    found = {_sort_of(cell) for cell in cells if cell is not None}
+    found = {_sort_of(cell) for cell in {type(cell): cell for cell in cells if cell is not None}.values()}
     if not found:
         return texts(cells)
     if found == {"boolean"}:
@@ -187,7 +198,8 @@ def column_of_objects(name: str, cells: Sequence[Any]) -> Column:
     if found == {"whole"}:
         return whole_numbers([None if c is None else int(c) for c in cells])
     if found <= {"whole", "number"}:
-        if not any(_sort_of(c) == "whole" and abs(c) > EXACT for c in cells if c is not None):
+        wholes = [int(c) for c in cells if isinstance(c, numbers.Integral)] if "whole" in found else []
+        if not any(abs(c) > EXACT for c in wholes):
             return Numbers(np.array([np.nan if c is None else float(c) for c in cells]))
     elif found == {"date"}:
         return Dates(np.array([np.datetime64("NaT", "us") if c is None else _date(c) for c in cells]))

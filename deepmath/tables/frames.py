@@ -19,6 +19,8 @@ from deepmath.tables.columns import (
     Dates,
     Numbers,
     Texts,
+    by_appearance,
+    cells_of,
     cleaned,
     column_of_objects,
     number_text,
@@ -186,7 +188,7 @@ def column_of(series: Any, name: str) -> Column:
     if dtype == nw.String:
         return _texts_of(nw, series)
     if dtype in (nw.Categorical, nw.Enum):
-        cells = column_of_objects(name, series.to_list())
+        cells = _cells_of_categories(nw, series, name)
         return _ordered(series, dtype, cells) if isinstance(cells, Texts) else cells
     if dtype == nw.Date:
         return Dates(series.cast(nw.Datetime("us")).to_numpy().astype("datetime64[us]"))
@@ -213,6 +215,22 @@ def _texts_of(nw: Any, series: Any) -> Texts:
         return texts(series.to_list())
     codes = series.replace_strict(levels, list(range(len(levels))), return_dtype=nw.Int32)
     return cleaned(levels, np.asarray(codes.to_numpy(), dtype=np.int32))
+
+
+def _cells_of_categories(nw: Any, series: Any, name: str) -> Column:
+    """A column of categories, of which only those that are there count: text, or what else pandas makes them of."""
+    if series.implementation.is_pyarrow():
+        native = series.to_native()
+        return column_of(nw.from_native(native.cast(native.type.value_type), series_only=True), name)
+    if not series.implementation.is_pandas_like():
+        return _texts_of(nw, series.cast(nw.String))
+    given = series.to_native().cat
+    codes = np.asarray(given.codes)
+    there, places = np.unique(codes, return_inverse=True)
+    levels = given.categories.tolist()
+    found = column_of_objects(name, [None if code < 0 else levels[code] for code in there.tolist()])
+    places = places.reshape(-1)
+    return by_appearance(found, places) if isinstance(found, Texts) else cells_of(found, places)
 
 
 def _ordered(series: Any, dtype: Any, cells: Texts) -> Texts:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.arrays import to_numpy
+from deepmath.checks import is_sparse
 from deepmath.program import Data, Recipe
 from deepmath.training.witness import AFTER_UPDATE, array_name, seen
 
@@ -54,9 +55,9 @@ def _without_rate(recipe: Recipe) -> Recipe:
 
 
 def _inputs(recipe: Recipe, data: Data, state: Mapping[str, Any]) -> Cause | None:
-    x = to_numpy(data.x)
-    size = np.abs(x)
-    most = float(size.max(initial=0.0))
+    x = data.x if is_sparse(data.x) else to_numpy(data.x)
+    size = abs(x)
+    most = float(size.max()) if x.shape[0] else 0.0
     if most <= 1.0 or not _holds(recipe, replace(data, x=data.x / most), state):
         return None
     place = np.unravel_index(int(size.argmax()), x.shape)

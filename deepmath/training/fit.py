@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from deepmath.training import evaluation, lbfgs, loop, nonfinite
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.checkpoints import resume_run
 from deepmath.training.history import History
-from deepmath.training.program_cache import CachedProgram, compiled
+from deepmath.training.program_cache import CachedProgram, ModelValues, compiled
 from deepmath.training.progress import progress
 from deepmath.training.reported import reported
 
@@ -41,15 +41,14 @@ ON_CUDA = ("tf32", "bf16", "float16")
 class ModelInTraining:
     """What a run must know of the model.
 
-    `values` are those it starts from. `write(path, values, epochs)` saves the model as it is after so many epochs of
-    this run. `taken()` gives the program of the run before, and `keep(program, epochs)` hands back this run's.
-    `tell(history)` hands over what the run will report, before its first step.
+    `values` are those it starts from, with the program of the run before. `write(path, values, epochs)` saves the model
+    as it is after so many epochs of this run, and `keep(program, epochs)` hands back its own program. `tell(history)`
+    hands over what the run will report, before its first step.
     """
 
-    values: Mapping[str, Any]
+    values: ModelValues
     config: dict[str, Any]
     write: Callable[[Any, dict[str, Any], int], None]
-    taken: Callable[[], CachedProgram | None]
     keep: Callable[[CachedProgram, int], None]
     tell: Callable[[History], None]
 
@@ -132,7 +131,7 @@ def fit(
     resumed = settings.resume is not None and resume_run(settings.resume, run)
     model.tell(history)
     try:
-        values = None if resumed else dict(model.values)  # set_weights writes into the model's own
+        values = None if resumed else dict(model.values.values)  # set_weights writes into the model's own
         guard = nonfinite.Guard(run, recipe, session.data_at, settings.on_nan, values)
         loop.train(run, callbacks, validate, guard, session.minimize)
     finally:
@@ -152,17 +151,15 @@ def begin(model: ModelInTraining, validator: Validator, given: Adapter, settings
         recipe = replace(recipe, shuffle=bool(recipe.shuffle))
     if isinstance(given, ArrayAdapter):
         return _begin_in_memory(model, replace(validator, recipe=recipe), given, settings.batch_size, named)
-    if callable(recipe.shuffle):
-        raise ConfigError(
-            "fit: shuffle by a function orders arrays in memory; for other data give True, False or a number"
-        )
+    if callable(recipe.shuffle) and not isinstance(given, Source):
+        raise ConfigError("fit: shuffle by a function orders rows; for batches give True or False")
     if isinstance(recipe.optimizer, LBFGS):
         raise ConfigError("LBFGS takes all rows in every step; give arrays in memory, or another optimizer")
     recipe = replace(recipe, batch_size=_piece_size(recipe, given, settings.batch_size))
     backend = validator.backend
     loader = loader_of(replace(validator, recipe=recipe), given)
     last = recipe.origin + (settings.epochs - settings.initial_epoch) * loader.per_epoch
-    cached = compiled(backend, recipe, model.values, empty_stretch(backend, recipe), model.taken)
+    cached = compiled(backend, recipe, model.values.values, empty_stretch(backend, recipe), model.values.taken)
     program = StreamingProgram(cached.program, loader, last)
     facts = facts_of(model.config, recipe, given, named) | {"weighting": repr(validator.weighting)}
     data_at = program.data_at if loader.again else None
@@ -176,7 +173,7 @@ def _begin_in_memory(
     recipe = replace(recipe, batch_size=_rows_of_batch(batch_size, data.rows, recipe))
     whole = isinstance(recipe.optimizer, LBFGS)
     stepped = lbfgs.standing(recipe) if whole else recipe
-    cached = compiled(validator.backend, stepped, model.values, data, model.taken)
+    cached = compiled(validator.backend, stepped, model.values.values, data, model.values.taken)
     minimize = lbfgs.on_all_rows(cached.program, recipe.optimizer, recipe, data) if whole else None
     batches, facts = InMemory(recipe, data), facts_of(model.config, recipe, given, named, data)
     return Session(cached, cached.program, recipe, batches.per_epoch, facts, batches, lambda _: data, minimize)
@@ -195,7 +192,7 @@ def _rows_of_batch(given: int | str, rows: int, recipe: Recipe) -> int:
 def _piece_size(recipe: Recipe, given: Adapter, batch_size: int | str) -> int:
     """The rows of a micro-batch of data that come in pieces."""
     if isinstance(given, Source):
-        if not isinstance(recipe.shuffle, bool):
+        if not isinstance(recipe.shuffle, bool) and not callable(recipe.shuffle):
             check_number("fit", "shuffle", recipe.shuffle, low=1, whole=True)
         return min(_rows_of_batch(batch_size, given.rows, recipe), given.rows)
     if recipe.accumulate != 1:

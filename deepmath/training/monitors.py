@@ -91,7 +91,7 @@ def _missing(name: str, run: Run) -> str:
     hint = f" (did you mean '{near[0]}'?)" if near and near[0] != name else ""
     cure = ""
     if blind:
-        cure = ". Give validation_data or validation_split"
+        cure = ". Give validation_data or validation_split (of an estimator: eval_set)"
     elif any(not type(c).__module__.startswith("deepmath.") for c in run.callbacks):
         cure = f". A callback of yours that adds it says so in its check: run.reported['{name}'] = 'higher'"
     return f"nothing called '{name}' to monitor{hint}; each epoch will report {', '.join(there)}{cure}"

@@ -9,22 +9,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from deepmath.backend import Backend
+from deepmath.checks import is_sparse
 from deepmath.data.loaders import empty_stretch
 from deepmath.program import Data, Program, Recipe
 
 
 class CachedProgram:
-    """A program that trains batches of up to `rows` rows, and what it was compiled for."""
+    """A program that trains batches of up to `rows` rows, and what it was compiled for, such as `sparse` inputs."""
 
-    def __init__(self, backend: Backend, recipe: Recipe, rows: int, program: Program) -> None:
-        self.program, self.rows = program, rows
+    def __init__(self, backend: Backend, recipe: Recipe, rows: int, program: Program, sparse: bool = False) -> None:
+        self.program, self.rows, self.sparse = program, rows, sparse
         self.backend, self.recipe = backend, _wherever(recipe)
 
-    def serves(self, backend: Backend, recipe: Recipe) -> bool:
-        """Whether it computes what this recipe says, which may begin at another step."""
+    def serves(self, backend: Backend, recipe: Recipe, sparse: bool = False) -> bool:
+        """Whether it computes what this recipe says, which may begin at another step, on such inputs."""
         try:
-            return self.backend == backend and self.recipe == _wherever(recipe)
+            return self.backend == backend and self.sparse == sparse and self.recipe == _wherever(recipe)
         except ValueError:  # somebody's own description holds an array, for which == has no one answer
             return False
 
@@ -39,11 +42,11 @@ def compiled(
     """A program that starts from these values: the one before, in its memory, where it serves, or else a new one."""
     rows = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
     before = taken()
-    if before is not None and before.rows == rows and before.serves(backend, recipe):
+    if before is not None and before.rows == rows and before.serves(backend, recipe, is_sparse(data.x)):
         before.program.renew(recipe, values, data)
         return before
     del before  # its memory may be needed
-    return CachedProgram(backend, recipe, rows, backend.compile(recipe, values, data))
+    return CachedProgram(backend, recipe, rows, backend.compile(recipe, values, data), is_sparse(data.x))
 
 
 class ModelValues:
@@ -69,6 +72,14 @@ class ModelValues:
     def values(self, values: dict[str, Any]) -> None:
         with self.lock:
             self._found, self._names, self._loaded = values, list(values), False
+
+    def weights(self) -> dict[str, Any]:
+        """Copies of parameters and the layers' state by name, without the optimiser's, which may be twice as much."""
+        with self.lock:
+            if self._found is None:
+                assert self._program is not None
+                return self._program.program.weights()
+            return {n: np.array(v) for n, v in self._found.items() if n.startswith(("params.", "state."))}
 
     @property
     def parameters(self) -> list[str]:
@@ -106,10 +117,10 @@ class ModelValues:
 
 
 class PredictingProgram:
-    """A program without data, and what it is compiled from when somebody needs it."""
+    """A program without data, and what it is compiled from when somebody needs it; for `sparse` inputs or not."""
 
-    def __init__(self, backend: Backend, recipe: Recipe, values: Mapping[str, Any]) -> None:
-        self.backend, self.recipe = backend, recipe
+    def __init__(self, backend: Backend, recipe: Recipe, values: Mapping[str, Any], sparse: bool) -> None:
+        self.backend, self.recipe, self.sparse = backend, recipe, sparse
         self._values = values
         self._lock = threading.RLock()  # data that come in pieces may ask the same model for predictions
 
@@ -121,7 +132,9 @@ class PredictingProgram:
 
     @functools.cached_property
     def _compiled(self) -> Program:
-        return self.backend.compile(self.recipe, self._values)
+        data = empty_stretch(self.backend, self.recipe, sparse=True) if self.sparse else None
+        values, self._values = self._values, {}
+        return self.backend.compile(self.recipe, values, data)
 
 
 def _wherever(recipe: Recipe) -> Recipe:

@@ -9,6 +9,7 @@ import numpy as np
 
 from deepmath.backend import Backend
 from deepmath.batches import row_weights
+from deepmath.checks import is_sparse
 from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import LBFGS
 from deepmath.program import Batch, Data, Program, Recipe, finished
@@ -69,11 +70,12 @@ def _ready(values: ModelValues, backend: Backend, recipe: Recipe, data: Data) ->
     trained = values.ready()
     if trained is not None and data.rows <= trained.rows:
         asked = replace(recipe, batch_size=trained.recipe.batch_size)
-        if trained.serves(backend, asked):
+        if trained.serves(backend, asked, is_sparse(data.x)):
             return trained
     trained = None  # its memory may be needed
     values.taken()
     recipe = replace(recipe, batch_size=data.rows)
-    trained = CachedProgram(backend, recipe, data.rows, backend.compile(recipe, values.values, data))
+    program = backend.compile(recipe, values.values, data)
+    trained = CachedProgram(backend, recipe, data.rows, program, is_sparse(data.x))
     values.give(trained)
     return trained

@@ -61,7 +61,7 @@ class Witness(ReferenceProgram):
     def __init__(self, recipe: Recipe, data: Data, state: Mapping[str, Any]) -> None:
         if recipe.precision not in FLOATS:  # what is shorter on a device is looked at in float32
             recipe = replace(recipe, precision="float32")
-        super().__init__(recipe, state, namespace_of(data.x), array_api_compat.device(data.x), data)
+        super().__init__(recipe, state, namespace_of(data.targets), array_api_compat.device(data.targets), data)
         self.found: str | None = None
         self.place = Place("", False)
         head, told = self._head, recipe.head

@@ -11,7 +11,7 @@ import pytest
 from deepmath import Dense, Sequential, explain_step, gradcheck, load_model
 from deepmath.errors import ConfigError, LabelError
 from deepmath.preprocessing import Standardize
-from deepmath.tables import TableEncoder
+from deepmath.tables import ClassTarget, TableEncoder
 
 RNG = np.random.default_rng(3)
 ROWS = 160
@@ -208,5 +208,31 @@ def test_text_is_no_number():
         model.fit(PLAIN, ANSWER, **QUIET)
     model = Sequential([Dense(2, "softmax")])
     model.compile("sgd", "categorical_crossentropy")
-    with pytest.raises(ConfigError, match="the target has 3 classes, and the model 2 outputs; give the last layer 3"):
+    with pytest.raises(ConfigError, match=r"the target has 3 classes .x, y, z., and the model 2 outputs; give"):
         model.fit(PLAIN, FRAME["kind"], **QUIET)
+
+
+def test_who_trained_on_numbers_must_say_which_class_is_which():
+    model = trained(PLAIN, CODES)
+    with pytest.raises(LabelError, match="holds text, and the model was trained on numbers; say which class"):
+        model.fit(PLAIN, ANSWER, **QUIET)
+    model.target = ClassTarget(("no", "yes"))
+    model.fit(PLAIN, ANSWER, **QUIET)
+
+
+def test_a_first_batch_tells_the_names_of_its_columns():
+    model = Sequential([Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    model.train_on_batch(PLAIN, CODES, backend="reference")
+    expected = model.predict(PLAIN, backend="reference")
+    assert np.array_equal(model.predict(PLAIN[["b", "a"]], backend="reference"), expected)
+    model = Sequential([Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    with pytest.raises(ConfigError, match="train_on_batch: one batch is too little to learn what its columns hold"):
+        model.train_on_batch(FRAME, CODES)
+
+
+def test_a_preprocessing_alone_remembers_columns_too():
+    fitted = Standardize().fit(PLAIN)
+    assert np.array_equal(fitted.apply(PLAIN[["b", "a"]]), fitted.apply(PLAIN))
+    assert np.array_equal(fitted.apply(PLAIN.to_numpy()), Standardize().fit(PLAIN.to_numpy()).apply(PLAIN.to_numpy()))

@@ -14,6 +14,7 @@ from exported_tables import run_python
 import deepmath as dm
 from deepmath.errors import DeepmathError
 from deepmath.export import export, exported
+from deepmath.preprocessing import MinMax, Standardize
 from deepmath.tables import ClassTarget, TableEncoder
 
 FLATS = {
@@ -124,7 +125,20 @@ def test_plain_numbers_may_come_as_an_array():
         file["predict"](3)
 
 
-@pytest.mark.parametrize(("classes", "outputs"), [((False, True), 1), ((3, 7), 1), ((0.5, 2, 7), 3), (("b", "a"), 4)])
+def test_chains_within_chains_are_one():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": ["x", "y", "x"]})
+    steps = [[TableEncoder(), Standardize()], [MinMax()]]
+    model = dm.Sequential([dm.Dense(1)], preprocessing=steps)
+    model.compile("sgd", "mse")
+    model.fit(frame, np.zeros(3), epochs=1, verbose=0, backend="reference")
+    found = run_python(exported(model, "python", precision="float64"))["predict"](frame)
+    assert np.allclose(found, model.predict(frame, precision="float64", backend="reference"), rtol=0, atol=1e-15)
+
+
+LABELS = [((False, True), 1), ((3, 7), 1), ((0.5, 2, 7), 3), (("b", "a"), 4), ((-np.inf, 0, np.inf), 3)]
+
+
+@pytest.mark.parametrize(("classes", "outputs"), LABELS)
 def test_labels_are_of_the_targets_own_type(classes, outputs):
     model = dm.Sequential([dm.Dense(outputs, "sigmoid" if outputs == 1 else "softmax", input_dim=2)])
     model.target = ClassTarget(classes)

@@ -182,3 +182,22 @@ def test_an_estimator_takes_a_function():
             for rate in (law, lambda t: 0.05 if t < 4 else 0.02 if t == 4 else 0.01)
         )
     np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
+
+
+def test_a_function_of_something_else_than_the_step_is_refused():
+    def of_two(a, b):
+        return 0.1
+
+    def of_epochs(epoch):
+        return 0.1
+
+    with pytest.raises(
+        ConfigError, match=r"^learning_rate: of_two must be a function of the step; it is one of \(a, b\)$"
+    ):
+        SGD(of_two)
+    with pytest.raises(ConfigError) as caught:
+        SGD(of_epochs)
+    assert str(caught.value) == (
+        "learning_rate: of_epochs(epoch) would get the step and not the epoch; for each epoch give the callback "
+        "LearningRateScheduler(of_epochs), for each step call the argument step"
+    )

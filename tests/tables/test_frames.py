@@ -229,3 +229,35 @@ def test_one_column_from_arrays_series_and_lists():
         values_of(pd.DataFrame({"a": [1], "b": [2]}))
     with pytest.raises(ConfigError, match="column 'y' holds complex numbers"):
         values_of(np.array([1j]))
+
+
+CATEGORIES = [
+    ["b", "a", None, "b", " a", ""],
+    [2, 1, None, 2],
+    [2.5, 1.0, None],
+    [True, False, None, True],
+    [1, "a", None, 2.5],
+    [2**60, 1, 2**60],
+    [dt.date(2020, 1, 5), None],
+    [None, None],
+]
+
+
+@pytest.mark.parametrize("cells", CATEGORIES, ids=str)
+def test_categories_are_what_their_cells_are(cells):
+    """Whatever categories there are beside those of the cells, and in whatever order."""
+    there = [c for c in dict.fromkeys(cells) if c is not None]
+    given = frame_of(pd.DataFrame({"c": pd.Categorical(cells, categories=["unused", *there[::-1]])})).column("c")
+    plain = frame_of(pd.DataFrame({"c": pd.Series(cells, dtype=object)})).column("c")
+    assert given.type == plain.type
+    assert given.missing.tolist() == plain.missing.tolist()
+    assert [str(v) for v in given.values.tolist()] == [str(v) for v in plain.values.tolist()]
+    if given.type == "text":
+        assert (given.levels, given.codes.tolist()) == (plain.levels, plain.codes.tolist())
+
+
+def test_arrow_dictionaries_are_what_they_hold():
+    for cells, kind in ((["b", "a", None, "b"], "text"), ([3, 1, None, 3], "number")):
+        column = frame_of(pa.table({"c": pa.array(cells).dictionary_encode()})).column("c")
+        assert column.type == kind
+        assert [None if m else v for v, m in zip(column.values, column.missing, strict=True)] == cells

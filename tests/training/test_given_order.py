@@ -64,8 +64,17 @@ def test_what_is_no_order_is_refused(order, told):
     assert told in str(error.value)
 
 
-def test_files_have_their_own_orders(tmp_path):
+@pytest.mark.parametrize("backend", PROGRAMS)
+def test_files_follow_it_too(backend, tmp_path):
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "y.npy", Y)
-    with pytest.raises(ConfigError, match="arrays in memory"):
-        trained(NpySource(tmp_path / "X.npy", tmp_path / "y.npy"), None, shuffle=backwards)
+    source = NpySource(tmp_path / "X.npy", tmp_path / "y.npy")
+    found, expected = (trained(*rows, shuffle=backwards, backend=backend) for rows in ((source, None), (X, Y)))
+    assert all(np.array_equal(a, b) for a, b in zip(found.get_weights(), expected.get_weights(), strict=True))
+    with pytest.raises(ConfigError, match=r"whole numbers of rows, 0 to 29; for epoch 0 it gave float64"):
+        trained(source, None, shuffle=lambda epoch, rows: np.arange(rows) / 1)
+
+
+def test_batches_have_no_rows_to_order():
+    with pytest.raises(ConfigError, match="shuffle by a function orders rows; for batches give True or False"):
+        trained([(X, Y)], None, shuffle=backwards)

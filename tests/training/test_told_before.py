@@ -121,9 +121,9 @@ VALIDATED = f"{TOLD}, val_loss, val_cost, val_accuracy, val_auc, learning_rate"
     ("auc", 0.25, f"nothing called 'auc' to monitor (did you mean 'val_auc'?); {VALIDATED}"),
     ("speed", 0.25, f"nothing called 'speed' to monitor; {VALIDATED}"),
     ("val_loss", 0.0, f"nothing called 'val_loss' to monitor; {TOLD}, learning_rate. "
-     "Give validation_data or validation_split"),
+     "Give validation_data or validation_split (of an estimator: eval_set)"),
     ("val_acc", 0.0, f"nothing called 'val_acc' to monitor (did you mean 'val_accuracy'?); {TOLD}, learning_rate. "
-     "Give validation_data or validation_split"),
+     "Give validation_data or validation_split (of an estimator: eval_set)"),
 ])  # fmt: skip
 @pytest.mark.parametrize("make", [*WATCHING, BestCheckpoint])
 def test_a_name_that_will_not_be_reported(make, name, validation, text, tmp_path):

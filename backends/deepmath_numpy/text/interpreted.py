@@ -7,7 +7,7 @@ import numpy as np
 
 from deepmath.printers.float32_functions import T
 from deepmath_numpy.loop import function
-from deepmath_numpy.text.names import X
+from deepmath_numpy.text.names import DENSE, KIND, X
 
 
 def _array(address, dtype, *shape):
@@ -44,9 +44,12 @@ def call(address, a, c, rows, columns):
     function(int(address))(a.ctypes.data, c.ctypes.data, int(rows), int(columns))
 
 
-def product(info, a, n, features, units, x, w, y):
-    """y = x w."""
-    np.matmul(matrix(x, n, features), table(w, features, units), out=matrix(y, n, units))
+def product(info, a, n, features, units, x, w, y, hooks):
+    """y = x w; an address of 0 stands for sparse inputs."""
+    if x == 0:
+        matrix(y, n, units)[:] = hooks.inputs @ table(w, features, units)
+    else:
+        np.matmul(matrix(x, n, features), table(w, features, units), out=matrix(y, n, units))
 
 
 def product_back(info, a, n, features, units, dy, w, dx, spare):
@@ -54,9 +57,12 @@ def product_back(info, a, n, features, units, dy, w, dx, spare):
     np.matmul(matrix(dy, n, units), table(w, features, units).T, out=matrix(dx, n, features))
 
 
-def product_kernel(info, a, n, features, units, x, dy, dw):
-    """dw = x^T dy."""
-    np.matmul(matrix(x, n, features).T, matrix(dy, n, units), out=table(dw, features, units))
+def product_kernel(info, a, n, features, units, x, dy, dw, hooks):
+    """dw = x^T dy; an address of 0 stands for sparse inputs."""
+    if x == 0:
+        hooks.sparse_product(matrix(dy, n, units), table(dw, features, units))
+    else:
+        np.matmul(matrix(x, n, features).T, matrix(dy, n, units), out=table(dw, features, units))
 
 
 def without_subnormals():
@@ -93,9 +99,22 @@ def put(source, out):
     out[:] = source
 
 
-def enter(x, net):
-    """Rows of data are the inputs of the first layer where they lie; no stage writes to its inputs."""
-    net.stages[0, X] = x.ctypes.data
+def enter_rows(x, rows, net, hooks):
+    """Some rows of data become the inputs of the first layer."""
+    if isinstance(x, np.ndarray):
+        net.stages[0, X] = hooks.place
+        gather(x, rows, matrix(hooks.place, len(rows), x.shape[1]))
+    else:
+        enter(x[rows], net, hooks)
+
+
+def enter(x, net, hooks):
+    """Rows of data are the inputs of the first layer where they lie; no stage writes to its inputs.
+
+    Sparse ones have no address: a dense layer takes them as they are, another one as an array.
+    """
+    hooks.inputs = x if isinstance(x, np.ndarray) or net.stages[0, KIND] == DENSE else x.toarray()
+    net.stages[0, X] = hooks.inputs.ctypes.data if isinstance(hooks.inputs, np.ndarray) else 0
 
 
 def give(source, out):

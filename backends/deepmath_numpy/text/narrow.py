@@ -5,7 +5,7 @@ from deepmath_numpy.text.names import TIMES, TIMES_TURNED, X
 from deepmath_numpy.text.views import matrix
 
 
-def product(info, a, n, features, units, x, w, y):
+def product(info, a, n, features, units, x, w, y, hooks):
     """y[j, r] = sum over p of w[p, j] x[p, r]."""
     multiply(info[TIMES], a, w, x, y, units, n, features, 1, units, n, n)
 
@@ -15,7 +15,7 @@ def product_back(info, a, n, features, units, dy, w, dx, spare):
     multiply(info[TIMES], a, w, dy, dx, features, n, units, units, 1, n, n)
 
 
-def product_kernel(info, a, n, features, units, x, dy, dw):
+def product_kernel(info, a, n, features, units, x, dy, dw, hooks):
     """dw[p, j] = sum over r of x[p, r] dy[j, r]."""
     multiply(info[TIMES_TURNED], a, x, dy, dw, features, units, n, n, 1, n, units)
 
@@ -35,7 +35,12 @@ def put(source, out):
             out[j, r] = source[r, j]
 
 
-def enter(x, net):
+def enter_rows(x, rows, net, hooks):
+    """Some rows of data become the inputs of the first layer."""
+    gather(x, rows, matrix(net.stages[0, X], len(rows), x.shape[1]))
+
+
+def enter(x, net, hooks):
     """Rows of data become the inputs of the first layer."""
     put(x, matrix(net.stages[0, X], x.shape[0], x.shape[1]))
 

@@ -11,7 +11,7 @@ def forward(net, scratch, i, n, seed, step, first, training, hooks):
     at, c, a = net.stages[i], net.numbers[i], scratch.a
     kind, features, units = at[KIND], at[FEATURES], at[UNITS]
     if kind == DENSE:
-        product(net.info, a, n, features, units, at[X], at[W], at[Z])
+        product(net.info, a, n, features, units, at[X], at[W], at[Z], hooks)
         a[0], a[1], a[2] = at[Z], at[Y], at[B]
         if at[FORWARD] != 0:
             call(at[FORWARD], a, c, n, units)
@@ -61,7 +61,7 @@ def backward(net, scratch, i, n, hooks):
             call(at[BACKWARD], a, c, n, units)
         if at[DX] != 0:
             product_back(net.info, a, n, features, units, at[DY], at[W], at[DX], at[DW])
-        product_kernel(net.info, a, n, features, units, at[X], at[DY], at[DW])
+        product_kernel(net.info, a, n, features, units, at[X], at[DY], at[DW], hooks)
     elif kind == ACTIVATION:
         a[0], a[1], a[2] = at[DY], at[Z], at[Y]
         if at[BACKWARD] != 0:

@@ -22,7 +22,7 @@ from deepmath_numpy.text.compiled import (
 from deepmath_numpy.text.names import *
 from deepmath_numpy.text.stages import backward, forward
 from deepmath_numpy.text.views import matrix, table, vector, whole
-from deepmath_numpy.text.wide import enter, gather, give, put
+from deepmath_numpy.text.wide import enter, enter_rows, gather, give, put
 
 
 def run(net, scratch, data, order, bounds, micro, seed, step, eager, coefficients, results, hooks):
@@ -63,8 +63,8 @@ def predict(net, scratch, x, out, hooks):
     """Predictions [rows, outputs] into `out`, as many rows at a time as there is space for."""
     net, scratch = Net(*net), Scratch(*scratch)
     capacity, outputs = net.info[CAPACITY], net.info[OUTPUTS]
-    for start in range(0, len(x), capacity):
-        n = min(capacity, len(x) - start)
+    for start in range(0, x.shape[0], capacity):
+        n = min(capacity, x.shape[0] - start)
         scores(net, scratch, x[start : start + n], hooks)
         scratch.a[0] = net.info[SCORES]
         if net.info[CONCLUDE] != 0:
@@ -79,8 +79,8 @@ def measure(net, scratch, data, hooks):
     net, scratch, data = Net(*net), Scratch(*scratch), Data(*data)
     info, capacity = net.info, net.info[CAPACITY]
     scratch.sums[:] = 0.0
-    for start in range(0, len(data.x), capacity):
-        n = min(capacity, len(data.x) - start)
+    for start in range(0, data.x.shape[0], capacity):
+        n = min(capacity, data.x.shape[0] - start)
         scores(net, scratch, data.x[start : start + n], hooks)
         if info[LABELLED] == 1:
             copy(data.labels[start : start + n], whole(info[LABELS], n))
@@ -104,7 +104,7 @@ def learn(net, scratch, data, rows, shares, seed, step, first, again, eager, coe
     else:
         copy(vector(info[STATE], info[STATES]), vector(info[NEXT_STATE], info[STATES]))
         scratch.sums[:] = 0.0
-    gather(data.x, rows, matrix(net.stages[0, X], n, net.stages[0, FEATURES]))
+    enter_rows(data.x, rows, net, hooks)
     if info[LABELLED] == 1:
         take(data.labels, rows, whole(info[LABELS], n))
     else:
@@ -245,7 +245,7 @@ def finish(sums, weight, counted, results):
 
 def scores(net, scratch, x, hooks):
     """What comes out of the last layer for the rows of x, in prediction mode."""
-    n = len(x)
-    enter(x, net)
+    n = x.shape[0]
+    enter(x, net, hooks)
     for i in range(len(net.stages)):
         forward(net, scratch, i, n, n, n, n, False, hooks)  # nothing is random here

@@ -3,10 +3,10 @@
 from deepmath_numpy.text.blas import AS_IT_IS, TURNED, product_by_blas, vector_by_blas
 from deepmath_numpy.text.compiled import multiply
 from deepmath_numpy.text.names import GEMM, GEMV, TIMES, X
-from deepmath_numpy.text.views import table
+from deepmath_numpy.text.views import matrix, table
 
 
-def product(info, a, n, features, units, x, w, y):
+def product(info, a, n, features, units, x, w, y, hooks):
     """y = x w."""
     if n * features * units <= SMALL:
         multiply(info[TIMES], a, x, w, y, n, units, features, features, 1, units, units)
@@ -30,7 +30,7 @@ def product_back(info, a, n, features, units, dy, w, dx, spare):
         product_by_blas(info[GEMM], TURNED, AS_IT_IS, features, n, units, w, dy, dx)
 
 
-def product_kernel(info, a, n, features, units, x, dy, dw):
+def product_kernel(info, a, n, features, units, x, dy, dw, hooks):
     """dw = x^T dy."""
     if n * features * units <= SMALL:
         multiply(info[TIMES], a, x, dy, dw, features, units, n, 1, features, units, units)
@@ -53,7 +53,12 @@ def put(source, out):
             out[r, j] = source[r, j]
 
 
-def enter(x, net):
+def enter_rows(x, rows, net, hooks):
+    """Some rows of data become the inputs of the first layer."""
+    gather(x, rows, matrix(net.stages[0, X], len(rows), x.shape[1]))
+
+
+def enter(x, net, hooks):
     """Rows of data are the inputs of the first layer where they lie; no stage writes to its inputs."""
     net.stages[0, X] = x.ctypes.data
 
