@@ -15,7 +15,7 @@ from cli.analysts import customers
 import deepmath as dm
 from deepmath import datasets
 from deepmath.cli import memory
-from deepmath.cli.app import in_options
+from deepmath.cli.screen import in_options
 
 FAST = ("--epochs", 3, "--backend", "reference")
 ON = ("--backend", "reference")
