@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
 import sys
 import traceback
 from typing import Any
@@ -20,6 +19,7 @@ from deepmath.cli.explain import explain
 from deepmath.cli.export import export
 from deepmath.cli.plot import plot
 from deepmath.cli.predict import predict
+from deepmath.cli.screen import in_options
 from deepmath.cli.train import train
 from deepmath.errors import DeepmathError
 
@@ -60,20 +60,6 @@ def _fail(message: str, code: int) -> int:
 def _message(error: BaseException) -> str:
     """What an error says, in the words of the command."""
     return in_options(_text(error))
-
-
-def in_options(text: str) -> str:
-    """A message of the library with options in the place of Python's arguments.
-
-    >>> in_options("say kinds={'a': 'number'} or kinds={'a': 'date'} (--column 'a=number')")
-    "say --column 'a=number' or --column 'a=date'"
-    >>> in_options("if they are not: kind='number' (--column 'y=number')")
-    "if they are not: --column 'y=number'"
-    """
-    text = re.sub(r"kinds=\{'(.*?)': '(.*?)'\}", r"--column '\1=\2'", text).replace("kinds: ", "--column: ")
-    text = re.sub(r"kind='\w+' \((--column '.*?')\)", r"\1", text)
-    text = re.sub(r"na=\[.*?\] \((--na '.*?')\)", r"\1", text)
-    return re.sub(r"(--column '.*?'.*?)(?: \(--column '.*?'\)|, or --column '.*?'(?=\)))", r"\1", text)
 
 
 def _text(error: BaseException) -> str:

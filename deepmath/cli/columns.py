@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from deepmath.cli.data import DataSet
-from deepmath.cli.screen import count
+from deepmath.cli.screen import count, in_options
 from deepmath.tables import ClassTarget, ColumnSummary, NumberTarget
 
 MOST = 30
@@ -46,7 +46,7 @@ def _line(row: tuple[str, ...], widths: list[int]) -> str:
 
 def _row(column: ColumnSummary) -> tuple[str, ...]:
     missing = f"{column.missing:,}" if column.missing else ""
-    return column.name, column.kind, column.becomes, missing, column.notice or ""
+    return column.name, column.kind, column.becomes, missing, in_options(column.notice or "")
 
 
 def _target(data: DataSet) -> tuple[str, str]:

@@ -133,8 +133,6 @@ class Table:
     def known(self, target: Target) -> Table:
         """The rows whose target is known. Raises LabelError where there is none."""
         missing = missing_rows(self.y, self.target, target)
-        if not len(missing):
-            return self
         if len(missing) == self.inputs.rows:
             raise LabelError(f"{self.name}: the target '{self.target}' is missing in every row")
         rows = np.setdiff1d(np.arange(self.inputs.rows), missing)

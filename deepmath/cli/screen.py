@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Sequence
 
@@ -60,3 +61,17 @@ def count(number: int, one: str) -> str:
     ('1 row', '1,200 rows')
     """
     return f"{number:,} {one}{'' if number == 1 else 's'}"
+
+
+def in_options(text: str) -> str:
+    """A message of the library with options in the place of Python's arguments.
+
+    >>> in_options("say kinds={'a': 'number'} or kinds={'a': 'date'} (--column 'a=number')")
+    "say --column 'a=number' or --column 'a=date'"
+    >>> in_options("if they are not: kind='number' (--column 'y=number')")
+    "if they are not: --column 'y=number'"
+    """
+    text = re.sub(r"kinds=\{'(.*?)': '(.*?)'\}", r"--column '\1=\2'", text).replace("kinds: ", "--column: ")
+    text = re.sub(r"kind='[^']*' \((--column '.*?')\)", r"\1", text)
+    text = re.sub(r"na=\[.*?\] \((--na '.*?')\)", r"\1", text)
+    return re.sub(r"(--column '.*?'.*?)(?: \(--column '.*?'\)|, or --column '.*?'(?=\)))", r"\1", text)

@@ -22,14 +22,16 @@ from deepmath.tables.words import boolean_of, is_missing_word
 
 @dataclass(frozen=True)
 class Place:
-    """Where cells stand, for messages: what the table is called, and the number of its first row."""
+    """Where cells stand, for messages: what the table is called, and the number of its first row, or of each."""
 
     who: str = "X"
     row: int = 0
+    numbers: Any = None
 
     def refuse(self, name: str, row: int, what: str) -> NoReturn:
         """Raise NumericError for a cell."""
-        raise NumericError(f"{self.who}: column '{name}', row {self.row + row}: {what}")
+        number = self.row + (row if self.numbers is None else int(self.numbers[row]))
+        raise NumericError(f"{self.who}: column '{name}', row {number}: {what}")
 
 
 class EncodedColumn(abc.ABC):

@@ -99,7 +99,7 @@ class TableEncoder:
                 if want is not None and want.kind in LEFT_OUT:
                     continue
                 column = frame.column(name)
-                seen.add(column, as_text=want is not None and want.takes_as_text(column))
+                seen.add(column, want is not None and want.takes_as_text(column), frame.row_numbers)
         if not columns:
             raise ConfigError("TableEncoder: there are no columns, or no rows, to learn from")
         matrix = self.keep_numbers and all(s.type in ("number", "boolean") and not s.missing for s in columns.values())
@@ -224,7 +224,7 @@ class TableEncoding:
         given = self._columns_of(x, who)
         rows = len(given)
         out = np.zeros((rows, self.outputs), dtype=FLOATS[dtype])
-        place, start = Place(who, first_row), 0
+        place, start = Place(who, first_row, getattr(given, "row_numbers", None)), 0
         for column in self.used:
             stop = start + len(column.output_names)
             missing = column.write(given.column(column.name), out[:, start:stop], place)

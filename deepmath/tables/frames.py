@@ -35,11 +35,12 @@ SHOWN = 20
 class Frame:
     """A table [rows, columns] whose columns have names and types. `frame_of` and `read_table` make one.
 
-    Attributes: `names`, in order; `rows`, how many; `native`, the library's own frame.
+    Attributes: `names`, in order; `rows`, how many; `native`, the library's own frame; `row_numbers` of rows that were
+    taken from a larger table, int64 [rows], for messages; else None.
     """
 
-    def __init__(self, frame: Any, names: Sequence[str]) -> None:
-        self._frame, self.names = frame, tuple(names)
+    def __init__(self, frame: Any, names: Sequence[str], row_numbers: NDArray[np.int64] | None = None) -> None:
+        self._frame, self.names, self.row_numbers = frame, tuple(names), row_numbers
         self.rows = int(frame.shape[0])
         self._places = {name: i for i, name in enumerate(self.names)}
         self._texts: dict[str, Texts] = {}
@@ -89,18 +90,22 @@ class Frame:
 
     def renamed(self, names: Sequence[str]) -> Frame:
         """The same columns by other names, one for each."""
-        return Frame(self._frame, names)
+        return Frame(self._frame, names, self.row_numbers)
 
     def slice(self, start: int, stop: int) -> Frame:
         """Rows start ... stop - 1."""
-        return Frame(self._frame[start:stop], self.names)
+        return Frame(self._frame[start:stop], self.names, self._numbered(np.arange(start, min(stop, self.rows))))
 
     def take(self, numbers: Any) -> Frame:
         """The rows of these numbers, int64 [rows], in this order."""
-        return Frame(self._frame[np.asarray(numbers, dtype=np.int64)], self.names)
+        chosen = np.asarray(numbers, dtype=np.int64)
+        return Frame(self._frame[chosen], self.names, self._numbered(chosen))
+
+    def _numbered(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows if self.row_numbers is None else self.row_numbers[rows]
 
     def _with(self, frame: Any, names: tuple[str, ...]) -> Frame:
-        other = Frame(frame, names)
+        other = Frame(frame, names, self.row_numbers)
         other._texts = {name: column for name, column in self._texts.items() if name in other._places}
         return other
 

@@ -67,8 +67,11 @@ class Seen:
         self.sample = Sample()
         self.examples: list[str] = []
 
-    def add(self, column: Column, as_text: bool = False) -> None:
-        """The next rows, perhaps as text. Raises ConfigError where their type is another than before."""
+    def add(self, column: Column, as_text: bool = False, numbers: Any = None) -> None:
+        """The next rows, perhaps as text, with their numbers where they aren't the next ones.
+
+        Raises ConfigError where their type is another than before.
+        """
         kind = "text" if as_text else column.type
         self.numeric = self.numeric or isinstance(column, Numbers)
         if as_text or isinstance(column, Booleans):
@@ -85,7 +88,7 @@ class Seen:
             if isinstance(column, Texts):
                 self._count(column)
             else:
-                self._bounds(column, missing)
+                self._bounds(column, missing, numbers)
             self._show(column, missing)
         self.sample.add(column.values, missing)
         self.rows += len(missing)
@@ -114,13 +117,14 @@ class Seen:
             else:
                 self.others += count
 
-    def _bounds(self, column: Column, missing: Any) -> None:
+    def _bounds(self, column: Column, missing: Any, numbers: Any) -> None:
         values = column.values[~missing]
         if isinstance(column, Numbers):
             self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
             if self.infinite is None and not np.isfinite(self.low + self.high):
                 found = np.flatnonzero(np.isinf(column.values))
-                self.infinite = self.rows + int(found[0]) if len(found) else None
+                if len(found):
+                    self.infinite = self.rows + int(found[0]) if numbers is None else int(numbers[found[0]])
         else:
             times = values.astype(np.int64)
             self.low, self.high = min(self.low, int(times.min())), max(self.high, int(times.max()))

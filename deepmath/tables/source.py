@@ -59,8 +59,9 @@ def _chosen(scan: TableScan, target: str, rows: NDArray[np.int64]) -> Iterator[F
     for frame in scan:
         start, stop = np.searchsorted(rows, [first, first + frame.rows])
         if stop > start:
-            inputs = frame.drop(target)
-            yield inputs if stop - start == frame.rows else inputs.take(rows[start:stop] - first)
+            chosen = frame.drop(target).take(rows[start:stop] - first)
+            chosen.row_numbers = rows[start:stop]
+            yield chosen
         first += frame.rows
 
 

@@ -28,7 +28,7 @@ from deepmath.tables.frames import name_of, values_of
 from deepmath.tables.kinds import wanted
 from deepmath.tables.spelling import PLAIN, Spelling, looks_like_number, spelling_of
 from deepmath.tables.targets import ClassTarget, Label, NumberTarget, Target, numbers_of
-from deepmath.tables.words import is_missing_word
+from deepmath.tables.words import Doubt, is_missing_word
 
 logger = logging.getLogger("deepmath")
 
@@ -69,9 +69,9 @@ def target_of(values: Any, name: str | None = None, kind: str | None = None, *, 
     given = None if kind is None else wanted(name, kind)
     found: Spelling | None = PLAIN if given is None or given.numbers is None else given.numbers
     if isinstance(column, Texts) and (given is None or (given.kind == "number" and given.numbers is None)):
-        found, _ = spelling_of([level for level in column.levels if not is_missing_word(level)])
+        found, doubt = spelling_of([level for level in column.levels if not is_missing_word(level)])
         if found is None and given is None:
-            _check_labels(column, name)
+            _check_labels(column, name, doubt)
     if found is None or not (given.kind == "number" if given else _are_numbers(column, found, name)):
         if given is not None and given.kind == "number":
             raise LabelError(f"the target '{name}' can't be a number: it holds {_some(column)}")
@@ -130,8 +130,11 @@ def _classes(values: NDArray[np.float64], name: str) -> bool:
     return codes or few
 
 
-def _check_labels(column: Texts, name: str) -> None:
-    """Raise LabelError for text that may not be meant as labels."""
+def _check_labels(column: Texts, name: str, doubt: Doubt | None) -> None:
+    """Raise LabelError for text that may not be meant as labels; `doubt` is about numbers that it may be."""
+    if doubt is not None and doubt.ask:
+        ways = " or ".join(f"kind='{kind}' (--column '{name}={kind}')" for kind in (*doubt.ask, "category"))
+        raise LabelError(f"the target '{name}': {doubt.what}; say which: {ways}")
     cells = np.bincount(column.codes[column.codes >= 0], minlength=len(column.levels))
     proper = np.array([not is_missing_word(level) for level in column.levels])
     figures = np.array([looks_like_number(level) for level in column.levels])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cli.analysts import customers
 
-from deepmath.cli.app import in_options
+from deepmath.cli.screen import in_options
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_an_array_is_taken_by_position_where_it_can_be():
     with pytest.raises(ConfigError) as caught:
         TableEncoder().fit(people()).apply(np.ones((2, 10)))
     assert str(caught.value).startswith("X must be a data frame with the columns age, income, city")
-    assert str(caught.value).endswith("because column 'income' is a number")
+    assert str(caught.value).endswith("because column 'income' is a number written as 1 234,5")
 
 
 @pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, pl.LazyFrame])

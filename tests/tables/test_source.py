@@ -73,6 +73,21 @@ def test_columns_and_scale_are_learnt_from_chosen_rows(put):
     assert EncodedTable(scan, fitted.encoding, target).X.shape == (39, 2)
 
 
+def test_messages_name_the_rows_of_the_file(put):
+    lines = ["a,b,t", *(f"{i / 2},{'yes' if i % 2 else 'no'},{i % 3}" for i in range(40))]
+    lines[2], lines[31] = "0.5,no,", "1e999,no,1"
+    path = put("\n".join(lines))
+    with pytest.raises(NumericError, match="column 'a', row 30: the number is infinite"):
+        fit_scan(scan_table(path, 7), TableEncoder(), "t", learn_from=lambda y: np.arange(20, 39))
+    frame = read_table(path)
+    for part in (frame.take(np.arange(3, 40)), frame.slice(3, 40), frame.slice(2, 40).take(np.arange(1, 38))):
+        with pytest.raises(NumericError, match="column 'a', row 30: the number is infinite"):
+            TableEncoder().fit(part)
+    encoding = TableEncoder().fit(frame.slice(0, 25).drop("t"))
+    with pytest.raises(NumericError, match="X: column 'a', row 30: the number is infinite"):
+        encoding.apply(frame.take(np.arange(39, 25, -1)))
+
+
 def test_the_files_go(path, tmp_path):
     scan = scan_table(path, 100)
     fitted, target = fit_scan(scan, TableEncoder(), "answer")

@@ -88,6 +88,17 @@ def test_text_that_may_be_meant_as_numbers_is_asked_about():
     assert target_of(few).classes == ("1", "2", "3", "other")
 
 
+def test_numbers_that_may_be_read_in_two_ways_are_asked_about():
+    with pytest.raises(LabelError) as caught:
+        target_of(["1,250", "1,300", "2,100"], "price")
+    assert str(caught.value) == (
+        "the target 'price': '1,250' may mean 1250 or 1.25; say which: kind='number:1.234,5' (--column "
+        "'price=number:1.234,5') or kind='number:1,234.5' (--column 'price=number:1,234.5') or kind='category' "
+        "(--column 'price=category')"
+    )
+    assert target_of(["1,250", "1,300"], "price", "number:1,234.5").encode(["1,250"]).tolist() == [1250]
+
+
 def test_text_that_hardly_comes_twice_is_no_label():
     values = [f"name {i % 150}" for i in range(200)]
     with pytest.raises(LabelError) as caught:
