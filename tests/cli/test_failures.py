@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-CLOSE = "(Did you mean one of: '--epochs', '--report'?)."
+CLOSE = "(Did you mean one of: '--epochs', '--keep', '--report'?)."
 TRAIN_HELP = "See 'deepmath train --help'"
 
 
