@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from cli.analysts import customers
 from click.testing import CliRunner
 
 from deepmath.cli.app import commands
@@ -75,3 +76,15 @@ def prices(tmp_path):
     path = tmp_path / "prices.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture
+def people(tmp_path):
+    customers().to_csv(tmp_path / "people.csv", index=False, sep=";")
+    return "people.csv"
+
+
+@pytest.fixture
+def run(people, good):
+    good("train", people, "--epochs", 3, "--backend", "reference", "--out", "run", "--quiet")
+    return "run"

@@ -35,18 +35,6 @@ outcome      target      2 classes: leaves, stays       14  14 rows without it a
 """
 
 
-@pytest.fixture
-def people(tmp_path):
-    customers().to_csv(tmp_path / "people.csv", index=False, sep=";")
-    return "people.csv"
-
-
-@pytest.fixture
-def run(people, good):
-    good("train", people, *FAST, "--out", "run", "--quiet")
-    return "run"
-
-
 def table(text):
     return list(csv.DictReader(io.StringIO(text)))
 

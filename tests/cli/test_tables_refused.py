@@ -1,19 +1,11 @@
-"""What the command says of tables that it can't take, and how its messages name its own options."""
+"""Tables that can't be read, rows that can't be used, and messages in the words of the command."""
 
 import os
 from pathlib import Path
 
 import pytest
-from cli.analysts import customers
 
 from deepmath.cli.screen import in_options
-
-
-@pytest.fixture
-def run(tmp_path, good):
-    customers().to_csv(tmp_path / "people.csv", index=False, sep=";")
-    good("train", "people.csv", "--epochs", 3, "--backend", "reference", "--out", "run", "--quiet")
-    return "run"
 
 
 def test_rows_that_can_not_be_used_are_told_by_their_number(good, failing, run):
