@@ -20,6 +20,14 @@ from deepmath.optimizers import SGD
 VALUES = [3.0, 1.0, 2.0, 2.5, 2.6]
 
 
+@pytest.fixture(autouse=True)
+def _listening():
+    """A process begun in the background may ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Ends(Callback):
     """Ends the run after a step, in a way of its own."""
 
