@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import is_frame, is_series
+from deepmath.checks import is_sparse
 from deepmath.data.rows import Rows, kind_of
 from deepmath.errors import ConfigError
 
@@ -17,14 +18,14 @@ def columns_taken(rows: Rows, who: str) -> Rows:
     Rows go together by their places. Raises ConfigError where that can't be meant: names without a frame, and an
     index of pandas that has the same labels in another order.
     """
-    if isinstance(rows.X, (dict, str, bytes)):
+    if isinstance(rows.X, (dict, str, bytes)) and not is_sparse(rows.X):  # a dictionary of keys is a dict
         raise ConfigError(f"{who}: X is {kind_of(rows.X)}; give an array or a data frame, such as pandas.DataFrame(X)")
     if not is_frame(rows.X):
         for name, given in (("y", rows.y), ("sample_weight", rows.weights)):
             if isinstance(given, str):
                 raise ConfigError(f"{who}: {name}={given!r} names a column, and X is {kind_of(rows.X)}, which has none")
         return rows._replace(y=_cells(rows.y), weights=_cells(rows.weights))
-    _check_index(rows, who)
+    check_index(rows, who)
     frame = frame_of(rows.X)
     names = _names(rows.y, frame)
     of_weights = _names(rows.weights, frame) or []
@@ -70,7 +71,7 @@ def _names(given: Any, frame: Any) -> list[str] | None:
     return list(given)
 
 
-def _check_index(rows: Rows, who: str) -> None:
+def check_index(rows: Rows, who: str) -> None:
     """Raise ConfigError where pandas would pair the rows of X with others than those at the same places."""
     index: Any = getattr(rows.X, "index", None)
     for name, given in (("y", rows.y), ("sample_weight", rows.weights)):

@@ -19,7 +19,9 @@ from deepmath.backend import load_backend
 from deepmath.checks import is_sparse, row_weights
 from deepmath.data.adapters import adapt_inputs
 from deepmath.data.chunks import Chunks
+from deepmath.data.columns import check_index
 from deepmath.data.encoding import fitted
+from deepmath.data.rows import Rows
 from deepmath.errors import ConfigError, NonFiniteError, NumericError
 from deepmath.estimators import inputs, settings
 from deepmath.estimators.design import Design
@@ -140,6 +142,7 @@ def partial_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool)
 
 def _admit(estimator: Any, X: Any, y: Any, sample_weight: Any, first: bool, classes: str) -> EncodedRows:
     """Checked rows; finds the number of outputs, or holds it against that which there is."""
+    check_index(Rows(X, y, sample_weight), "fit")
     X, y = inputs.admitted(estimator, X, y, reset=first, numeric=estimator._numeric)
     weights = row_weights(sample_weight, len(y))
     targets, outputs, function = estimator._encoded(y, classes)
@@ -154,6 +157,7 @@ def _evaluated(estimator: Any, eval_set: Any) -> EncodedRows:
     """The checked rows of `eval_set`."""
     if not isinstance(eval_set, (tuple, list)) or len(eval_set) not in (2, 3):
         raise ConfigError(f"fit: eval_set must be (X, y) or (X, y, sample_weight); got {type(eval_set).__name__}")
+    check_index(Rows(*eval_set), "eval_set")
     X, y = inputs.admitted(estimator, eval_set[0], eval_set[1], reset=False, numeric=estimator._numeric)
     weights = row_weights(eval_set[2], len(y)) if len(eval_set) == 3 else None
     return EncodedRows(X, estimator._encoded(y, "known")[0], y, weights)

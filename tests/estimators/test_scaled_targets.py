@@ -90,7 +90,7 @@ def test_the_model_predicts_in_the_targets_unit_and_so_does_its_file(y, tmp_path
     ({"loss": Loss("ours", own, predictions="numbers")}, True),
     ({"loss": own}, False), ({"loss": "poisson"}, False), ({"out_activation": "softplus"}, False),
     ({"scale": None}, False),
-], ids=["huber", "quantile", "absolute", "leaky", "own of numbers", "own", "poisson", "softplus", "unscaled"])  # fmt: skip
+], ids=["huber", "quantile", "absolute", "leaky", "own numbers", "own", "poisson", "softplus", "none"])  # fmt: skip
 def test_targets_are_scaled_where_the_loss_keeps_its_meaning(settings, scaled):
     y = np.abs(X[:, 0]) + 3.0
     reg = regressor(**{"max_iter": 2} | settings).fit(X, y)

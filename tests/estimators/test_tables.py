@@ -220,6 +220,18 @@ def test_a_target_is_named_by_its_column(frame):
         make().fit(X, "answer")
 
 
+@pytest.mark.parametrize("frame", [PLAIN, PEOPLE], ids=["plain", "people"])
+def test_rows_that_pandas_would_pair_otherwise_are_refused(frame):
+    turned, told = pd.Series(ANSWER)[::-1], "X and y have the same index in another order, and rows go together by"
+    with pytest.raises(ConfigError, match=f"fit: {told}"):
+        make().fit(frame, turned)
+    with pytest.raises(ConfigError, match=f"eval_set: {told}"):
+        make().fit(frame, ANSWER, eval_set=(frame, turned))
+    with pytest.raises(ConfigError, match="fit: X and sample_weight have the same index in another order"):
+        make().fit(frame, ANSWER, pd.Series(np.ones(ROWS))[::-1])
+    make(max_iter=1).fit(frame[::-1], turned)
+
+
 def test_several_numbers_may_be_a_frame():
     reg = make(MLPRegressor).fit(PEOPLE, pl.DataFrame({"a": INCOME, "b": -INCOME}))
     assert reg.predict(PEOPLE).shape == (ROWS, 2)

@@ -93,8 +93,8 @@ def test_numbers_that_may_be_read_in_two_ways_are_asked_about():
         target_of(["1,250", "1,300", "2,100"], "price")
     assert str(caught.value) == (
         "the target 'price': '1,250' may mean 1250 or 1.25; say which: kind='number:1.234,5' (--column "
-        "'price=number:1.234,5') or kind='number:1,234.5' (--column 'price=number:1,234.5') or kind='category' (--column "
-        "'price=category')"
+        "'price=number:1.234,5') or kind='number:1,234.5' (--column 'price=number:1,234.5') or kind='category' "
+        "(--column 'price=category')"
     )
     assert target_of(["1,250", "1,300"], "price", "number:1,234.5").encode(["1,250"]).tolist() == [1250]
 
