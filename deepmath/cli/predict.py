@@ -78,13 +78,14 @@ def _table(model: Sequential, p: Any) -> list[list[str]]:
     classes, last = _classes(model, p.shape[1]), _activation(model)
     if classes is None:
         names = ["prediction"] if p.shape[1] == 1 else [f"prediction_{i}" for i in range(p.shape[1])]
-        return [names, *([str(v) for v in row] for row in p)]
+        return [names, *p.astype(str).tolist()]
     if p.shape[1] == 1 and last != "sigmoid":
         return [["prediction", "margin"], *([classes[int(m > 0)], str(m)] for m in p[:, 0])]
     shares = np.concatenate([1 - p, p], axis=1) if p.shape[1] == 1 else p
     head = ["prediction", *(f"p_{name}" for name in classes)]
     best = shares.argmax(axis=1)
-    return [head, *([classes[k], *map(str, row)] for k, row in zip(best, shares, strict=True))]
+    texts = shares.astype(str).tolist()
+    return [head, *([classes[k], *row] for k, row in zip(best.tolist(), texts, strict=True))]
 
 
 def _classes(model: Sequential, outputs: int) -> tuple[str, ...] | None:
