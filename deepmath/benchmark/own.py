@@ -35,7 +35,7 @@ class Candidate:
 
     def load(self, weights: list[Any]) -> None:
         """These weights, and an optimiser that begins anew."""
-        self.model.compile(optimizer=Adam(self.task.learning_rate), loss=self.task.loss)
+        self.model.compile(Adam(self.task.learning_rate), self.task.loss, reset_optimizer=True)
         self.model.set_weights(weights)
 
     def attach(self, X: Any, y: Any) -> None:
