@@ -81,6 +81,8 @@ TABLE = [
     Row("top_k_accuracy", metrics.top_k_accuracy, ("element", "element", "index", "scalar"),
         (wide, target, columns, scalar(2.0))),
     elements(preprocessing.standardize, wide, wide, normal, positive, smooth=(0, 1, 2, 3)),
+    elements(preprocessing.smooth_clip, wide, positive, smooth=(0,)),
+    Row("undo_smooth_clip", preprocessing.undo_smooth_clip, ("element", "scalar"), (probability, scalar(3.0)), (0,)),
     elements(preprocessing.unstandardize, wide, wide, normal, positive, smooth=(0, 1, 2, 3)),
     Row("min_max", preprocessing.min_max, ("element", "element", "element", "scalar", "scalar"),
         (wide, probability, shifted, scalar(-1.0), scalar(2.0)), (0, 1, 2, 3, 4)),
