@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-from sklearn.datasets import load_diabetes, load_iris, make_classification, make_multilabel_classification
+from sklearn.datasets import load_diabetes, load_iris
 
 from deepmath import layers, losses, optimizers, schedules
 from deepmath.callbacks import Lambda
@@ -58,64 +58,6 @@ def test_dropout_changes_training_and_not_prediction():
     with_it, without = classifier(dropout=0.5).fit(X, Y), classifier().fit(X, Y)
     assert with_it.loss_ > without.loss_
     assert np.array_equal(with_it.predict_proba(X), with_it.predict_proba(X))
-
-
-def test_classes_have_weights():
-    few, y = make_classification(n_samples=300, weights=[0.9], flip_y=0.2, random_state=0)
-    found = {w: MLPClassifier(8, max_iter=60, random_state=0, class_weight=w).fit(few, y).predict(few).mean()
-             for w in (None, "balanced")}  # fmt: skip
-    assert found["balanced"] > found[None] + 0.05
-    by_hand = {0: len(y) / (2 * np.sum(y == 0)), 1: len(y) / (2 * np.sum(y == 1))}
-    a = MLPClassifier(8, max_iter=5, random_state=0, class_weight="balanced").fit(few, y)
-    b = MLPClassifier(8, max_iter=5, random_state=0, class_weight=by_hand).fit(few, y)
-    c = MLPClassifier(8, max_iter=5, random_state=0).fit(few, y, np.where(y == 0, by_hand[0], by_hand[1]))
-    assert np.array_equal(a.coefs_[0], b.coefs_[0])
-    np.testing.assert_allclose(a.coefs_[0], c.coefs_[0], rtol=1e-12)
-
-
-def test_classes_of_several_labels_have_weights_too():
-    many, Y2 = make_multilabel_classification(n_samples=60, n_classes=2, random_state=0)
-    weights = [{0: 1.0, 1: 3.0}, {0: 1.0, 1: 1.0}]
-    clf = MLPClassifier(8, max_iter=5, random_state=0, class_weight=weights).fit(many, Y2)
-    same = MLPClassifier(8, max_iter=5, random_state=0).fit(many, Y2, np.where(Y2[:, 0] == 1, 3.0, 1.0))
-    assert np.array_equal(clf.coefs_[0], same.coefs_[0])
-
-
-@pytest.mark.parametrize("weights", ["balanced", {0: 0.5, 1: 4.0}, None], ids=str)
-@pytest.mark.parametrize("early", [False, True])
-def test_rows_that_evaluate_have_the_class_weights_of_those_that_train(weights, early):
-    few, y = make_classification(n_samples=100, weights=[0.9], flip_y=0.2, random_state=0)
-    settings = {"learning_rate_init": 1e-9, "batch_size": 100, "max_iter": 3, "alpha": 0.0, "early_stopping": early}
-    clf = MLPClassifier(8, class_weight=weights, backend="reference", precision="float64", random_state=0, **settings)
-    clf.fit(few, y, eval_set=(few, y))
-    np.testing.assert_allclose(clf.validation_loss_curve_, clf.loss_curve_, rtol=1e-6)
-    part = np.flatnonzero(y == 1)[:4].tolist() + np.flatnonzero(y == 0)[:9].tolist()
-    clf.fit(few, y, eval_set=(few[part], y[part]))
-    own = {"balanced": len(y) / (2 * np.bincount(y)), "None": np.ones(2)}.get(str(weights), np.asarray([0.5, 4.0]))
-    p = clf.predict_proba(few[part])
-    expected = np.average(-np.log(p[range(len(part)), y[part]]), weights=own[y[part]])
-    np.testing.assert_allclose(clf.validation_loss_curve_, expected, rtol=1e-6)
-    if early:
-        hits = p.argmax(1) == y[part]
-        np.testing.assert_allclose(clf.validation_scores_, np.average(hits, weights=own[y[part]]), rtol=1e-12)
-
-
-def test_labels_that_evaluate_have_the_balance_of_those_that_train():
-    many, Y2 = make_multilabel_classification(n_samples=60, n_classes=2, random_state=0)
-    clf = MLPClassifier(8, max_iter=2, learning_rate_init=1e-9, batch_size=60, alpha=0.0, class_weight="balanced",
-                        backend="reference", precision="float64", random_state=0)  # fmt: skip
-    clf.fit(many, Y2, eval_set=(many[:7], Y2[:7]))
-    share = 60 / (2 * np.stack([60 - Y2.sum(0), Y2.sum(0)]))
-    w = np.prod([share[Y2[:7, c], c] for c in range(2)], axis=0)
-    p = clf.predict_proba(many[:7])
-    losses_ = -np.log(np.where(Y2[:7] == 1, p, 1 - p))
-    assert any(clf.validation_loss_curve_[0] == pytest.approx(np.average(reduced, weights=w), rel=1e-6)
-               for reduced in (losses_.mean(1), losses_.sum(1)))  # fmt: skip
-
-
-def test_a_balance_of_classes_needs_all_rows():
-    with pytest.raises(ConfigError, match=r"class_weight='balanced' counts the classes of all rows"):
-        classifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber(0.5)", "mae", "log_cosh", "huber", losses.get("mse")])
