@@ -18,7 +18,7 @@ from deepmath.formulas import activations as formulas
 from deepmath.formulas import gelu, rectifiers, smooth, softmax
 from deepmath.own_functions import ELEMENTS, check_function
 from deepmath.ranges import ANY, UNKNOWN, Range
-from deepmath.trace import Formula
+from deepmath.trace import Formula, with_slope
 
 __all__ = ["ActivationFunction", "get", "names", "register"]
 
@@ -54,6 +54,10 @@ class ActivationFunction(Parametrized):
         `units` is the number of elements in a row, which only what can't be traced needs to be known.
         """
         _check(self, units)
+
+    def of(self, xp: Any, z: Any, *constants: Any) -> Any:
+        """y = value(xp, z, *constants), which a traced step differentiates by `backward`."""
+        return with_slope(xp, self.value, self.backward(), z, *constants)
 
     def backward(self) -> Formula:
         """The formula (xp, z, y, dy, *constants) -> dz, whichever way it is known."""

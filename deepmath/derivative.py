@@ -1,4 +1,7 @@
-"""The derivative of a formula, taken on its graph by the chain rule from the result back to the arguments."""
+"""The derivative of a formula, taken on its graph by the chain rule from the result back to the arguments.
+
+`pullback` differentiates the formula of a kernel, `gradients` functions of arrays of any rank.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Any
 
 from deepmath.errors import TraceError
 from deepmath.formulas.activations import tanh_slope
-from deepmath.graph import BATCH_SUM, Node, needed
-from deepmath.trace import Formula, Symbols, evaluate, trace
+from deepmath.graph import ARRAYS, BATCH_SUM, Node, needed
+from deepmath.trace import Arrays, Formula, Symbols, evaluate, trace
 
 Rule = Callable[..., tuple[Any, ...]]
 
@@ -33,6 +36,14 @@ RULES: dict[str, Rule] = {
     "pow": lambda xp, y, c, a, b: (c * (b * xp.pow(a, b - 1.0)), c * (y * xp.log(a))),
     "row_sum": lambda xp, y, c, a: (c,),
     "row_max": lambda xp, y, c, a: (_at_largest(xp, y, c, a),),
+    BATCH_SUM: lambda xp, y, c, a: (c,),
+    "matmul": lambda xp, y, c, a, b: _factors(xp, c, a, b),
+    "reshape": lambda xp, y, c, a: (xp.reshape(c, a.dims),),
+    "permute_dims": lambda xp, y, c, a: (xp.permute_dims(c, sorted(range(len(y.value)), key=y.value.__getitem__)),),
+    "broadcast_to": lambda xp, y, c, a: (c,),
+    "concat": lambda xp, y, c, *arrays: _pieces(y, c, arrays),
+    "slice": lambda xp, y, c, a: (y.graph.embed(c, y.value, a.dims[y.value[0]]),),
+    "embed": lambda xp, y, c, a: (y.graph.slice(c, *y.value),),
 }
 """For each operation: (xp, its result, the result's cotangent, its arguments) -> a cotangent for each argument.
 
@@ -48,9 +59,76 @@ def _larger(xp: Any, c: Node, first: Node, second: Node) -> tuple[Node, Node]:
     return xp.where(first, c, 0.0), xp.where(second, c, 0.0)
 
 
-def _at_largest(xp: Any, y: Node, c: Node, a: Node) -> Node:
+def _at_largest(xp: Symbols, y: Node, c: Node, a: Node) -> Node:
     hit = xp.astype(a == y, "float")
     return c * hit / xp.sum(hit, axis=-1, keepdims=True)
+
+
+def _factors(xp: Any, c: Node, a: Node, b: Node) -> tuple[Node, Node]:
+    da = xp.matmul(c, xp.matrix_transpose(b))
+    if len(b.dims) == 2 and len(a.dims) > 2:  # one matrix for all: one product over all rows
+        a, c = xp.reshape(a, (-1, a.dims[-1])), xp.reshape(c, (-1, c.dims[-1]))
+    return da, xp.matmul(xp.matrix_transpose(a), c)
+
+
+def _pieces(y: Node, c: Node, arrays: Sequence[Node]) -> tuple[Node, ...]:
+    axis, start, found = y.value, 0, []
+    for a in arrays:
+        found.append(c.graph.slice(c, axis, start, 1, a.dims[axis]))
+        start += a.dims[axis]
+    return tuple(found)
+
+
+def gradients(xp: Arrays, outputs: Sequence[Node], seeds: Sequence[Node], targets: Sequence[Node]) -> list[Node]:
+    """The cotangents of `targets`, each of its target's shape, for those of `outputs`; zeros where none arrives.
+
+    Raises TraceError where a derivative is needed that there isn't.
+
+    >>> from deepmath.graph import Graph
+    >>> graph = Graph(of_arrays=True)
+    >>> xp, x, w = Arrays(graph), graph.array("x", (4, 3)), graph.array("w", (3, 2))
+    >>> y = xp.matmul(x, w)
+    >>> [g.dims for g in gradients(xp, [y], [graph.array("dy", (4, 2))], [x, w])]
+    [(4, 3), (3, 2)]
+    """
+    live = {t.number for t in targets}
+    order = needed(outputs)
+    for node in order:
+        if any(a.number in live for a in node.args):
+            live.add(node.number)
+    cotangents: dict[int, Node] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        _accumulate(cotangents, output, seed)
+    wanted = {t.number for t in targets}
+    for node in reversed(order):
+        if node.number not in live or node.number not in cotangents or node.number in wanted:
+            continue
+        c = cotangents[node.number]
+        if node.number in xp.slopes:
+            z, backward = xp.slopes[node.number]
+            _accumulate(cotangents, z, _fitted(xp, backward(xp, node, _spread(xp, c, node)), z))
+        elif node.args and node.op not in FLAT:
+            if node.op not in RULES:
+                raise TraceError(f"the derivative passes through '{node.op}', which has none; write a pullback")
+            shares = RULES[node.op](xp, node, _spread(xp, c, node) if node.op in ARRAYS else c, *node.args)
+            for argument, share in zip(node.args, shares, strict=True):
+                if argument.number in live and share is not None:
+                    _accumulate(cotangents, argument, _fitted(xp, share, argument))
+    return [_spread(xp, cotangents[t.number], t) if t.number in cotangents else xp.zeros_like(t) for t in targets]
+
+
+def _spread(xp: Arrays, share: Node, node: Node) -> Node:
+    return share if share.dims == node.dims else xp.broadcast_to(share, node.dims)
+
+
+def _fitted(xp: Arrays, share: Node, argument: Node) -> Node:
+    """The share summed over the axes along which its argument was broadcast."""
+    extra = len(share.dims) - len(argument.dims)
+    padded = (1,) * extra + argument.dims
+    axes = tuple(i for i, (s, a) in enumerate(zip(share.dims, padded, strict=True)) if a == 1 and s != 1)
+    if axes:
+        share = xp.sum(share, axis=axes, keepdims=True)
+    return xp.reshape(share, share.dims[extra:]) if extra > 0 else share
 
 
 def pullback(formula: Formula, kinds: Sequence[str], wanted: Sequence[int] = (0,)) -> Formula:
@@ -104,7 +182,7 @@ def _backward(xp: Symbols, outputs: Sequence[Node], seeds: Sequence[Node], targe
     for node in reversed(order):
         if node.number not in live or not node.args or node.number not in cotangents or node.op in FLAT:
             continue
-        if node.op not in RULES:
+        if node.op not in RULES or node.op == BATCH_SUM:
             raise TraceError(f"the formula's derivative passes through '{node.op}', which has none; write its slope")
         shares = RULES[node.op](xp, node, cotangents[node.number], *node.args)
         for argument, share in zip(node.args, shares, strict=True):

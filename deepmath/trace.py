@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from deepmath.errors import TraceError
-from deepmath.graph import BATCH_SUM, FUNCTIONS, OPERATORS, Graph, Node, needed
+from deepmath.graph import ARRAYS, BATCH_SUM, FUNCTIONS, OPERATORS, Graph, Node, Size, needed
 
 Formula = Callable[..., Any]
 
@@ -73,6 +73,126 @@ class Symbols:
         return self._graph.reduce(op, x)
 
 
+class Arrays(Symbols):
+    """The namespace for functions of whole arrays, of any rank: what a layer meets while a step is traced.
+
+    `slopes` holds the derivatives written by hand, by the number of the node that they belong to.
+    """
+
+    float32 = float64 = "float"
+    int32 = int64 = "int"
+    bool = "bool"
+    newaxis = None
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+        self.slopes: dict[int, tuple[Node, Formula]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        operator = _OPERATORS.get(name)
+        if operator is not None:
+            return lambda *args: self._graph.node(operator, *args)
+        if name in FUNCTIONS:
+            return super().__getattr__(name)
+        raise TraceError(f"xp.{name} is outside what can be traced: see the page on tracing for what is inside")
+
+    def matmul(self, a: Node, b: Node) -> Node:
+        return self._graph.matmul(a, b)
+
+    def matrix_transpose(self, x: Node) -> Node:
+        last = len(x.dims)
+        return self._graph.permute(x, (*range(last - 2), last - 1, last - 2))
+
+    def permute_dims(self, x: Node, axes: Sequence[int]) -> Node:
+        return self._graph.permute(x, axes)
+
+    def reshape(self, x: Node, shape: Any) -> Node:
+        return self._graph.reshape(x, shape if isinstance(shape, tuple | list) else (shape,))
+
+    def expand_dims(self, x: Node, *, axis: int = 0) -> Node:
+        at = axis % (len(x.dims) + 1)
+        return self._graph.reshape(x, (*x.dims[:at], 1, *x.dims[at:]))
+
+    def squeeze(self, x: Node, axis: int | tuple[int, ...]) -> Node:
+        gone = {a % len(x.dims) for a in (axis if isinstance(axis, tuple) else (axis,))}
+        return self._graph.reshape(x, tuple(d for i, d in enumerate(x.dims) if i not in gone))
+
+    def broadcast_to(self, x: Node, shape: Sequence[Any]) -> Node:
+        return self._graph.broadcast_to(x, shape)
+
+    def concat(self, arrays: Sequence[Node], *, axis: int = 0) -> Node:
+        return self._graph.concat(arrays, axis)
+
+    def stack(self, arrays: Sequence[Node], *, axis: int = 0) -> Node:
+        at = axis % (len(arrays[0].dims) + 1)
+        return self._graph.concat([self.expand_dims(a, axis=at) for a in arrays], at)
+
+    def take(self, x: Node, indices: Node, *, axis: int = 0) -> Node:
+        return self._graph.take(x, indices, axis)
+
+    def zeros_like(self, x: Node) -> Node:
+        return self._graph.broadcast_to(self._graph.constant(0.0), x.dims)
+
+    def ones_like(self, x: Node) -> Node:
+        return self._graph.broadcast_to(self._graph.constant(1.0), x.dims)
+
+    def clip(self, x: Node, low: Any, high: Any) -> Node:
+        return self._graph.node("minimum", self._graph.node("maximum", x, low), high)
+
+    def negative(self, x: Node) -> Node:
+        return -x
+
+    def min(self, x: Node, *, axis: Any = None, keepdims: bool_ = False) -> Node:
+        return -self.max(-x, axis=axis, keepdims=keepdims)
+
+    def mean(self, x: Node, *, axis: Any = None, keepdims: bool_ = False) -> Node:
+        axes = _axes(x, axis)
+        count = math.prod(x.dims[a] for a in axes)
+        if isinstance(count, int):
+            along_rows = axes == (len(x.dims) - 1,)
+            count = self._graph.columns(count) if along_rows else self._graph.constant(float(count))
+        return self.sum(x, axis=axis, keepdims=keepdims) / count
+
+    def var(self, x: Node, *, axis: Any = None, keepdims: bool_ = False) -> Node:
+        centred = x - self.mean(x, axis=axis, keepdims=True)
+        return self.mean(centred * centred, axis=axis, keepdims=keepdims)
+
+    def std(self, x: Node, *, axis: Any = None, keepdims: bool_ = False) -> Node:
+        return self._graph.node("sqrt", self.var(x, axis=axis, keepdims=keepdims))
+
+    def batch_sum(self, x: Node) -> Node:
+        return self._graph.reduce("sum", x, (0,))
+
+    def _reduce(self, op: str, x: Node, axis: Any, keepdims: bool_) -> Node:
+        if not isinstance(x, Node):
+            raise TraceError(f"the formula reduces a {type(x).__name__}, which doesn't come from its arguments")
+        axes = _axes(x, axis)
+        whole = self._graph.reduce(op.removeprefix("row_"), x, axes)
+        return whole if keepdims else self._graph.reshape(whole, [d for i, d in enumerate(x.dims) if i not in axes])
+
+
+bool_ = bool
+_OPERATORS = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "floor_divide": "//", "remainder": "%",
+    "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
+}  # fmt: skip
+
+
+def _axes(x: Node, axis: Any) -> tuple[int, ...]:
+    """The axes that a reduction goes along, counted from the front."""
+    if axis is None:
+        return tuple(range(len(x.dims)))
+    return tuple(sorted(a % len(x.dims) for a in (axis if isinstance(axis, tuple) else (axis,))))
+
+
+def with_slope(xp: Any, value: Formula, backward: Formula, z: Any, *constants: Any) -> Any:
+    """value(xp, z, *constants); a traced step differentiates it by `backward(xp, z, y, dy, *constants)`."""
+    y = value(xp, z, *constants)
+    if isinstance(xp, Arrays) and y is not z:
+        xp.slopes[y.number] = z, lambda xp, y, dy: backward(xp, z, y, dy, *constants)
+    return y
+
+
 class Trace(NamedTuple):
     """A traced formula: its arguments and results in order."""
 
@@ -128,20 +248,87 @@ def evaluate(xp: Any, outputs: Sequence[Node], values: dict[int, Any]) -> tuple[
 
 def _apply(xp: Any, node: Node, args: list[Any], values: dict[int, Any]) -> Any:
     op = node.op
-    if op == "constant":
+    if op in ("constant", "columns"):
         return node.value
     if op == "size":
-        element = next(values[n.number] for n in node.graph.nodes if n.axes == (True, True) and n.number in values)
-        return element.shape[-1] if node.value == "columns" else element.shape[0]
+        return size_of(node.graph, node.value, values)
     if op == "astype":
         return xp.astype(args[0], _dtype_like(xp, node, values))
+    if op in ARRAYS:
+        return _whole(xp, node, args, values)
     if op in ("row_sum", "row_max"):
         return (xp.sum if op == "row_sum" else xp.max)(args[0], axis=-1, keepdims=True)
     if op == BATCH_SUM:
-        return xp.batch_sum(args[0]) if isinstance(xp, Symbols) else xp.sum(args[0], axis=0)
+        if isinstance(xp, Symbols):
+            return xp.batch_sum(args[0])
+        return xp.sum(args[0], axis=0, keepdims=node.graph.of_arrays)
     if op in OPERATORS:
         return OPERATORS[op](*args)
     return getattr(xp, op)(*args)
+
+
+def size_of(graph: Graph, name: str, values: dict[int, Any]) -> Any:
+    """The size of this name, read off an argument that has it, or given itself."""
+    for node in graph.nodes:
+        if node.number in values:
+            if node.op == "size" and node.value == name:
+                return values[node.number]
+            for i, d in enumerate(reversed(node.dims), 1):
+                if isinstance(d, Size) and d.name == name and (node.graph.of_arrays or all(node.axes)):
+                    length = values[node.number].shape[-i]
+                    return length if d.times == 1 else length // d.times
+    raise TraceError(f"no argument has the size {name}")
+
+
+def _whole(xp: Any, node: Node, args: list[Any], values: dict[int, Any]) -> Any:
+    """An operation on whole arrays."""
+    op, x = node.op, args[0] if args else None
+
+    def shape(dims: Any) -> tuple[Any, ...]:
+        return tuple(size_of(node.graph, d.name, values) * d.times if isinstance(d, Size) else d for d in dims)
+
+    if op == "matmul":
+        return xp.matmul(x, args[1])
+    if op == "reshape":
+        return xp.reshape(x, shape(node.value))
+    if op == "permute_dims":
+        return xp.permute_dims(x, node.value)
+    if op == "broadcast_to":
+        if not hasattr(x, "shape"):  # a constant
+            x = xp.asarray(x, dtype=_dtype_like(xp, node, values))
+        return xp.broadcast_to(x, shape(node.value))
+    if op == "concat":
+        return xp.concat(args, axis=node.value)
+    if op == "take":
+        return xp.take(x, args[1], axis=node.value)
+    if op == "slice":
+        axis, start, step, count = node.value
+        return x[_places(len(node.dims), axis, start, step, count)]
+    if op == "embed":
+        return _embedded(xp, node, x)
+    raise TraceError(f"'{op}' has no value outside a program")
+
+
+def _places(rank: int, axis: int, start: int, step: int, count: int) -> tuple[slice, ...]:
+    stop: int | None = start + step * count
+    if step < 0 and stop < 0:  # type: ignore[operator]
+        stop = None
+    return (*[slice(None)] * axis, slice(start, stop, step), *[slice(None)] * (rank - axis - 1))
+
+
+def _embedded(xp: Any, node: Node, x: Any) -> Any:
+    """Zeros with x at some places of an axis: by joining, for arrays are never written to."""
+    axis, start, step, count = node.value
+    at = {start + i * step: i for i in range(count)}
+    zeros = xp.zeros_like(x[_places(len(node.dims), axis, 0, 1, 1)])
+    if abs(step) == 1 and count:
+        low = min(at)
+        x = x if step == 1 else xp.flip(x, axis=axis)
+        before, after = low, node.dims[axis] - low - count
+        pieces = [zeros] * before + [x] + [zeros] * after
+    else:
+        pieces = [x[_places(len(node.dims), axis, at[i], 1, 1)] if i in at else zeros for i in range(node.dims[axis])]
+    return xp.concat(pieces, axis=axis) if len(pieces) > 1 else pieces[0]
 
 
 def _dtype_like(xp: Any, node: Node, values: dict[int, Any]) -> Any:

@@ -63,7 +63,7 @@ class DropoutStage(NoiseStage):
         printed = plan.kernels.get(
             "dropout", lambda: formula, kinds, [output], names, key=output, stored={"x", "y"}, resident={"step"}
         )
-        plan.call(printed, [*x, *self.moment(plan), *self._layer.coefficients, *y], plan.rows, self.units)
+        plan.call(printed, [*x, *self.moment(plan), *self._layer.constants, *y], plan.rows, self.units)
 
 
 class GaussianNoiseStage(NoiseStage):

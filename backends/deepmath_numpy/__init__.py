@@ -36,14 +36,14 @@ class NumpyBackend(Backend):
     def compile(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None = None) -> Program:
         if not is_fused():
             return ReferenceProgram(recipe, values, np, None, data)
-        from deepmath_numpy.program import FusedProgram
+        from deepmath_numpy.program import CompiledProgram
 
-        return FusedProgram(recipe, values, data)
+        return CompiledProgram(recipe, values, data)
 
 
 def is_fused() -> bool:
     """Whether formulas can be compiled here."""
-    return importlib.util.find_spec("numba") is not None
+    return importlib.util.find_spec("llvmlite") is not None
 
 
 def backend(device: Any = None) -> Backend:

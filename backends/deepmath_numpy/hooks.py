@@ -1,116 +1,91 @@
-"""What has no kernel runs by the reference, on the same buffers: layers, losses and optimisers without a trace."""
+"""What has no kernel runs by the reference, on the same memory: layers and losses without a trace, sparse inputs."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from deepmath.formulas import random
-from deepmath.parameters import Layout
-from deepmath.program import Recipe, head_formula, results_formula
-from deepmath_numpy.layout import Stage
+from deepmath.graph.cut import Opaque, Product
+from deepmath.program import head_formula, results_formula
+from deepmath_numpy.lowering import FIRST, ROWS, STEP
+from deepmath_numpy.section import Section
 
 
 class Hooks:
-    """What steps that Python runs call for parts without kernels; arguments are those of `text/interpreted.py`.
-
-    `inputs` are those of the first layer, which may be sparse rows; `place` is the address where a batch of dense ones
-    is put.
-    """
+    """Runs the hooks of a section. `inputs` are the rows of a launch where they are sparse."""
 
     inputs: Any = None
 
-    def __init__(
-        self, recipe: Recipe, stages: Sequence[Stage], layouts: tuple[Layout, Layout], places: Mapping[str, int],
-        buffer: Any, steps: Any, place: int,
-    ) -> None:  # fmt: skip
-        self._recipe, self._stages, self._steps = recipe, stages, steps
-        self._params, self._states = layouts
-        self._places, self._buffer, self.place = places, buffer, place
-        self._pullbacks: dict[int, Callable[[Any], Any]] = {}
-        head = recipe.head
-        if head is not None:
-            self._head, self._results = head_formula(head), results_formula(head)
-            self._index = np.arange(head.outputs)[None, :]
+    def __init__(self, section: Section, state: str, training: bool) -> None:
+        self._section, self._state, self._training = section, state, training
+        self._pullbacks: dict[str, Callable[[Any], Any]] = {}
 
-    def forward(self, net: Any, i: int, n: int, seed: int, step: int, first: int, training: bool) -> None:
-        """y = layer(x); a later call of `backward` goes back through it."""
-        part, at, steps = self._stages[i].part, net[0][i], self._steps
+    def __call__(self, hook: Any, numbers: Any) -> None:
+        kernel, n = hook.kernel, int(numbers[ROWS])
+        if isinstance(kernel, Product):
+            self._sparse(kernel, n)
+            return
+        assert isinstance(kernel, Opaque)
+        inputs = [self._section.view(node, n) for node in kernel.inputs]
+        who, direction = kernel.owner
+        if who == "head":
+            found = self._head(direction, *inputs)
+        elif who == "last":
+            activation = self._section.recipe.head.activation  # type: ignore[union-attr]
+            found = {"y": activation.value(np, inputs[0], *activation.constants)}  # type: ignore[union-attr]
+        elif direction == "forward":
+            found = self._forward(who, inputs[0], int(numbers[FIRST]), int(numbers[STEP]))
+        else:
+            found = self._backward(who, inputs[1])
+        for name, node in zip(kernel.names, kernel.outputs, strict=True):
+            view = self._section.view(node, n)
+            view[...] = np.reshape(found[name], view.shape)
+
+    def _part(self, who: str) -> Any:
+        return self._section.recipe.parts[int(who.removeprefix("part"))]
+
+    def _forward(self, who: str, x: Any, first: int, step: int) -> dict[str, Any]:
+        part, memory = self._part(who), self._section.memory
+
+        def own(views: dict[str, Any]) -> dict[str, Any]:
+            start = f"{part.number}."
+            return {n.removeprefix(start): v for n, v in views.items() if n.startswith(start)}
 
         def bits(rows: int, units: int) -> Any:
-            layer = part.number
-            return random.host_words(seed, random.NOISE, rows, units, step=step, layer=layer, first=first) >> 8
+            seed = self._section.recipe.seed
+            return random.host_words(seed, random.NOISE, rows, units, step=step, layer=part.number, first=first) >> 8
 
-        x = self._rows(at[steps.X], n, part.shape)
-        params = self._own(self._params, "params", i)
-        state = self._own(self._states, "next_state" if training else "state", i)
-        y, pullback, new = part.layer.apply(np, params, state, x, bits, training)
-        self._rows(at[steps.Y], n, part.layer.output_shape(part.shape))[...] = y
-        if training:
-            self._pullbacks[i] = pullback
-        for name, value in new.items():
-            state[name][...] = value
+        params = own(memory.params.views(memory.floats["params"]))
+        state = own(memory.states.views(memory.floats[self._state]))
+        y, self._pullbacks[who], new = part.layer.apply(np, params, state, x, bits, self._training)
+        return {"y": y} | {f"state.{part.number}.{n}": v for n, v in new.items()}
 
-    def backward(self, net: Any, i: int, n: int) -> None:
-        """dx from dy, and the gradients of the layer's parameters."""
-        part, at, steps = self._stages[i].part, net[0][i], self._steps
-        dx, gradients = self._pullbacks[i](self._rows(at[steps.DY], n, part.layer.output_shape(part.shape)))
-        self._rows(at[steps.DX], n, part.shape)[...] = dx
-        own = self._own(self._params, "grads", i)
-        for name, gradient in gradients.items():  # a layer's parameters are its first part's: an activation has none
-            own[name][...] = gradient
+    def _backward(self, who: str, dy: Any) -> dict[str, Any]:
+        part = self._part(who)
+        dx, grads = self._pullbacks[who](dy)
+        return {"dx": dx} | {f"grad.{part.number}.{n}": v for n, v in grads.items()}
 
-    def sparse_product(self, dy: Any, dw: Any) -> None:
-        """dw = x^T dy for sparse inputs: only the columns that they touch are computed, all others are zero."""
-        x = self.inputs
+    def _head(self, direction: str, z: Any, targets: Any, weight: Any = None) -> dict[str, Any]:
+        head = self._section.recipe.head
+        assert head is not None
+        index = np.arange(head.outputs)[None, :]
+        if direction == "backward":
+            dz, *results = head_formula(head)(np, z, targets, index, weight, *head.loss.constants)
+        else:
+            dz, results = 0.0, list(results_formula(head)(np, z, targets, index, *head.loss.constants))
+        return {"dz": dz} | {f"result.{i}": np.broadcast_to(r, (len(z), 1)) for i, r in enumerate(results)}
+
+    def _sparse(self, kernel: Product, n: int) -> None:
+        """A product with sparse rows: x W, or x^T dy, where only the columns that they touch are computed."""
+        out, x = self._section.view(kernel.outputs[0], n), self.inputs
+        other = self._section.view(kernel.b.array, n)
+        if not kernel.a.turned:
+            out[...] = x @ (other.T if kernel.b.turned else other)
+            return
         columns, places = np.unique(x.indices, return_inverse=True)
         touched = type(x)((x.data, places, x.indptr), shape=(x.shape[0], len(columns)))
-        dw[...] = 0.0
-        dw[columns] = touched.T @ dy
-
-    def judge(self, info: Any, n: int, results: int, training: bool) -> None:
-        """Loss and metrics of each row, in training also the gradient by the scores."""
-        steps, head = self._steps, self._recipe.head
-        assert head is not None
-        z = self._rows(info[steps.SCORES], n, (head.outputs,))
-        targets = self._rows(info[steps.TARGETS], n, (head.outputs,))
-        if head.labelled:
-            targets = steps.whole(info[steps.LABELS], n)[:, None]
-        constants = head.loss.constants
-        if training:
-            weight = steps.vector(info[steps.WEIGHT], n)[:, None]
-            dz, *found = self._head(np, z, targets, self._index, weight, *constants)
-            self._rows(info[steps.SCORES_BACK], n, (head.outputs,))[...] = dz
-        else:
-            found = list(self._results(np, z, targets, self._index, *constants))
-        rows = steps.table(info[steps.RESULTS], results, info[steps.CAPACITY])
-        for i, values in enumerate(found):
-            rows[i, :n] = values.reshape(n)
-
-    def conclude(self, info: Any, n: int) -> None:
-        """Predictions from scores, in place."""
-        head = self._recipe.head
-        if head is not None and head.activation is not None:
-            z = self._rows(info[self._steps.SCORES], n, (head.outputs,))
-            z[...] = head.activation.value(np, z, *head.activation.constants)
-
-    def update(self, at: Any, coefficients: Any) -> None:
-        """One step of the optimiser for the parameters of one row of a table."""
-        steps, optimizer = self._steps, self._recipe.optimizer
-        arrays = [steps.vector(at[steps.OWN + i], at[steps.SIZE]) for i in range(2 + len(optimizer.slots))]
-        w, g, *slots = arrays
-        for old, value in zip((w, *slots), optimizer.update(np, w, g, *slots, *coefficients), strict=True):
-            old[...] = value
-
-    def _rows(self, address: int, n: int, shape: tuple[int, ...]) -> Any:
-        """The matrix [n, *shape] that lies there."""
-        return self._steps.table(address, n, math.prod(shape)).reshape(n, *shape)
-
-    def _own(self, layout: Layout, place: str, i: int) -> dict[str, Any]:
-        """Views of the layer's own, by their own names."""
-        start = f"{self._stages[i].part.number}."
-        flat = self._buffer[self._places[place] :]
-        return {n.removeprefix(start): layout.view(flat, n) for n in layout.shapes if n.startswith(start)}
+        out[...] = 0.0
+        out[columns] = touched.T @ other

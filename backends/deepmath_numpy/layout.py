@@ -43,7 +43,7 @@ class Stage:
         """What its kernels take besides arrays."""
         layer = self.part.layer
         if isinstance(layer, Dropout):
-            return layer.coefficients
+            return layer.constants
         if isinstance(layer, BatchNormalization):
             return layer.epsilon, layer.momentum, 1.0 - layer.momentum
         if isinstance(layer, LayerNormalization):

@@ -1,12 +1,8 @@
-"""The fused program: steps over flat buffers, with loops printed from the formulas.
-
-Steps are compiled whole, or run by Python where a part has no kernel (`ways.py`). All work arrays are allocated once.
-"""
+"""The program of the CPU: the cut graph of a step as tables of calls, walked through by a compiled driver."""
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,21 +10,18 @@ from typing import Any
 import numpy as np
 
 from deepmath.arrays import is_finite
-from deepmath.batches import batches_of
+from deepmath.batches import batches_of, row_weights
 from deepmath.checks import is_sparse
 from deepmath.formulas.random import SHUFFLE, sorted_order
 from deepmath.pace import Pace
-from deepmath.parameters import Layout, aligned
-from deepmath.program import Batch, Data, Program, Recipe, Snapshot, finished
-from deepmath_numpy import layout, loop, tables, ways
-from deepmath_numpy.hooks import Hooks
-from deepmath_numpy.kernels import Kernels
+from deepmath.parameters import Layout
+from deepmath.program import Batch, Data, Program, Recipe, Snapshot, finished, tally
+from deepmath_numpy import compiled
+from deepmath_numpy.memory import Memory
+from deepmath_numpy.prediction import Measuring, Predicting
+from deepmath_numpy.training import Training
 
 MASK = 0xFFFFFFFF
-CHUNK_ROWS = 1024
-"""How many rows are predicted at a time."""
-CACHED = 1 << 16
-"""With more parameters than these, each stage's are updated while its gradient is in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -45,62 +38,37 @@ class Gradients:
         return self.layout.views(self.flat)
 
 
-class FusedProgram(Program):
-    """A recipe run in compiled loops on the CPU."""
+class CompiledProgram(Program):
+    """A recipe run by compiled kernels on the CPU."""
 
     def __init__(self, recipe: Recipe, values: Mapping[str, Any], data: Data | None) -> None:
         self.recipe, self.data = recipe, None
         self.pace = Pace(recipe.optimizer)
-        self._params, self._states = Layout(_shapes(values, "params.")), Layout(_shapes(values, "state."))
-        self._rates = tables.rates_of(recipe)
-        self._stages = layout.stages_of(recipe.parts, self._params, self._states)
-        rows, self._sparse = CHUNK_ROWS, data is not None and is_sparse(data.x)
-        if data is not None:
-            rows = self._micro = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
-        own = self._start(rows)
-        self._eager = recipe.accumulate == 1 and recipe.optimizer.clipnorm is None and self._params.size > CACHED
-        self._kept_size = own["next_state"]  # in front of it lies all that a state holds
-        self._own = {name: self._buffer[start:] for name, start in own.items()}
+        self._memory = Memory(recipe, _layout(values, "params."), _layout(values, "state."))
+        self._rates = rates_of(recipe)
+        self._sparse = data is not None and is_sparse(data.x)
+        self._training: Training | None = None
         self._fill(values)
         if data is not None:
+            rows = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
+            self._training = Training(recipe, self._memory, rows, self._rates, self._sparse)
             self.attach(data)
 
-    def _start(self, rows: int) -> dict[str, int]:
-        """Lay out the buffer for steps with up to so many rows, choose how they run, and fill the tables."""
-        recipe, stages, memory = self.recipe, self._stages, layout.Memory()
-        by_reference = next((f"{s.name} runs by the reference" for s in stages if s.kind == "reference"), "")
-        missing = tables.untraced(recipe)
-        by_python = by_reference or "; ".join(missing.values()) or ("inputs are sparse" if self._sparse else "")
-        way, self._why = ways.chosen(stages, recipe.precision, by_python)
-        kernels = Kernels(recipe.precision, narrow=way == "narrow")
-        common = tables.common_kernels(kernels, recipe, stages, missing)
-        common |= kernels.products() if way != "interpreted" else {}
-        self._steps = ways.steps(recipe.precision, way)
-        own = layout.own_places(recipe, self._params, self._states, memory)
-        results = 1 + (len(recipe.head.metrics) if recipe.head is not None else 0)
-        item = np.dtype(recipe.precision).itemsize
-        sizes = sorted({rows, CHUNK_ROWS})
-        places = {n: layout.batch_places(stages, own, results, n, item, memory, self._sparse) for n in sizes}
-        self._buffer = aligned(memory.size, recipe.precision)
-        self._net, self._predicting = (
-            tables.net_of(
-                recipe, kernels, stages, self._params, (own, *places[n], common), self._buffer, self._states.size
-            )
-            for n in (rows, CHUNK_ROWS)
-        )
-        shares = np.zeros(max(rows * recipe.accumulate, CHUNK_ROWS))
-        sums, addresses = np.zeros(1 + results), np.zeros(4 + results + 8, np.int64)
-        self._scratch = shares, np.zeros(max(sizes)), sums, addresses, np.zeros(5)
-        self._hooks: Any = 0
-        if way == "interpreted":
-            layouts = self._params, self._states
-            place = int(self._net[0][0, self._steps.X])
-            self._hooks = Hooks(recipe, stages, layouts, own, self._buffer, self._steps, place)
-        return own
+    @functools.cached_property
+    def _predicting(self) -> Predicting:
+        return Predicting(self.recipe, self._memory)
+
+    @functools.cached_property
+    def _measuring(self) -> Measuring:
+        return Measuring(self.recipe, self._memory)
+
+    def _learning(self) -> Training:
+        assert self._training is not None, "this program was compiled without data"
+        return self._training
 
     def attach(self, data: Data) -> None:
         self.data, self._batches = data, batches_of(self.recipe, data, _epoch_orders)
-        self._data = self._data_of(data)
+        self._learning().attach(data)
 
     def run(self, k: int) -> Any:
         results = np.empty((k, len(self.recipe.columns)))
@@ -108,66 +76,78 @@ class FusedProgram(Program):
         while done < k:
             rows, bounds = self._batches.stretch(self.step, k - done)
             n = len(bounds) - 1
-            self._steps.run(
-                self._net, self._scratch, self._data, rows, bounds, self._micro, self.recipe.seed, self.step,
-                self._eager, self._coefficients(n), results[done : done + n], self._hooks,
-            )  # fmt: skip
+            shares, weights, counts = self._weighted(rows, bounds)
+            coefficients = self.pace.table(self.step, n, self._rates)
+            sums = self._learning().run(rows, bounds, shares, weights, self.step, coefficients)
+            for i, (weight, count) in enumerate(counts):
+                results[done + i] = finished(sums[i], weight, count)
             self.step += n
             done += n
         return results
 
+    def _weighted(self, rows: Any, bounds: Any) -> tuple[Any, Any, list[tuple[float, int]]]:
+        """The rows' shares of their steps, what they weigh by themselves, and each step's weight and number of rows."""
+        sizes = np.diff(bounds)
+        summed = self.recipe.head is not None and self.recipe.head.loss.summed
+        given = self.data.weights if self.data is not None else None
+        if given is None:
+            shares = np.ones(len(rows)) if summed else np.repeat(1.0 / np.maximum(sizes, 1), sizes)
+            return shares, np.ones(len(rows)), [(float(n), int(n)) for n in sizes]
+        pieces = [rows[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        shares = np.concatenate([row_weights(given, piece, summed) for piece in pieces])
+        return shares, np.asarray(given[rows], np.float64), [tally(given[piece], len(piece)) for piece in pieces]
+
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
-        rows, weights = np.ascontiguousarray(batch.rows, np.int64), np.array(batch.weights, np.float64)
-        self._steps.gradients(
-            self._net, self._scratch, self._data, rows, weights, self.recipe.seed, self.step, batch.first,
-            previous is not None, self._coefficients(1)[0], self._hooks,
-        )  # fmt: skip
-        return Gradients(self._own["grads"], self._params, self._scratch[2].copy())
+        assert self.data is not None
+        rows, shares = np.ascontiguousarray(batch.rows, np.int64), np.array(batch.weights, np.float64)
+        weights = np.array(self.data.weights_of(rows))
+        coefficients = self.pace.table(self.step, 1, self._rates)
+        again = previous is not None
+        sums = self._learning().gradients(rows, shares, weights, self.step, batch.first, again, coefficients)
+        if previous is not None:
+            sums = previous.sums + sums
+        return Gradients(self._memory.floats["grads"], self._memory.params, sums)
 
     def apply(self, gradients: Gradients) -> None:
-        self._steps.settle(self._net, self._scratch, self._coefficients(1)[0], self._hooks)
-        self._own["state"][: self._states.size] = self._own["next_state"][: self._states.size]
+        self._learning().apply(self.pace.table(self.step, 1, self._rates), self.step)
         self.step += 1
 
     def predict(self, x: Any) -> Any:
         last = self.recipe.parts[-1]
         shape = last.layer.output_shape(last.shape)
-        out = np.empty((x.shape[0], math.prod(shape)), self.recipe.precision)
-        self._steps.predict(self._predicting, self._scratch, _rows(x), out, self._hooks)
-        return out.reshape(x.shape[0], *shape)
+        return self._predicting.run(x).reshape(x.shape[0], *shape)
 
     def measure(self, data: Data) -> Any:
         head = self.recipe.head
         assert head is not None
-        self._steps.measure(self._predicting, self._scratch, self._data_of(data), self._hooks)
         weight, count = data.counted
-        sums = self._scratch[2].copy()
+        sums = self._measuring.run(data)
+        sums[0] = self._memory.penalty(self.recipe)
         sums[1] /= 1.0 if head.loss.summed else weight or 1.0
         return finished(sums, weight, count)
 
     def snapshot(self) -> Snapshot:
-        kept = [(prefix, names, flat.copy()) for prefix, names, flat in self._kept()]
+        kept = [(prefix, names, flat.copy()) for prefix, names, flat in self._memory.visible()]
         rest = {"step": np.asarray(self.step), "rate": self.pace.value}
         return lambda: {f"{prefix}.{n}": v for prefix, names, flat in kept for n, v in names.views(flat).items()} | rest
 
     def weights(self) -> dict[str, Any]:
-        own = self._kept()[:2]
+        own = self._memory.visible()[:2]
         return {f"{prefix}.{n}": v.copy() for prefix, names, flat in own for n, v in names.views(flat).items()}
 
     def state(self) -> dict[str, Any]:
         return self.snapshot()()
 
     def is_finite(self) -> bool:
-        return is_finite(self._buffer[: self._kept_size])
+        return is_finite(self._memory.visible_flat)
 
     def load(self, state: Mapping[str, Any]) -> None:
-        for _, _, flat in self._kept():
-            flat[...] = 0.0  # between parameters there may be what a bad step left
+        self._memory.clear()
         self._fill(state)
 
     def _fill(self, state: Mapping[str, Any]) -> None:
         """Take over a state where all else is zero; memory that stays so is never touched."""
-        for prefix, names, flat in self._kept():
+        for prefix, names, flat in self._memory.visible():
             for name, view in names.views(flat).items():
                 if f"{prefix}.{name}" in state:
                     view[...] = state[f"{prefix}.{name}"]
@@ -175,54 +155,33 @@ class FusedProgram(Program):
         self.pace.value = state.get("rate", 1.0)
 
     def plan(self) -> list[tuple[str, str]]:
-        return [("steps", self._why), *((stage.name, stage.how) for stage in self._stages)]
+        section = self._training if self._training is not None else self._predicting
+        return section.plan()
 
-    def _kept(self) -> list[tuple[str, Layout, Any]]:
-        """What a state holds: for each prefix of names, the flat buffer with its layout."""
-        size = self._params.size
-        found = [("params", self._params, self._own["params"][:size])]
-        found.append(("state", self._states, self._own["state"][: self._states.size]))
-        for i, slot in enumerate(self.recipe.optimizer.slots):
-            found.append((slot, self._params, self._own["slots"][i * size : (i + 1) * size]))
-        return found
 
-    def _coefficients(self, steps: int) -> Any:
-        """What the optimiser takes in the next steps, for each rate: float64 [steps, rates, numbers]."""
-        return self.pace.table(self.step, steps, self._rates)
+def rates_of(recipe: Recipe) -> list[float]:
+    """The different shares of the learning rate, in the order of their numbers."""
+    return sorted({1.0, *recipe.rates.values()})
 
-    def _data_of(self, data: Data) -> Any:
-        labelled = self.recipe.head is not None and self.recipe.head.labelled
-        targets = _rows(np.zeros((0, 1), self.recipe.precision) if labelled else data.targets)
-        labels = _read_only(data.targets if labelled else np.zeros(0, np.int64))
-        weights = _read_only(np.zeros(0) if data.weights is None else np.asarray(data.weights, np.float64))
-        return _rows(data.x), targets, labels, weights
+
+def _layout(values: Mapping[str, Any], prefix: str) -> Layout:
+    return Layout({n.removeprefix(prefix): np.shape(v) for n, v in values.items() if n.startswith(prefix)})
 
 
 def _epoch_orders(seed: int, first: int, epochs: int, rows: int) -> Any:
     """`epoch_orders`, the random words from a compiled loop."""
-    words = np.empty((epochs, -(-rows // 4) * 4), np.int64)
-    loop.call(_words(), [words], [first, 0, 0, seed & MASK, SHUFFLE], epochs, words.shape[1] // 4)
+    groups = -(-rows // 4)
+    words = np.empty((epochs, 4 * groups), np.int64)
+    address, entries = compiled.epoch_words()
+    numbers = {"first": first, "step": 0, "layer": 0, "seed": seed & MASK, "stream": SHUFFLE}
+    c = np.asarray([numbers.get(e.name, 0) for e in entries], np.float64)
+    a: list[int] = []
+    for i, entry in enumerate(entries):
+        if entry.kind == "scalar":
+            a.append(i)
+        else:
+            a += [words.ctypes.data + 8 * "pqrs".index(entry.name.removeprefix("out_")), 4 * groups]
+    compiled.call(address, np.asarray(a, np.int64), c, epochs, epochs, groups)
     return sorted_order(words[:, :rows])
 
 
-@functools.cache
-def _words() -> int:
-    return Kernels("float64").words()
-
-
-def _rows(x: Any) -> Any:
-    """A matrix [rows, numbers] that is only read; sparse rows as they are."""
-    if is_sparse(x):
-        return x
-    return _read_only(x.reshape(len(x), math.prod(x.shape[1:])))
-
-
-def _read_only(x: Any) -> Any:
-    """A view, so that compiled code meets one type, whether the array may be written to or not."""
-    view = np.ascontiguousarray(x).view()
-    view.flags.writeable = False
-    return view
-
-
-def _shapes(values: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
-    return {n.removeprefix(prefix): np.shape(v) for n, v in values.items() if n.startswith(prefix)}

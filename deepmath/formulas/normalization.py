@@ -1,7 +1,6 @@
-"""Normalisation along the last axis: zero mean and unit variance, then a learnt scale and offset.
+"""Normalisation along an axis: zero mean and unit variance, then a learnt scale and offset.
 
-Layer normalisation applies it to rows as they are; batch normalisation to the transpose, where a row
-is one feature over the batch. The formula is the same.
+Layer normalisation goes along the units of a row, batch normalisation along the rows. The formula is the same.
 """
 
 from __future__ import annotations
@@ -9,24 +8,28 @@ from __future__ import annotations
 from deepmath.typing import Elements, Flat, Namespace, Rows, Scalar
 
 
-def moments(xp: Namespace, x: Elements) -> tuple[Rows, Rows]:
-    """Mean and variance of each row; the variance is divided by the row's length and taken after centring.
+def moments(xp: Namespace, x: Elements, axis: int = -1) -> tuple[Rows, Rows]:
+    """Mean and variance along an axis; the variance is divided by the number of elements and taken after centring.
 
     >>> import numpy as np
     >>> [m.tolist() for m in moments(np, np.asarray([[1.0, 3.0]]))]
     [[[2.0]], [[1.0]]]
     """
-    mean = xp.mean(x, axis=-1, keepdims=True)
-    return mean, xp.mean((x - mean) * (x - mean), axis=-1, keepdims=True)
+    mean = xp.mean(x, axis=axis, keepdims=True)
+    return mean, xp.mean((x - mean) * (x - mean), axis=axis, keepdims=True)
 
 
-def scale(xp: Namespace, x: Elements, mean: Rows, variance: Rows, gamma: Scalar, beta: Scalar, eps: Scalar) -> Elements:
+def scale(
+    xp: Namespace, x: Elements, mean: Scalar, variance: Scalar, gamma: Scalar, beta: Scalar, eps: Scalar
+) -> Elements:
     """gamma (x - mean) / sqrt(variance + eps) + beta. gamma and beta: one for each row, or for each unit."""
     return gamma * ((x - mean) / xp.sqrt(variance + eps)) + beta
 
 
-def normalize(xp: Namespace, x: Elements, gamma: Scalar, beta: Scalar, eps: Scalar) -> tuple[Elements, Rows, Rows]:
-    """`scale` by the row's own moments; also gives the moments, for running averages.
+def normalize(
+    xp: Namespace, x: Elements, gamma: Scalar, beta: Scalar, eps: Scalar, axis: int = -1
+) -> tuple[Elements, Rows, Rows]:
+    """`scale` by the moments along an axis; also gives the moments, for running averages.
 
     Source: Ioffe and Szegedy (2015), algorithm 1; Ba, Kiros and Hinton (2016), equation 3.
 
@@ -34,7 +37,7 @@ def normalize(xp: Namespace, x: Elements, gamma: Scalar, beta: Scalar, eps: Scal
     >>> normalize(np, np.asarray([[1.0, 3.0]]), 1.0, 0.0, 0.0)[0]
     array([[-1.,  1.]])
     """
-    mean, variance = moments(xp, x)
+    mean, variance = moments(xp, x, axis)
     return scale(xp, x, mean, variance, gamma, beta, eps), mean, variance
 
 

@@ -68,7 +68,7 @@ def _through(x: Any, way: initializers.Initializer, activation: ActivationFuncti
     found = []
     for i in range(depth):
         kernel = way.draw(initializers.Draws(seed=0, layer=i, parameter=0), (x.shape[1], x.shape[1]))
-        z, _ = affine(np, x, kernel, None)
+        z = affine(np, x, kernel, None)
         x = activation.value(np, z, *activation.constants)
         found.append(x)
     return found

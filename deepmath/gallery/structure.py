@@ -65,7 +65,7 @@ def dropout() -> Any:
 def neuron() -> Any:
     """One neuron: inputs, weights, the sum z, the activation a."""
     x, w, b = np.array([[1.0, 2.0, -1.0]]), np.array([[0.5], [-0.3], [0.8]]), np.array([0.6])
-    z, _ = affine(np, x, w, b)
+    z = affine(np, x, w, b)
     boxes = [Box(f"$x_{i + 1}$ = {x[0, i]:g}", 0.0, 2.0 * (1 - i)) for i in range(3)]
     boxes += [
         Box("$z = w^T x + b$", 5.0, 0.0, (f"b = {b[0]:g}", f"z = {z[0, 0]:.4g}")),
@@ -80,7 +80,7 @@ def layer() -> Any:
     """A layer for four samples at once; the bias is the same in each row."""
     rng = np.random.default_rng(5)
     X, W, b = rng.normal(size=(4, 3)), rng.normal(size=(3, 2)), rng.normal(size=2)
-    z, _ = affine(np, X, W, b)
+    z = affine(np, X, W, b)
     repeated = np.broadcast_to(b, z.shape)
     terms: list[tuple[str, Any] | str] = [
         ("X", X),

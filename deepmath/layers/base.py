@@ -1,18 +1,26 @@
 """What every layer can do.
 
-A layer draws its first parameters (`init`) and maps a batch forward, giving back what goes backward
-(`apply`). This is the reference: programs may run a layer otherwise, and must agree with it.
+A layer draws its first parameters (`init`) and is one function of arrays (`forward`). Its derivative is taken on the graph
+of that function; programs trace it and compile what it does, without knowing which layer it is. One that can't be traced
+brings its own way back (`apply`), and runs by the reference between the compiled parts.
 """
 
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from deepmath.derivative import gradients
+from deepmath.errors import ConfigError
+from deepmath.graph import Dims, Graph, Node, Size
 from deepmath.initializers import Draws
 from deepmath.ranges import UNKNOWN, Range
 from deepmath.regularizers import Constraint, Regularizer
+from deepmath.trace import Arrays, evaluate
 from deepmath.typing import Namespace
 
 Shape = tuple[int, ...]
@@ -32,15 +40,34 @@ class Layer(abc.ABC):
         (running averages) is what `apply` hands on.
         """
 
-    @abc.abstractmethod
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers that `forward` takes last. They are run-time values: other numbers compile nothing."""
+        return ()
+
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
+        """(y, new state) for inputs x [batch, *shape].
+
+        `bits(rows, units)` gives whole numbers in [0, 2^24) [rows, units], the same on every library. Nothing that is
+        passed in is changed.
+        """
+        raise ConfigError(f"{type(self).__name__} is a layer without a forward method; write forward(...), see Layer")
+
     def apply(
         self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
     ) -> tuple[Any, Pullback, Values]:
         """(y, pullback, new state) for inputs x [batch, *shape].
 
-        The pullback takes dy and gives (dx, gradients by parameter name). `bits(rows, units)` gives whole
-        numbers in [0, 2^24) [rows, units], the same on every library. Nothing that is passed in is changed.
+        The pullback takes dy and gives (dx, gradients by parameter name). A layer overrides this where `forward` can't
+        be traced, or where a derivative of its own is more accurate.
         """
+        y, new = self.forward(xp, params, state, x, bits, training, *self.constants)
+        if isinstance(xp, Arrays):
+            return y, functools.partial(_pulled, xp, x, params, y), new
+        return y, functools.partial(_backward, self, xp, params, state, x, bits, training), new
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape that inputs of this shape come out with."""
@@ -61,3 +88,71 @@ class Layer(abc.ABC):
     def constraints(self) -> Mapping[str, Constraint]:
         """Constraints by parameter name."""
         return {}
+
+
+class TracedLayer(NamedTuple):
+    """A layer as a graph: its arguments, its results, and its way back, which goes on in the same graph."""
+
+    xp: Arrays
+    x: Node
+    params: dict[str, Node]
+    state: dict[str, Node]
+    constants: tuple[Node, ...]
+    y: Node
+    pullback: Pullback
+    new_state: Values
+
+
+def traced(
+    layer: Layer, xp: Arrays, params: Mapping[str, Node], state: Mapping[str, Node], x: Node, bits: Bits, training: bool,
+    constants: tuple[Node, ...],
+) -> tuple[Node, Pullback, Values]:  # fmt: skip
+    """`apply` on symbols. Raises TraceError for what can't be traced."""
+    if type(layer).apply is not Layer.apply:
+        return layer.apply(xp, params, state, x, bits, training)
+    y, new = layer.forward(xp, params, state, x, bits, training, *constants)
+    return y, functools.partial(_pulled, xp, x, params, y), new
+
+
+def trace_layer(
+    layer: Layer, shape: Shape, params: Mapping[str, Dims], state: Mapping[str, Dims], training: bool
+) -> TracedLayer:
+    """The graph of a layer by itself, for inputs [batch, *shape]."""
+    graph = Graph(of_arrays=True)
+    xp = Arrays(graph)
+    x = graph.array("x", (Size(graph, "batch"), *shape))
+    of_params = {n: graph.array(f"params.{n}", s) for n, s in params.items()}
+    of_state = {n: graph.array(f"state.{n}", s) for n, s in state.items()}
+    constants = tuple(graph.array(f"constant{i}", ()) for i in range(len(layer.constants)))
+
+    def bits(rows: Any, units: int) -> Node:
+        return graph.add("random", (), units, "int", (rows, units))
+
+    y, pullback, new = traced(layer, xp, of_params, of_state, x, bits, training, constants)
+    return TracedLayer(xp, x, of_params, of_state, constants, y, pullback, new)
+
+
+def _pulled(xp: Arrays, x: Node, params: Mapping[str, Node], y: Node, dy: Node) -> tuple[Node, Values]:
+    """dx and the gradients of the parameters, on the graph."""
+    dx, *found = gradients(xp, [y], [dy], [x, *params.values()])
+    return dx, dict(zip(params, found, strict=True))
+
+
+def _backward(
+    layer: Layer, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+    dy: Any,
+) -> tuple[Any, Values]:  # fmt: skip
+    """dx and the gradients of the parameters, on arrays: the layer's graph is evaluated."""
+    shapes = [{n: tuple(v.shape) for n, v in values.items()} for values in (params, state)]
+    found = trace_layer(layer, tuple(x.shape[1:]), *shapes, training)
+    cotangent = found.x.graph.array("dy", found.y.dims)
+    dx, grads = found.pullback(cotangent)
+    values = {found.x.number: x, cotangent.number: dy}
+    values |= {node.number: number for node, number in zip(found.constants, layer.constants, strict=True)}
+    values |= {node.number: params[name] for name, node in found.params.items()}
+    values |= {node.number: state[name] for name, node in found.state.items()}
+    for node in found.x.graph.nodes:
+        if node.op == "random":
+            values[node.number] = bits(x.shape[0] * node.dims[0].times, node.dims[1])
+    results = evaluate(xp, [dx, *grads.values()], values)
+    return results[0], dict(zip(grads, results[1:], strict=True))

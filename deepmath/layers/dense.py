@@ -16,7 +16,7 @@ from deepmath.errors import ConfigError
 from deepmath.formulas import rectifiers
 from deepmath.formulas.affine import affine
 from deepmath.initializers import Draws, Initializer
-from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.layers.base import Bits, Layer, Shape, Values
 from deepmath.ranges import ANY, Range, through
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.typing import Namespace
@@ -63,19 +63,16 @@ class Dense(Layer):
             params["bias"] = self.bias_initializer.draw(draws(1), (self.units,))
         return params, {}
 
-    def apply(
-        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
-    ) -> tuple[Any, Pullback, Values]:
-        bias = params.get("bias")
-        z, affine_pullback = affine(xp, x, params["kernel"], bias)
-        activation = Activation(self.activation or "linear")
-        y, activation_pullback, _ = activation.apply(xp, {}, {}, z, bits, training)
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return () if self.activation is None else self.activation.constants
 
-        def pullback(dy: Any) -> tuple[Any, Values]:
-            dx, dw, db = affine_pullback(activation_pullback(dy)[0])
-            return dx, {"kernel": dw} if bias is None else {"kernel": dw, "bias": db}
-
-        return y, pullback, {}
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
+        z = affine(xp, x, params["kernel"], params.get("bias"))
+        return z if self.activation is None else self.activation.of(xp, z, *constants), {}
 
     def output_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.units)
@@ -114,12 +111,15 @@ class Activation(Layer):
         self.activation.check(math.prod(shape[-1:]))
         return {}, {}
 
-    def apply(
-        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
-    ) -> tuple[Any, Pullback, Values]:
-        function: ActivationFunction = self.activation
-        y = function.value(xp, x, *function.constants)
-        return y, lambda dy: (function.backward()(xp, x, y, dy, *function.constants), {}), {}
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return self.activation.constants  # type: ignore[no-any-return]
+
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
+        return self.activation.of(xp, x, *constants), {}
 
     def output_range(self, inputs: Range) -> Range:
         return through(self.activation.value, self.activation.constants, self.activation.range, inputs)
@@ -141,16 +141,11 @@ class PReLU(Layer):
     def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
         return {"alpha": np.full(shape[-1:], float(self.alpha))}, {}
 
-    def apply(
-        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
-    ) -> tuple[Any, Pullback, Values]:
-        alpha = params["alpha"]
-
-        def pullback(dy: Any) -> tuple[Any, Values]:
-            dx, share = rectifiers.prelu_pullback(xp, x, alpha, dy)
-            return dx, {"alpha": xp.sum(xp.reshape(share, (-1, alpha.shape[0])), axis=0)}
-
-        return rectifiers.prelu(xp, x, alpha), pullback, {}
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
+        return rectifiers.prelu(xp, x, params["alpha"]), {}
 
     def output_range(self, inputs: Range) -> Range:
         return ANY

@@ -10,9 +10,9 @@ from typing import Any
 from deepmath.descriptions import check_number, described
 from deepmath.formulas import dropout as formulas
 from deepmath.initializers import Draws
-from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.layers.base import Bits, Layer, Shape, Values
 from deepmath.ranges import ANY, Range
-from deepmath.typing import Array, Namespace
+from deepmath.typing import Namespace
 
 
 @described
@@ -29,24 +29,21 @@ class Dropout(Layer):
         check_number("Dropout", "rate", self.rate, low=0.0, high=1.0, open_high=True)
 
     @property
-    def coefficients(self) -> tuple[int, float]:
+    def constants(self) -> tuple[float, ...]:
         """Threshold of the 24 random bits, and growth of what is kept."""
         return round(self.rate * 2**24), 1.0 / (1.0 - self.rate)
 
     def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
         return {}, {}
 
-    def apply(
-        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
-    ) -> tuple[Any, Pullback, Values]:
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
         if not training or self.rate == 0.0:
-            return x, lambda dy: (dy, {}), {}
+            return x, {}
         noise = xp.reshape(bits(x.shape[0], math.prod(x.shape[1:])), x.shape)
-
-        def drop(v: Array) -> Any:
-            return formulas.dropout(xp, v, noise, *self.coefficients)
-
-        return drop(x), lambda dy: (drop(dy), {}), {}
+        return formulas.dropout(xp, x, noise, *constants), {}
 
     def output_range(self, inputs: Range) -> Range:
         if self.rate == 0.0 or not inputs.known:
@@ -69,16 +66,20 @@ class GaussianNoise(Layer):
     def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
         return {}, {}
 
-    def apply(
-        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
-    ) -> tuple[Any, Pullback, Values]:
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return (self.stddev,)
+
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
         if not training:
-            return x, lambda dy: (dy, {}), {}
+            return x, {}
         units = math.prod(x.shape[1:])
-        both = bits(x.shape[0], 2 * units)
-        first, second = both[:, :units], both[:, units:]
-        noise = formulas.gaussian(xp, xp.astype(first, x.dtype), xp.astype(second, x.dtype))
-        return x + self.stddev * xp.reshape(noise, x.shape), lambda dy: (dy, {}), {}
+        both = xp.astype(bits(x.shape[0], 2 * units), x.dtype)
+        noise = formulas.gaussian(xp, both[:, :units], both[:, units:])
+        return x + constants[0] * xp.reshape(noise, x.shape), {}
 
     def output_range(self, inputs: Range) -> Range:
         return ANY if self.stddev else inputs

@@ -11,7 +11,7 @@ import numpy as np
 from deepmath.descriptions import check_number, described
 from deepmath.formulas import normalization
 from deepmath.initializers import Draws
-from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
+from deepmath.layers.base import Bits, Layer, Shape, Values
 from deepmath.ranges import ANY, Range
 from deepmath.typing import Namespace
 
@@ -38,40 +38,26 @@ class BatchNormalization(Layer):
         params = {"gamma": np.ones(size), "beta": np.zeros(size)}
         return params, {"moving_mean": np.zeros(size), "moving_variance": np.ones(size)}
 
-    def apply(
-        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
-    ) -> tuple[Any, Pullback, Values]:
-        features = x.shape[-1]
-        columns = xp.matrix_transpose(xp.reshape(x, (-1, features)))  # a row of it is one feature over the batch
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return self.epsilon, self.momentum, 1.0 - self.momentum
 
-        def row(v: Any) -> Any:
-            return xp.reshape(v, (features, 1))
-
-        def back(v: Any) -> Any:
-            return xp.reshape(xp.matrix_transpose(v), x.shape)
-
-        gamma, beta = row(params["gamma"]), row(params["beta"])
-        new_state: Values = {}
-        if training:
-            y, mean, variance = normalization.normalize(xp, columns, gamma, beta, self.epsilon)
-            moments = {"moving_mean": mean, "moving_variance": variance}
-            for name, value in moments.items():
-                average = normalization.running_average(
-                    xp, state[name], xp.reshape(value, (features,)), self.momentum, 1.0 - self.momentum
-                )
-                new_state[name] = average
-        else:
-            mean, variance = row(state["moving_mean"]), row(state["moving_variance"])
-            y = normalization.scale(xp, columns, mean, variance, gamma, beta, self.epsilon)
-
-        def pullback(dy: Any) -> tuple[Any, Values]:
-            dcolumns = xp.matrix_transpose(xp.reshape(dy, (-1, features)))
-            dx, share = normalization.normalize_pullback(xp, columns, mean, variance, gamma, dcolumns, self.epsilon)
-            if not training:
-                dx = gamma * dcolumns / xp.sqrt(variance + self.epsilon)
-            return back(dx), {"gamma": xp.sum(share, axis=-1), "beta": xp.sum(dcolumns, axis=-1)}
-
-        return back(y), pullback, new_state
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
+        epsilon, momentum, rest = constants
+        gamma, beta = params["gamma"], params["beta"]
+        if not training:
+            mean, variance = state["moving_mean"], state["moving_variance"]
+            return normalization.scale(xp, x, mean, variance, gamma, beta, epsilon), {}
+        rows = xp.reshape(x, (-1, x.shape[-1]))
+        y, mean, variance = normalization.normalize(xp, rows, gamma, beta, epsilon, axis=0)
+        moments = {"moving_mean": mean, "moving_variance": variance}
+        return xp.reshape(y, x.shape), {
+            name: normalization.running_average(xp, state[name], xp.reshape(value, (-1,)), momentum, rest)
+            for name, value in moments.items()
+        }
 
     def output_range(self, inputs: Range) -> Range:
         return ANY
@@ -93,18 +79,15 @@ class LayerNormalization(Layer):
     def init(self, shape: Shape, draws: Callable[[int], Draws]) -> tuple[Values, Values]:
         return {"gamma": np.ones(shape[-1:]), "beta": np.zeros(shape[-1:])}, {}
 
-    def apply(
-        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
-    ) -> tuple[Any, Pullback, Values]:
-        gamma = params["gamma"]
-        y, mean, variance = normalization.normalize(xp, x, gamma, params["beta"], self.epsilon)
+    @property
+    def constants(self) -> tuple[float, ...]:
+        return (self.epsilon,)
 
-        def pullback(dy: Any) -> tuple[Any, Values]:
-            dx, share = normalization.normalize_pullback(xp, x, mean, variance, gamma, dy, self.epsilon)
-            rows = (-1, gamma.shape[0])
-            return dx, {"gamma": xp.sum(xp.reshape(share, rows), axis=0), "beta": xp.sum(xp.reshape(dy, rows), axis=0)}
-
-        return y, pullback, {}
+    def forward(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
+        *constants: Any,
+    ) -> tuple[Any, Values]:  # fmt: skip
+        return normalization.normalize(xp, x, params["gamma"], params["beta"], *constants)[0], {}
 
     def output_range(self, inputs: Range) -> Range:
         return Range(alone="its beta")

@@ -84,7 +84,7 @@ def forward(layer: Layer) -> Shown:
         over = "feature over the rows" if isinstance(layer, BatchNormalization) else "row over its units"
         return Shown(f"Each {over} gets mean 0 and variance 1, then a learnt scale and offset.", _normalised(layer))
     if isinstance(layer, Dropout):
-        threshold, growth = layer.coefficients
+        threshold, growth = layer.constants
         words = (
             f"Where 24 random bits r are less than {threshold}, the value becomes 0; the others grow by {growth:.9g}."
         )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepmath.graph import FUNCTIONS, OPERATORS, Graph, Node
+from deepmath.graph import FUNCTIONS, OPERATORS, Dims, Graph, Node
 from deepmath.printers.latex import ATOM, FACTOR, PRODUCT, SUM, Text, Writer
 from deepmath.printers.plain import PlainWriter
 
@@ -107,8 +107,8 @@ class Notebook(Graph):
         taken, other = (a, b) if self.value(condition) else (b, a)
         return self.constant(float(taken.value)) if taken.op == "constant" and other.dtype == "float" else taken
 
-    def _add(self, op: str, args: tuple[Node, ...], value: Any, dtype: str, axes: tuple[bool, bool]) -> Node:
-        node = super()._add(op, args, value, dtype, axes)
+    def add(self, op: str, args: tuple[Node, ...], value: Any, dtype: str, dims: Dims) -> Node:
+        node = super().add(op, args, value, dtype, dims)
         if node.number == len(self.values):
             with np.errstate(all="ignore"):
                 self.values.append(self._computed(node))

@@ -1,0 +1,83 @@
+"""Addresses of compiled kernels. None depends on the sizes of a network: each is compiled once, whatever it stands in."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepmath.printers import llvm
+from deepmath.printers.llvm import Entry
+from deepmath.printers.loops import Kernel, kernel
+from deepmath.trace import Formula
+from deepmath_numpy import compiler, lowering, moves, products
+from deepmath_numpy.target import host
+
+Loop = tuple[int, list[Entry]]
+
+
+def loop(
+    formula: Formula, kinds: Sequence[str], outputs: Sequence[str], precision: str, names: Sequence[str] | None = None
+) -> Loop:
+    """The loop of a formula, and what its `a` holds. Arrays are called a0, a1, ... and numbers s0, s1, ... as they come.
+
+    Raises TraceError for a formula that can't be traced.
+    """
+    arrays = [k for k in kinds if not k.startswith("scalar") and k not in ("index", "row_index")]
+    scalars = [k for k in kinds if k.startswith("scalar")]
+    given = [f"a{i}" for i in range(len(arrays))] + [f"s{i}" for i in range(len(scalars))]
+    given += [k for k in kinds if k in ("index", "row_index")]
+    return _loop(kernel("loop", formula, kinds, outputs, names or given), precision)
+
+
+def _loop(printed: Kernel, precision: str, steps: dict[str, int] | None = None) -> Loop:
+    text = llvm.module(printed, precision, host().lanes(precision), steps)
+    return compiler.load(text).address("loop"), llvm.entries(printed)
+
+
+@functools.cache
+def product(precision: str) -> int:
+    """The product of matrices."""
+    return compiler.load(products.module(precision, host())).address("product")
+
+
+@functools.cache
+def move(precision: str, name: str) -> int:
+    """One of the kernels of `moves.py`."""
+    return compiler.load(moves.module(precision)).address(name)
+
+
+@functools.cache
+def random_bits(precision: str) -> Loop:
+    """24 random bits in groups of four, into int64 arrays p, q, r, s that lie in one another."""
+    return _words(lowering.bits, precision)
+
+
+@functools.cache
+def epoch_words() -> Loop:
+    """Whole 32-bit words, a row for each epoch, in the same way."""
+    return _words(lowering.epoch_words, "float64")
+
+
+def _words(formula: Callable[..., Any], precision: str) -> Loop:
+    printed = kernel("loop", formula, lowering.WORD_KINDS, list("pqrs"), lowering.WORD_NAMES)
+    return _loop(printed, precision, dict.fromkeys("pqrs", 4))
+
+
+@functools.cache
+def zeros() -> Any:
+    """A number that is zero, of any type."""
+    return np.zeros(1, np.int64)
+
+
+def call(address: int, a: Any, c: Any, n: int, rows: int, columns: int) -> None:
+    """Call a kernel from Python on all its rows and columns."""
+    _kernel(address)(a.ctypes.data, c.ctypes.data, n, 0, rows, 0, columns)
+
+
+@functools.cache
+def _kernel(address: int) -> Any:
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 5)(address)

@@ -1,0 +1,309 @@
+"""Kernels of a cut graph as calls of machine code: which function, and what its `a` holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepmath.formulas.random import NOISE, philox
+from deepmath.graph import BATCH_SUM, OPERATORS, Node, Size
+from deepmath.graph.cut import RANK_OF_COPIES, Copy, Kernel, Map, Operand, Piece, Product, Random, Space, Take, is_number, root
+
+from deepmath.trace import Formula
+from deepmath_numpy import compiled
+
+OFFSET, FIRST, STEP, ROW, ROWS = range(5)
+"""Places in c of what each launch sets: where its rows begin in the order, the place of its first row in the logical
+batch, the step's number, the row of the sums that it fills, its number of rows."""
+LAUNCH = 5
+"""How many they are; the optimiser's coefficients come next."""
+
+
+@dataclass
+class Call:
+    """One call: `address` is the function, `a` its words. `rows` for each row of the batch, or in all if not `batched`."""
+
+    name: str
+    address: int
+    a: Any
+    batched: bool
+    rows: int
+    columns: int
+    whole: bool = False
+    """Whether it must have all of its columns at once."""
+    work: float = 0.0
+    """Multiplications, for each row."""
+    outputs: tuple[int, ...] = ()
+    """The numbers of the nodes that it writes."""
+    inputs: tuple[int, ...] = ()
+    over_batch: bool = False
+    """Whether it needs all rows of the batch at once, for a sum of each column."""
+
+
+class Place(NamedTuple):
+    """Where an array lies: its address, and the numbers between two rows of the batch."""
+
+    address: int
+    apart: int
+
+
+@dataclass
+class Lowering:
+    """Turns kernels into calls. `places` holds the arrays by the number of their root, `numbers` the places in c."""
+
+    precision: str
+    places: Mapping[int, Place]
+    numbers: Callable[[str, float | None], int]
+    seed: int
+    capacity: int
+    item: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.item = np.dtype(self.precision).itemsize
+
+    def calls(self, kernel: Kernel) -> list[Call]:
+        """The calls that do a kernel's work, one after the other."""
+        if isinstance(kernel, Product):
+            return [self._product(kernel)]
+        if isinstance(kernel, Map):
+            return [self._map(kernel)]
+        if isinstance(kernel, Copy):
+            return self._copy(kernel)
+        if isinstance(kernel, Random):
+            return self._random(kernel)
+        assert isinstance(kernel, Take), kernel
+        return [self._take(kernel)]
+
+    def place(self, node: Node) -> Place:
+        return self.places[root(node).number]
+
+    def _matrix(self, operand: Operand) -> tuple[int, int, int]:
+        """Address, row stride and column stride of an operand."""
+        columns = last(operand.array)
+        address = self.place(operand.array).address
+        return (address, 1, columns) if operand.turned else (address, columns, 1)
+
+    def _product(self, k: Product) -> Call:
+        node = k.outputs[0]
+        rows, columns = size_within(node.dims[:-1]), int(node.dims[-1])
+        inner = node.args[0].dims[-1]
+        inner = -inner.times if isinstance(inner, Size) else inner
+        words = [*self._matrix(k.a), *self._matrix(k.b), self.place(node).address, columns, inner, 0]
+        work = 2.0 * rows * columns * abs(inner)
+        return Call(
+            "product", compiled.product(self.precision), words_of(words), k.batched, rows, columns, work=work,
+            outputs=(node.number,), inputs=tuple(root(n).number for n in k.inputs),
+        )  # fmt: skip
+
+    def _map(self, k: Map) -> Call:
+        formula, kinds, reads, scalars, whole = formula_of(k)
+        names = [f"o{i}" for i in range(len(k.outputs))]
+        address, entries = compiled.loop(formula, kinds, names, self.precision)
+        words: list[int] = []
+        for entry in entries:
+            if entry.kind == "scalar":
+                node = scalars[int(entry.name[1:])]
+                words.append(self.numbers("rows" if node.op == "size" else node.value, None))
+            else:
+                i = int(entry.name.removeprefix("out_")[1:])
+                node, kind = (reads[i], k.kinds[i]) if entry.name[0] == "a" else (k.outputs[i], k.kinds[len(reads) + i])
+                words += [self.place(node).address, self._stride(node, kind, k.space)]
+        return Call(
+            "map", address, words_of(words), k.space.batched, k.space.rows, k.space.columns, whole,
+            work=4.0 * k.space.rows * k.space.columns, outputs=tuple(o.number for o in k.outputs),
+            inputs=tuple(root(n).number for n in k.inputs), over_batch=k.outputs[0].op == BATCH_SUM,
+        )  # fmt: skip
+
+    def _stride(self, node: Node, kind: str, space: Space) -> int:
+        if kind == "element":
+            return space.columns
+        return 1 if kind == "row" else 0
+
+    def _copy(self, k: Copy) -> list[Call]:
+        node = k.outputs[0]
+        found = []
+        if k.zeroed:
+            dims = within(node)
+            found.append(self._piece(node, None, Piece(node, dims, (0,) * len(dims), 0, strides(dims), 0)))
+        return found + [self._piece(node, piece.source, piece) for piece in k.pieces]
+
+    def _piece(self, node: Node, source: Node | None, piece: Piece) -> Call:
+        """One block; without a source it is zeros."""
+        batched = bool(node.dims) and isinstance(node.dims[0], Size)
+        out = self.place(node)
+        bits = 64 if node.dtype == "int" else 8 if node.dtype == "bool" else 8 * self.item
+        given = Place(compiled.zeros().ctypes.data, 0) if source is None else self.place(source)
+        repeated = source is not None and not (source.dims and isinstance(source.dims[0], Size))
+        pad = RANK_OF_COPIES - len(piece.dims)
+        words = [out.address, out.apart, piece.offset, given.address, 0 if repeated else given.apart, piece.source_offset]
+        words += [1] * pad + [*piece.dims] + [0] * pad + [*piece.strides] + [0] * pad + [*piece.source_strides]
+        return Call(
+            "copy", compiled.move(self.precision, f"copy{bits}"), words_of(words), batched, 1, 1,
+            work=float(math.prod(piece.dims)), outputs=(node.number,),
+            inputs=() if source is None else (root(source).number,),
+        )  # fmt: skip
+
+    def _take(self, k: Take) -> Call:
+        table, indices = k.inputs
+        size = size_within(table.dims[1:]) * (8 if table.dtype == "int" else self.item)
+        words = [self.place(table).address, size, self.place(k.outputs[0]).address, size, size]
+        words += [self.place(indices).address, self.numbers("zero", 0.0)]
+        batched = isinstance(indices.dims[0], Size)
+        rows = indices.dims[0].times if batched else indices.dims[0]
+        return Call(
+            "take", compiled.move(self.precision, "gather"), words_of(words), batched, rows, 1, work=float(size),
+            outputs=(k.outputs[0].number,), inputs=(root(table).number, root(indices).number),
+        )  # fmt: skip
+
+    def _random(self, k: Random) -> list[Call]:
+        """24 bits for each unit, in groups of four. Rows that are no multiple of four are packed from wider ones."""
+        node = k.outputs[0]
+        units = int(node.dims[1])
+        place, wide = self.place(node), wide_units(units)
+        at = place.address if wide == units else place.address + 8 * units * self.capacity
+        address, entries = compiled.random_bits(self.precision)
+        given = {
+            "first": FIRST, "step": STEP, "layer": self.numbers(f"layer {k.layer}", float(k.layer)),
+            "seed": self.numbers("seed", float(self.seed & 0xFFFFFFFF)), "stream": self.numbers("stream", float(NOISE)),
+        }  # fmt: skip
+        words: list[int] = []
+        for entry in entries:
+            if entry.kind == "scalar":
+                words.append(given[entry.name])
+            else:
+                words += [at + 8 * "pqrs".index(entry.name.removeprefix("out_")), wide]
+        written = (node.number,)
+        found = [Call("random", address, words_of(words), True, 1, wide // 4, work=40.0 * units, outputs=written)]
+        if wide != units:
+            block = [place.address, units, 0, at, wide, 0, 1, 1, 1, units, 0, 0, 0, 1, 0, 0, 0, 1]
+            move = compiled.move(self.precision, "copy64")
+            found.append(Call("copy", move, words_of(block), True, 1, 1, outputs=written, inputs=written))
+        return found
+
+
+def formula_of(k: Map) -> tuple[Formula, list[str], list[Node], list[Node], bool]:
+    """A map as the formula of a kernel: (formula, kinds of its arguments, arrays that it reads, numbers, is it of rows)."""
+    body, scalars = _body(k)
+    kinds = [{"cell": "row"}.get(kind, kind) + _dtype(n) for kind, n in zip(k.kinds, k.inputs, strict=False)]
+    kinds += ["scalar" + _dtype(n) for n in scalars] + ["index", "row_index"]
+    known = {n.number: i for i, n in enumerate([*k.inputs, *scalars])}
+    wanted = k.kinds[len(k.inputs) :]
+
+    def formula(xp: Any, *values: Any) -> Any:
+        found = {number: values[i] for number, i in known.items()}
+        index, row = values[-2:]
+        for node in body:
+            if node.number not in found:
+                args = [found[a.number] for a in node.args]
+                found[node.number] = _value(xp, node, args, index, row, k.space)
+        results = [_laid(xp, found[o.number], kind, index, row) for o, kind in zip(k.outputs, wanted, strict=True)]
+        return tuple(results)
+
+    whole = any(n.op in ("row_sum", "row_max", "columns") for n in body)
+    return formula, kinds, k.inputs, scalars, whole
+
+
+def _body(k: Map) -> tuple[list[Node], list[Node]]:
+    """The nodes that a map computes, in their order, and the numbers that it is given."""
+    given = {n.number for n in k.inputs}
+    found: dict[int, Node] = {}
+    stack = list(k.outputs)
+    while stack:
+        node = stack.pop()
+        if node.number in found or node.number in given:
+            continue
+        found[node.number] = node
+        stack.extend(node.args)
+    body = [found[n] for n in sorted(found)]
+    scalars = [n for n in body if n.op in ("argument", "size")]
+    return body, scalars
+
+
+def _dtype(node: Node) -> str:
+    return "" if node.dtype == "float" else f":{node.dtype}"
+
+
+def _value(xp: Any, node: Node, args: list[Any], index: Any, row: Any, space: Space) -> Any:
+    op = node.op
+    if op == "constant":
+        return node.value
+    if op == "columns":
+        return index.shape[1] if node.value == space.columns else node.value
+    if op == "index":
+        return index
+    if op == "broadcast_to":
+        return args[0]
+    if op == "astype":
+        return xp.astype(args[0], node.dtype) if isinstance(args[0], Node) else args[0]
+    if op in ("row_sum", "row_max"):
+        along = isinstance(args[0], Node) and args[0].axes[1]
+        if not along:
+            return args[0] if op == "row_max" else args[0] * index.shape[1]
+        return (xp.sum if op == "row_sum" else xp.max)(args[0], axis=-1, keepdims=True)
+    if op == BATCH_SUM:
+        return xp.batch_sum(_laid(xp, args[0], "element", index, row))
+    if op in OPERATORS:
+        return OPERATORS[op](*args)
+    if op == "where" and not any(isinstance(a, Node) for a in args[1:]):
+        return xp.where(args[0], args[1] + 0.0 * xp.astype(index, "float"), args[2])
+    return getattr(xp, op)(*args)
+
+
+def _laid(xp: Any, value: Any, kind: str, index: Any, row: Any) -> Any:
+    """The value so that it varies along the axes that its kind says."""
+    if kind == "column":  # a sum over the batch
+        return value
+    if not isinstance(value, Node):
+        value = xp.astype(row, "float") * 0.0 + value
+    elif not value.axes[0]:
+        value = xp.where(row >= 0, value, value)
+    return value if kind == "row" or value.axes[1] else xp.where(index >= 0, value, value)
+
+
+def words_of(words: Sequence[int]) -> Any:
+    """Words of a call."""
+    return np.asarray(words, np.int64)
+
+
+def last(node: Node) -> int:
+    """The number of columns of an array."""
+    return int(node.dims[-1])
+
+
+def within(node: Node) -> tuple[int, ...]:
+    """The dimensions within a row of the batch."""
+    head = node.dims[0] if node.dims else 1
+    return (head.times, *node.dims[1:]) if isinstance(head, Size) else tuple(node.dims)
+
+
+def wide_units(units: int) -> int:
+    """Units in whole groups of four."""
+    return -(-units // 4) * 4
+
+
+def size_within(dims: Sequence[Any]) -> int:
+    """How many numbers an array has for each row of the batch, or in all."""
+    return math.prod(d.times if isinstance(d, Size) else int(d) for d in dims)
+
+
+def strides(dims: Sequence[int]) -> tuple[int, ...]:
+    """Strides of a packed block."""
+    return tuple(math.prod(dims[i + 1 :]) for i in range(len(dims)))
+
+
+def bits(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
+    """24 bits of each of four random words, for each row and group of units."""
+    return tuple(word >> 8 for word in philox(xp, unit, row + first, step, layer, seed, stream))
+
+
+def epoch_words(xp: Any, unit: Any, row: Any, first: Any, part: Any, purpose: Any, seed: Any, stream: Any) -> Any:
+    """Four whole words, by which an epoch's rows are sorted; a row of them for each epoch."""
+    return philox(xp, unit, part, (row + first) & 0xFFFFFFFF, purpose, seed, stream)
+
+
+WORD_NAMES = ["unit", "row", "first", "step", "layer", "seed", "stream"]
+WORD_KINDS = ["index", "row_index", *["scalar:int"] * 5]

@@ -1,0 +1,372 @@
+"""Training steps as launches: gather, forward, backward, sums of results, penalties, clipping, update."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from deepmath.checks import is_sparse
+from deepmath.errors import TraceError
+from deepmath.formulas import regularizers
+from deepmath.graph import Node
+from deepmath.parameters import segments
+from deepmath.program import Data, Recipe
+from deepmath.step_graph import StepGraph, training_graph
+from deepmath_numpy import compiled
+from deepmath_numpy.hooks import Hooks
+from deepmath_numpy.lowering import FIRST, LAUNCH, OFFSET, ROW, ROWS, STEP, Call, words_of
+from deepmath_numpy.memory import Arena, Memory
+from deepmath_numpy.schedule import ALL, FLAT, Group, Phase
+from deepmath_numpy.section import OPEN, Hook, Section, calls_in, nodes_named
+from deepmath_numpy.threads import Threads
+
+MASK = 0xFFFFFFFF
+
+
+class Training:
+    """The tables of a recipe's training steps for micro-batches of up to `capacity` rows."""
+
+    def __init__(self, recipe: Recipe, memory: Memory, capacity: int, rates: Sequence[float], sparse: bool) -> None:
+        self.recipe, self.memory, self.rates = recipe, memory, rates
+        step = training_graph(recipe, memory.params.shapes, memory.states.shapes)
+        self._capacity = -(-capacity // 16) * 16
+        self._count = 1 + len(recipe.head.metrics if recipe.head is not None else ())
+        self._item = np.dtype(recipe.precision).itemsize
+        self._coefficients = len(recipe.optimizer.coefficients(0))
+        self._sparse = sparse and _only_multiplied(step)
+        self._dense_inputs = sparse and not self._sparse
+        self._arena = Arena()
+        results = self._arena.take(self._count * self._capacity * self._item)
+        penalties = self._arena.take(max(1, len(recipe.penalties)) * 64)
+        self._results, self._penalties = self._arena.address(results), self._arena.address(penalties)
+        outputs = {f"result.{i}": self._results + i * self._capacity * self._item for i in range(self._count)}
+        self._section = Section(
+            recipe, memory, step, self._capacity, "given_state", {}, outputs, len(rates) * self._coefficients, self._sparse
+        )
+        self._update_why = ""
+        self._lay_out()
+        self._hooks = Hooks(self._section, "given_state", training=True)
+        self._threads = Threads()
+
+    def _lay_out(self) -> None:
+        """Put the phases in an order in which each kind of launch is a range of them."""
+        section, has_state = self._section, self.memory.states.size > 0
+        parts = {
+            "save": [self._flat_copy("grads", "total", self.memory.params.size)],
+            "begin": [self._flat_copy("state", "next_state", self.memory.states.size)] if has_state else [],
+            "given": [self._flat_copy("next_state", "given_state", self.memory.states.size)] if has_state else [],
+            "learn": [*section.phases([*self._enter(), *section.items]), self._collect()],
+            "penalize": self._penalize(),
+            "apply": self._apply(),
+            "add": [self._add()],
+        }  # fmt: skip
+        phases: list[Phase] = []
+        self._range: dict[str, tuple[int, int]] = {}
+        for name, own in parts.items():
+            self._range[name] = len(phases), len(phases) + len(own)
+            phases += own
+        section.finish(phases)
+
+    def _launch(self, first: str, last: str) -> tuple[int, int]:
+        return self._range[first][0], self._range[last][1]
+
+    def _opened(self, name: str) -> int:
+        return self._section._opened(name)
+
+    def _enter(self) -> list[Any]:
+        """Calls that bring the rows of a batch: inputs, targets or labels, shares."""
+        found: list[Any] = []
+        for name, node in nodes_named(self._section.step).items():
+            if node.number not in self._section.places:
+                continue
+            address = self._section.places[node.number].address
+            if name == "weight":
+                words = [self._opened("shares"), address, OFFSET]
+                found.append(self._move("shares", words, node))
+            elif name in ("x", "targets", "labels") and not (name == "x" and (self._sparse or self._dense_inputs)):
+                size = math.prod(node.dims[1:]) * (8 if name == "labels" else self._item)
+                words = [self._opened(f"data.{name}"), size, address, size, size, self._opened("order"), OFFSET]
+                found.append(self._move("gather", words, node))
+        return found
+
+    def _move(self, name: str, words: Sequence[int], node: Node) -> Call:
+        address = compiled.move(self.recipe.precision, name)
+        return Call(name, address, words_of(words), True, 1, 1, outputs=(node.number,))
+
+    def _collect(self) -> Phase:
+        words = [
+            self._opened("shares"), self._opened("weights"), self._opened("sums"), OFFSET, ROW, 1 + self._count,
+            self._count, self._results, self._capacity,
+        ]  # fmt: skip
+        call = Call("collect", compiled.move(self.recipe.precision, "collect"), words_of(words), True, 1, 1, True)
+        return Phase([Group([call], -1, ALL)])
+
+    def _formula(
+        self, formula: Any, kinds: Sequence[str], outputs: Sequence[int | str], arrays: Sequence[tuple[int, int]],
+        numbers: Sequence[int], rows: int, columns: int, whole: bool = False,
+    ) -> Call:  # fmt: skip
+        """A call of a formula's loop on arrays (address, row stride), in place where an output is an argument's number."""
+        names = [f"a{o}" if isinstance(o, int) else o for o in outputs]
+        address, entries = compiled.loop(formula, kinds, names, self.recipe.precision)
+        words: list[int] = []
+        given = len([k for k in kinds if not k.startswith("scalar")])
+        new = [n for n in names if not n.startswith("a")]
+        for entry in entries:
+            if entry.kind == "scalar":
+                words.append(numbers[int(entry.name[1:])])
+            elif entry.name.startswith("out_"):
+                words += arrays[given + new.index(entry.name.removeprefix("out_"))]
+            else:
+                words += arrays[int(entry.name[1:])]
+        return Call("map", address, words_of(words), False, rows, columns, whole, work=4.0 * rows * columns)
+
+    def _flat(self, part: str, start: int = 0) -> int:
+        return int(self.memory.floats[part].ctypes.data) + start * self._item
+
+    def _phase(self, call: Call) -> Phase:
+        block = ALL if call.whole else FLAT
+        return Phase([Group([call], call.rows, ALL if call.whole else 1, call.columns, block)], work=call.work)
+
+    def _flat_copy(self, source: str, out: str, size: int) -> Phase:
+        call = self._formula(
+            lambda xp, a: a, ["element"], ["o"], [(self._flat(source), size), (self._flat(out), size)], [], 1, size
+        )
+        return self._phase(call)
+
+    def _add(self) -> Phase:
+        size = self.memory.params.size
+        arrays = [(self._flat("total"), size), (self._flat("grads"), size)]
+        return self._phase(self._formula(lambda xp, a, b: a + b, ["element", "element"], [1], arrays, [], 1, size))
+
+    def _penalize(self) -> list[Phase]:
+        """Regularisers: their slopes are added to the gradient, their values to the sums."""
+        calls = []
+        for i, (name, regularizer) in enumerate(self.recipe.penalties.items()):
+            size = math.prod(self.memory.params.shapes[name])
+            start = self.memory.params.offsets[name]
+            strengths = [self._section.number(f"penalty.{i}.{k}", s) for k, s in enumerate(regularizer.strengths)]
+
+            def formula(xp: Any, w: Any, g: Any, *strengths: Any, regularizer: Any = regularizer) -> Any:
+                return g + regularizer.slope(xp, w, *strengths), regularizer.penalty(xp, w, *strengths)
+
+            arrays = [(self._flat("params", start), size), (self._flat("grads", start), size), (self._penalties + 64 * i, 1)]
+            kinds = ["element", "element", *["scalar"] * len(strengths)]
+            calls.append(self._formula(formula, kinds, [1, "o"], arrays, strengths, 1, size, whole=True))
+        if not calls:
+            return []
+        words = [self._opened("sums"), ROW, 1 + self._count, len(calls), self._penalties, 64 // self._item]
+        total = Call("penalties", compiled.move(self.recipe.precision, "penalties"), words_of(words), False, 1, 1, True)
+        return [Phase([Group([c], 1, ALL) for c in calls]), Phase([Group([total], 1, ALL)])]
+
+    def _apply(self) -> list[Phase]:
+        """Clipping, the update, constraints, and the layers' new state."""
+        phases = [*self._clip(), *self._update(), *self._constrain()]
+        if self.memory.states.size:
+            phases.append(self._flat_copy("next_state", "state", self.memory.states.size))
+        return phases
+
+    def _clip(self) -> list[Phase]:
+        optimizer, size, phases = self.recipe.optimizer, self.memory.params.size, []
+        if optimizer.clipvalue is not None:
+            limit = [self._section.number("clipvalue", optimizer.clipvalue)]
+            grads = [(self._flat("grads"), size)]
+            call = self._formula(regularizers.clip_by_value, ["element", "scalar"], [0], grads, limit, 1, size)
+            phases.append(self._phase(call))
+        if optimizer.clipnorm is None:
+            return phases
+        frozen = [where for where, rate in segments(self.memory.params, self.recipe.rates) if not rate]
+        for where in frozen:
+            still = [(self._flat("grads", where.start), where.stop - where.start)]
+            call = self._formula(
+                lambda xp, g: 0.0 * xp.sign(xp.where(xp.isfinite(g), g, 0.0)), ["element"], [0], still, [], 1, still[0][1]
+            )
+            phases.append(self._phase(call))
+        limit = [self._section.number("clipnorm", optimizer.clipnorm)]
+        call = self._formula(
+            lambda xp, g, limit: regularizers.clip_by_norm(xp, g, limit)[0], ["element", "scalar"], [0],
+            [(self._flat("grads"), size)], limit, 1, size, whole=True,
+        )  # fmt: skip
+        return [*phases, self._phase(call)]
+
+    def _update(self) -> list[Phase]:
+        optimizer, size = self.recipe.optimizer, self.memory.params.size
+        count = 2 + len(optimizer.slots)
+        kinds = ["element"] * count + ["scalar"] * self._coefficients
+        groups = []
+        for where, rate in segments(self.memory.params, self.recipe.rates):
+            if not rate:
+                continue
+            starts = [self._flat("params", where.start), self._flat("grads", where.start)]
+            starts += [self._flat("slots", i * size + where.start) for i in range(len(optimizer.slots))]
+            length = where.stop - where.start
+            first = LAUNCH + self.rates.index(rate) * self._coefficients
+            outputs = [0, *range(2, count)]
+            numbers = list(range(first, first + self._coefficients))
+            try:
+                call = self._formula(optimizer.update, kinds, outputs, [(s, length) for s in starts], numbers, 1, length)
+            except TraceError as error:
+                self._section.step.reasons["update"] = str(error)
+                return [Phase(hook=Hook("update", (), ()))]
+            groups.append(Group([call], 1, 1, length, FLAT))
+        return [Phase(groups, work=10.0 * size)]
+
+    def _constrain(self) -> list[Phase]:
+        """Constraints on kernels, whose columns lead into a unit each: turned round, put back, turned again."""
+        phases = []
+        for i, (name, constraint) in enumerate(self.recipe.constraints.items()):
+            if not self.recipe.rates.get(name, 1.0):
+                continue
+            features, units = self.memory.params.shapes[name]
+            place = self._arena_of(features * units)
+            w = self._flat("params", self.memory.params.offsets[name])
+            limits = [self._section.number(f"constraint.{i}.{k}", s) for k, s in enumerate(constraint.limits)]
+            kinds = ["element", *["scalar"] * len(limits)]
+            call = self._formula(constraint.project, kinds, [0], [(place, features)], limits, units, features, whole=True)
+            turn, back = self._turn(w, place, features, units), self._turn(place, w, units, features)
+            phases += [Phase([Group([c], c.rows, ALL)]) for c in (turn, call, back)]
+        return phases
+
+    def _turn(self, source: int, out: int, rows: int, columns: int) -> Call:
+        """out [columns, rows] = the transpose of source [rows, columns]."""
+        words = [out, 0, 0, source, 0, 0, 1, 1, columns, rows, 0, 0, rows, 1, 0, 0, 1, columns]
+        address = compiled.move(self.recipe.precision, f"copy{8 * self._item}")
+        return Call("copy", address, words_of(words), False, 1, 1, True)
+
+    def _arena_of(self, numbers: int) -> int:
+        self._kept = [*getattr(self, "_kept", []), Arena()]
+        at = self._kept[-1].take(numbers * self._item)
+        return self._kept[-1].address(at)
+
+    def attach(self, data: Data) -> None:
+        """Take the rows of batches from these data from now on."""
+        self._data = data
+        labelled = self.recipe.head is not None and self.recipe.head.labelled
+        if not is_sparse(data.x):
+            self._inputs = np.ascontiguousarray(data.x)
+            self._section.fill("data.x", self._inputs.ctypes.data)
+        self._targets = np.ascontiguousarray(data.targets, np.int64 if labelled else self.recipe.precision)
+        self._section.fill("data.labels" if labelled else "data.targets", self._targets.ctypes.data)
+
+    def run(self, rows: Any, bounds: Any, shares: Any, weights: Any, step: int, coefficients: Any) -> Any:
+        """Train the steps between `bounds`; gives float64 [steps, 1 + results]: penalty, sums of loss and metrics."""
+        sizes, starts = np.diff(bounds), bounds[:-1]
+        micro = self.recipe.batch_size
+        if sizes.max(initial=0) <= micro:
+            steps = np.arange(len(sizes))
+            launches = np.empty((len(sizes), 4), np.int64)
+            launches[:, :2], launches[:, 2], launches[:, 3] = self._launch("begin", "apply"), sizes, steps
+            numbers = self._numbers(starts, np.zeros(len(sizes)), step + steps, steps, sizes, coefficients)
+            return self._execute(launches, numbers, rows, shares, weights, len(sizes), len(sizes))
+        listed: list[tuple[int, int, int, int]] = []
+        given: list[tuple[int, int, int, int, int]] = []
+        for i, (start, n) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
+            for first in range(0, n, micro):
+                size = min(micro, n - first)
+                row = len(given)
+                given.append((start + first, first, step + i, row, size))
+                names = [("save", "save"), ("given", "learn"), ("add", "add")] if first else [("begin", "penalize")]
+                listed += [(*self._launch(*pair), size, row) for pair in names]
+            listed.append((*self._launch("apply", "apply"), size, row))
+        table = np.asarray(given)
+        numbers = self._numbers(*table.T[:3], table[:, 3], table[:, 4], coefficients[table[:, 2] - step])
+        sums = self._execute(np.asarray(listed, np.int64), numbers, rows, shares, weights, len(given), len(sizes))
+        total = np.zeros((len(sizes), sums.shape[1]))
+        for (_, _, at, row, _) in given:
+            total[at - step] += sums[row]
+        return total
+
+    def gradients(
+        self, rows: Any, shares: Any, weights: Any, step: int, first: int, again: bool, coefficients: Any
+    ) -> Any:
+        """The gradient of one micro-batch, `again`: added to those before; gives its sums."""
+        names = [("save", "save"), ("given", "learn"), ("add", "add")] if again else [("begin", "penalize")]
+        launches = np.asarray([(*self._launch(*pair), len(rows), 0) for pair in names], np.int64)
+        numbers = self._numbers(*(np.asarray([v]) for v in (0, first, step, 0, len(rows))), coefficients)
+        return self._execute(launches, numbers, rows, shares, weights, 1, 0)[0]
+
+    def apply(self, coefficients: Any, step: int) -> None:
+        """Clip the gradient, update the parameters, put them back into what is allowed, take over the new state."""
+        numbers = self._numbers(*(np.asarray([v]) for v in (0, 0, step, 0, 0)), coefficients)
+        empty = np.zeros(0)
+        launches = np.asarray([(*self._launch("apply", "apply"), 0, 0)], np.int64)
+        self._execute(launches, numbers, np.zeros(0, np.int64), empty, empty, 1, 0)
+
+    def _numbers(self, starts: Any, firsts: Any, steps: Any, rows: Any, sizes: Any, coefficients: Any) -> Any:
+        """The numbers of each launch: [launches, LAUNCH + coefficients]."""
+        table = np.empty((len(sizes), LAUNCH + math.prod(coefficients.shape[1:])))
+        for place, column in ((OFFSET, starts), (FIRST, firsts), (STEP, steps & MASK), (ROW, rows), (ROWS, sizes)):
+            table[:, place] = column
+        table[:, LAUNCH:] = coefficients.reshape(len(coefficients), -1)
+        return table
+
+    def _execute(
+        self, launches: Any, numbers: Any, rows: Any, shares: Any, weights: Any, count: int, steps: int
+    ) -> Any:
+        sums = np.zeros((count, 1 + self._count))
+        order = np.ascontiguousarray(rows, np.int64)
+        given = {"order": order, "shares": shares, "weights": weights, "sums": sums}
+        for name, array in given.items():
+            self._section.fill(name, array.ctypes.data)
+        if self._sparse or self._dense_inputs or self._section.tables.hooks:
+            self._by_launch(launches, numbers, order)
+        else:
+            self._threads.run(self._section.driver, launches, numbers)
+        return sums
+
+    def _by_launch(self, launches: Any, numbers: Any, order: Any) -> None:
+        """Launches that need Python in between."""
+        for launch in launches:
+            row = numbers[launch[3]]
+            if self._sparse or self._dense_inputs:
+                start, n = int(row[OFFSET]), int(launch[2])
+                self._hooks.inputs = self._data.x[order[start : start + n]]
+                if self._dense_inputs and n:
+                    node = nodes_named(self._section.step)["x"]
+                    self._section.view(node, n)[...] = self._hooks.inputs.toarray().reshape(n, *node.dims[1:])
+            self._section.run(launch[None, :], numbers, functools.partial(self._hook))
+
+    def _hook(self, hook: Any, numbers: Any) -> None:
+        if hook.kernel == "update":
+            self._update_by_reference(numbers)
+        else:
+            self._hooks(hook, numbers)
+
+    def _update_by_reference(self, numbers: Any) -> None:
+        optimizer, memory = self.recipe.optimizer, self.memory
+        for where, rate in segments(memory.params, self.recipe.rates):
+            if rate:
+                size = memory.params.size
+                w, g = (memory.floats[part][where] for part in ("params", "grads"))
+                slots = [memory.floats["slots"][i * size : (i + 1) * size][where] for i in range(len(optimizer.slots))]
+                first = LAUNCH + self.rates.index(rate) * self._coefficients
+                given = numbers[first : first + self._coefficients].tolist()
+                found = optimizer.update(np, w, g, *slots, *given)
+                for old, new in zip((w, *slots), found, strict=True):
+                    old[...] = new
+
+    def plan(self) -> list[tuple[str, str]]:
+        """How each part runs."""
+        calls = calls_in(self._section.items)
+        words = f"steps compiled: {len(calls)} kernels in {len(self._section.tables.phases)} phases"
+        if self._section.tables.hooks:
+            words += f", {len(self._section.tables.hooks)} of them by Python"
+        return [("steps", words), *self._section.plan()]
+
+
+def _only_multiplied(step: StepGraph) -> bool:
+    """Whether the inputs are only read by products with them on the left."""
+    from deepmath.graph import needed
+    from deepmath.graph.cut import is_turn
+
+    for node in needed(step.outputs.values()):
+        for i, a in enumerate(node.args):
+            if a.op == "argument" and a.value == "x" and not (node.op == "matmul" and i == 0) and not is_turn(node):
+                return False
+    return True
+
+
+__all__ = ["OPEN", "Training"]

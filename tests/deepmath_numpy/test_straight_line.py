@@ -1,0 +1,165 @@
+"""Whole runs as one straight-line function, against the reference."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepmath.backend import load_backend
+from deepmath.batches import batches_of, row_weights
+from deepmath.losses import get as loss_of
+from deepmath.layers import Dense, Dropout
+from deepmath.optimizers import SGD, Adam
+from deepmath.pace import Pace
+from deepmath.parameters import Layout
+from deepmath.program import Recipe
+from deepmath.recipes import first_values, recipe_of
+from deepmath.regularizers import L2, MaxNorm
+from deepmath.step_graph import training_graph
+from deepmath.testing.contract import gradients as reference_gradients
+from deepmath.testing.contract import length
+from deepmath.testing.networks import NETWORKS, Network
+from deepmath_numpy import straight_line
+from deepmath_numpy.compiler import load
+
+STEPS = 200
+LOCK_STEPS = 40
+SUPPORTED = [name for name in NETWORKS if name != "own layer"]
+networks = pytest.mark.parametrize("name", SUPPORTED)
+precisions = pytest.mark.parametrize("precision", ["float32", "float64"])
+
+
+def shapes(values: dict[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
+    return {n.removeprefix(prefix): v.shape for n, v in values.items() if n.startswith(prefix)}
+
+
+class Run:
+    """A program of the function alone: values in flat buffers, batches from memory."""
+
+    def __init__(self, recipe: Recipe, values: dict[str, Any], data: Any, lanes: int = 16) -> None:
+        self.recipe, self.data, self.batches = recipe, data, batches_of(recipe, data)
+        self.params, self.states = Layout(shapes(values, "params.")), Layout(shapes(values, "state."))
+        self.graph = training_graph(recipe, self.params.shapes, self.states.shapes)
+        self.text = straight_line.module(recipe, self.graph, self.params, self.states, lanes)
+        self.code = load(self.text)
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        self.steps = kind(self.code.address("steps"))
+        self.pace = Pace(recipe.optimizer)
+        self.buffers = {"params": self.params.zeros(recipe.precision), "state": self.states.zeros(recipe.precision)}
+        slots = Layout({str(i): (self.params.size,) for i in range(len(recipe.optimizer.slots))})
+        self.buffers["slots"] = slots.zeros(recipe.precision)
+        self.load(values)
+
+    def views(self) -> dict[str, Any]:
+        found = {f"params.{n}": v for n, v in self.params.views(self.buffers["params"]).items()}
+        found |= {f"state.{n}": v for n, v in self.states.views(self.buffers["state"]).items()}
+        for i, slot in enumerate(self.recipe.optimizer.slots):
+            own = self.buffers["slots"][i * self.params.size : (i + 1) * self.params.size]
+            found |= {f"{slot}.{n}": v for n, v in self.params.views(own).items()}
+        return found
+
+    def load(self, values: dict[str, Any]) -> None:
+        for buffer in self.buffers.values():
+            buffer[:] = 0.0
+        for name, view in self.views().items():
+            view[...] = values.get(name, 0.0)
+        self.step = int(values.get("step", 0))
+
+    def state(self) -> dict[str, Any]:
+        return {n: v.copy() for n, v in self.views().items()}
+
+    def arguments(self, rows: Any, bounds: Any) -> tuple[dict[str, Any], int]:
+        """The arrays of a call, by name, and the number of steps."""
+        weights, head, count = self.data.weights, self.recipe.head, len(bounds) - 1
+        assert head is not None
+        shares = [row_weights(weights, rows[a:b], head.loss.summed) for a, b in zip(bounds, bounds[1:], strict=False)]
+        x, targets = (np.ascontiguousarray(a.reshape(len(a), -1)) for a in (self.data.x, self.data.targets))
+        arrays = {
+            "x": x, "x_stride": x.shape[1], "targets": targets, "targets_stride": targets.shape[1], "order": rows,
+            "bounds": bounds, "shares": np.concatenate(shares), "weights": self.data.weights_of(rows),
+            "coefficients": self.pace.table(self.step, count, straight_line.rates_of(self.recipe)),
+            "results": np.zeros((count, 2 + len(head.metrics))), **self.buffers,
+        }  # fmt: skip
+        return arrays, count
+
+    def call(self, rows: Any, bounds: Any) -> Any:
+        arrays, count = self.arguments(np.ascontiguousarray(rows), np.ascontiguousarray(bounds))
+        given = [arrays[name] for name in straight_line.ARGUMENTS]
+        a = np.asarray([g if isinstance(g, int) else g.ctypes.data for g in given], np.int64)
+        c = np.asarray(straight_line.numbers(self.recipe, self.graph))
+        self.steps(a.ctypes.data, c.ctypes.data, self.step, count)
+        self.step += count
+        return arrays["results"]
+
+    def run(self, k: int) -> Any:
+        found = []
+        while k:
+            results = self.call(*self.batches.stretch(self.step, k))
+            found.append(results)
+            k -= len(results)
+        return np.concatenate(found)
+
+
+def whole(network: Network) -> Network:
+    """The network with every step on one batch."""
+    settings = {n: v for n, v in network.settings.items() if n != "accumulate"}
+    return replace(network, settings=settings)
+
+
+def pair(network: Network, precision: str, lanes: int = 16) -> tuple[Run, Any]:
+    """The run, and the reference's program, for the same data."""
+    backend = load_backend("reference")
+    data = network.data(backend, precision)
+    reference = network.compiled(backend, precision)
+    return Run(network.recipe(precision), network.values, data, lanes), reference
+
+
+def assert_agrees(run: Run, reference: Any, steps: int, tolerance: float) -> None:
+    """Raise AssertionError unless results and values are the reference's after so many steps."""
+    found, expected = run.run(steps), reference.run(steps)
+    scale = 1.0 + np.abs(expected)
+    assert np.all(np.abs(found.sum(1) - 0) < np.inf)
+    assert np.max(np.abs(found[:, 0] + found[:, 1] - expected[:, 0]) / scale[:, 0]) < tolerance
+    assert np.max(np.abs(found[:, 1] - expected[:, 1]) / scale[:, 1]) < tolerance
+    weight = np.where(expected[:, 2:3] > 0.0, expected[:, 2:3], 1.0)
+    assert np.max(np.abs(found[:, 2:] / weight - expected[:, 4:]) / scale[:, 4:], initial=0.0) < tolerance
+    state = reference.state()
+    for name, value in run.state().items():
+        assert np.max(np.abs(value - state[name]), initial=0.0) < tolerance * (1.0 + np.max(np.abs(value), initial=0.0)), name
+
+
+@networks
+def test_float64_agrees_with_the_reference_over_many_steps(name: str) -> None:
+    assert_agrees(*pair(whole(NETWORKS[name]), "float64"), STEPS, 1e-11)
+
+
+@networks
+def test_float32_gradients_agree_with_the_reference(name: str) -> None:
+    network = whole(NETWORKS[name])
+    probe, reference = pair(network.probe(), "float32")
+    exact = network.compiled(load_backend("reference"), "float32")
+    for _ in range(LOCK_STEPS):
+        values = exact.state()
+        kept = {n: v for n, v in values.items() if n.startswith(("params.", "state."))}
+        probe.load(kept | {"step": values["step"]})
+        expected = reference_gradients(reference, values, probe.batches.at(exact.step), exact.step)
+        probe.run(1)
+        found = {n.removeprefix("v."): v for n, v in probe.state().items() if n.startswith("v.")}
+        apart = {n: found[n].astype(np.float64) - expected[n] for n in expected}
+        assert length(apart) <= 1e-5 * length(expected)
+        exact.run(1)
+
+
+@precisions
+@networks
+def test_steps_of_one_call_have_the_bits_of_one_call_for_each(name: str, precision: str) -> None:
+    network = whole(NETWORKS[name])
+    one, many = pair(network, precision)[0], pair(network, precision)[0]
+    results = many.run(9)
+    assert results.tobytes() == np.concatenate([one.run(1) for _ in range(9)]).tobytes()
+    for name, value in many.state().items():
+        assert value.tobytes() == one.state()[name].tobytes(), name
