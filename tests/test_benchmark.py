@@ -37,7 +37,7 @@ def test_the_result_is_json_with_these_keys(result):
     again = json.loads(json.dumps(result, allow_nan=False))
     assert set(again) == {
         "format", "machine", "versions", "commit", "command", "date", "effort", "tolerance", "not_installed",
-        "peak_gflops", "rows", "ratios", "controls", "sweeps",
+        "peak_gflops", "rows", "ratios", "controls", "sweeps", "suites", "before",
     }  # fmt: skip
     assert {"python", "deepmath", "numpy"} <= set(again["versions"])
     assert [set(row) for row in again["rows"]] == [ROW] * 3
@@ -159,8 +159,11 @@ def test_the_adapters_of_peers():
     if not folder.exists():
         pytest.skip("not a checkout")
     found = candidates.peers("cpu", folder)
-    assert {c.family for c in found} == {"JAX", "PyTorch", "Keras", "scikit-learn"}
-    assert all(c.file.is_file() and c.needs for c in found)
+    assert {c.family for c in found} == {
+        "JAX", "PyTorch", "Keras", "scikit-learn", "NumPy", "onnxruntime", "export, python", "export, c",
+    }  # fmt: skip
+    assert all(c.file.is_file() and (c.needs or c.export) for c in found)
+    assert {suite for c in found for suite in c.suites} <= {"networks", *candidates.SUITES}
     assert "scikit-learn" not in {c.name for c in candidates.peers("cuda:1", folder)}
 
 

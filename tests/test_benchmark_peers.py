@@ -11,7 +11,7 @@ from deepmath.benchmark.session import Where
 FOLDER = candidates.PACKAGE.parent / "bench" / "peers"
 PEERS = {c.name: c for c in candidates.peers("cpu", FOLDER)} if FOLDER.exists() else {}
 RAGGED = replace(BINARY, rest=3)
-QUICK_TO_START = ("torch-eager", "scikit-learn")
+QUICK_TO_START = ("torch-eager", "scikit-learn", "numpy-by-hand", "onnxruntime")
 
 
 def runs():
@@ -28,11 +28,12 @@ def test_an_adapter_is_valid(name, network, tmp_path):
     peer = PEERS[name]
     if peer.missing:
         pytest.skip(f"not installed: {', '.join(peer.missing)}")
-    (measured,) = session.sweep([network], [replace(peer, sweep=True)], tmp_path, QUICK, Where(), silent)
+    kinds = [kind for kind in ("train", "pair", "row") if kind in peer.kinds]
+    (measured,) = session.together([(peer, network)], kinds, tmp_path, QUICK, Where(), silent)
     assert measured.failure is None
     assert measured.verdict.loss < 1e-5
     assert measured.verdict.weights < 1e-4
-    assert len(measured.seconds("train")) == QUICK.rounds
+    assert [len(measured.seconds(kind)) for kind in kinds] == [QUICK.rounds] * len(kinds)
 
 
 @pytest.mark.skipif("scikit-learn" not in PEERS, reason="not a checkout")

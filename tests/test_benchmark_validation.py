@@ -75,7 +75,7 @@ def test_a_failure_is_one_line_and_ends_nobody_else(body, said, tmp_path):
 def test_a_candidate_that_does_not_answer_is_given_up(tmp_path):
     seat = session.Seat(written(tmp_path, "def train(self, n, s): time.sleep(600)"), tmp_path)
     task = session.Handout(BINARY, Where(), tmp_path)
-    seat.sit(BINARY)
+    seat.sit(task)
     seat.attempt(lambda: seat.ask("open", patience=0.3, **task.arguments(seat.candidate)))
     assert seat.measured.failure == "gave no answer to 'open' in 0.3 s"
     assert seat.worker is None

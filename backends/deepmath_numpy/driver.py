@@ -27,23 +27,22 @@ __all__ = ["Driver"]
 
 
 class Driver:
-    """Runs launches of one program. `c` is its float64 buffer of numbers.
+    """Runs launches of one program. `c` is its float64 buffer of numbers; `flush`: subnormal numbers count as zero.
 
     It keeps the tables and `c` alive; the arrays that calls use are the caller's. A driver runs one call of `run` at a
     time; several drivers may run in several threads at once.
     """
 
-    def __init__(self, calls: Any, groups: Any, phases: Any, c: Any) -> None:
+    def __init__(self, calls: Any, groups: Any, phases: Any, c: Any, flush: bool = False) -> None:
         for name, table, width in (("calls", calls, 5), ("groups", groups, 6), ("phases", phases, 3)):
             _check(name, table, np.int64, width)
         if groups[:, [3, 5]].min(initial=1) < 1:
             raise ValueError(f"groups: blocks must have a row and a column at least; got {groups.tolist()}")
         _check("c", c[None], np.float64, len(c))
         self._tables = calls, groups, phases, c
-        self._job, self._words, self._execute, self._worker = _code()
-        self._job = self._job.copy()
-        for name, table in zip(("calls", "groups", "phases", "c"), self._tables, strict=True):
-            self._job[self._words[name]] = table.ctypes.data
+        self._execute, self._worker = _functions()
+        self._places = {name: t.ctypes.data for name, t in zip(("calls", "groups", "phases", "c"), self._tables, strict=True)}
+        self._job[self._words["flush"]] = flush
 
     def run(self, launches: Any, numbers: Any, threads: int = 1) -> None:
         """Run launches, int64 [launches, 4], with rows of `numbers`, float64 [rows, width], in up to so many threads.
@@ -52,19 +51,21 @@ class Driver:
         """
         _check("launches", launches, np.int64, 4)
         _check("numbers", numbers, np.float64, numbers.shape[-1])
-        job, words = self._job.copy(), self._words
-        job[words["launches"]], job[words["count"]] = launches.ctypes.data, len(launches)
-        job[words["numbers"]], job[words["width"]] = numbers.ctypes.data, numbers.shape[1]
-        job[words["threads"]] = threads
+        job = _job(
+            threads,
+            self._places
+            | {"launches": launches.ctypes.data, "count": len(launches), "numbers": numbers.ctypes.data}
+            | {"width": numbers.shape[1]},
+        )
         try:
             # Workers live for this call alone: nothing spins while nothing runs, and a forked child misses nobody.
             # One that the system doesn't give isn't needed.
             with contextlib.suppress(RuntimeError):
-                for _ in range(threads - 1):
-                    _thread.start_new_thread(_help, (self._worker, job))
+                for me in range(1, threads):
+                    _thread.start_new_thread(_help, (self._worker, job, me))
             self._execute(job.ctypes.data)
         finally:
-            job[words["over"]] = 1
+            job[_words()["over"]] = 1
 
     def shares(self, launches: Any) -> bool:
         """Whether a phase of the first of these launches may be shared among threads."""

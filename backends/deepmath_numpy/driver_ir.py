@@ -3,13 +3,15 @@
 Both take a job, an array of int64 words: `WORDS` says where each lies. The tables that it points to are told in
 `driver.py`.
 
-How a phase is shared. The main thread writes down the phase and then, with release, how many shares are `left`. Who
-takes part counts `left` down by one, with acquire, and has a share only if it was above zero. Which share that is gets
-read after it, never before: the main thread doesn't touch that again until all shares are done. So a worker that comes
-late, or slept since it looked at an earlier phase, either finds nothing or takes a true share of the phase that runs
-now; `left` may fall below zero, the next phase sets it anew. Each worker adds what it did to `done`, with release; the
-main thread waits, with acquire, until `done` counts all that it hasn't done itself. So no share is lost or done twice,
-and every phase sees what the phases before it wrote.
+How a phase is shared. Each thread has a range of its own of the phase's shares, the same part in every phase, so that
+what it wrote is in its own cache when it comes back to it. The main thread writes down the phase, and then for each
+range, with release, how many shares are `left`. Who wants a share counts a `left` down by one, with acquire, and has it
+only if that was above zero: first in its own range, then in those of others. Which share it is gets read after that,
+never before: the main thread doesn't touch it again until all shares are done. So a worker that comes late, or slept
+since it looked at an earlier phase, either finds nothing or takes a true share of the phase that runs now; a `left` may
+fall below zero, the next phase sets it anew. Each worker adds what it did to `done`, with release; the main thread
+waits, with acquire, until `done` counts all that it hasn't done itself. So no share is lost or done twice, and every
+phase sees what the phases before it wrote.
 """
 
 from __future__ import annotations
@@ -22,21 +24,22 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-__all__ = ["JOB_WORDS", "WORDS", "module"]
+__all__ = ["RANGE_WORDS", "WORDS", "module"]
 
 WORDS = {
     "calls": 0, "groups": 1, "phases": 2, "launches": 3, "count": 4, "c": 5, "numbers": 6, "width": 7, "threads": 8,
-    "due": 9, "left": 32, "phase": 33, "n": 34, "total": 35, "done": 48, "over": 64,
+    "due": 9, "phase": 32, "n": 33, "over": 48, "done": 64, "left": 80,
 }  # fmt: skip
 """Where a job's words lie. What several threads write lies 128 bytes apart: two cache lines are fetched at once."""
-JOB_WORDS = 80
+RANGE_WORDS = 16
+"""Words of a thread's range, the first at "left": how many shares are left, and one past the last share."""
 SPINS = 64
 """How often a thread that waits looks again at once, for a few microseconds at most, before it lets others run."""
 PATIENCE = 1 << 21
 """How often a worker looks before it believes that its main thread never comes: about a second."""
 
 I64, VOID = ir.IntType(64), ir.VoidType()
-POINTER = I64.as_pointer()
+POINTER, BYTES = I64.as_pointer(), ir.IntType(8).as_pointer()
 KERNEL = ir.FunctionType(VOID, [POINTER, POINTER, *[I64] * 5]).as_pointer()
 
 
@@ -82,6 +85,11 @@ class Builder(ir.IRBuilder):  # type: ignore[misc]
     def row(self, table: Any, index: Any, width: int) -> Any:
         """The address of a table's row."""
         return self.gep(table, [self.mul(index, I64(width))])
+
+    def range(self, job: Any, whose: Any) -> tuple[Any, Any]:
+        """Where the range of a thread says how many shares are left in it, and where it ends."""
+        left = self.word(job, self.add(self.mul(whose, I64(RANGE_WORDS)), I64(WORDS["left"])))
+        return left, self.word(left, 1)
 
     def variable(self, value: Any) -> Any:
         with self.goto_entry_block():  # in a loop it would take new stack each time
@@ -197,14 +205,16 @@ def _share(text: Any, block: Any) -> Any:
 
 
 def _take_part(text: Any, share: Any) -> Any:
-    """take_part(job): do shares of the phase that runs until none is left; answers how many."""
-    b = Builder(text, "take_part", [POINTER], I64)
-    (job,) = b.made.args
-    mine = b.variable(I64(0))
-    with b.forever() as leave:
-        left = b.atomic_rmw("sub", b.word(job, "left"), I64(1), "acquire")
-        b.leave_if(b.icmp_signed("<=", left, I64(0)), leave)
-        b.call(share, [job, b.sub(b.get(job, "total"), left)])
+    """take_part(job, me): do shares of the phase that runs until none is left; answers how many."""
+    b = Builder(text, "take_part", [POINTER, I64], I64)
+    job, me = b.made.args
+    mine, threads = b.variable(I64(0)), b.get(job, "threads")
+    with b.loop(me, b.add(me, threads), I64(1)) as whose, b.forever() as leave:
+        left, end = b.range(job, b.srem(whose, threads))
+        b.leave_if(b.icmp_signed("<=", b.load_atomic(left, "monotonic", 8), I64(0)), leave)
+        before = b.atomic_rmw("sub", left, I64(1), "acquire")
+        b.leave_if(b.icmp_signed("<=", before, I64(0)), leave)
+        b.call(share, [job, b.sub(b.load(end), before)])
         b.increase(mine, I64(1))
     b.ret(b.load(mine))
     return b.made
@@ -221,10 +231,16 @@ def _shared(text: Any, alone: Any, count: Any, take_part: Any, relax: Any) -> An
     with b.if_then(b.icmp_signed("<=", total, I64(1))):
         b.call(alone, [job, phase, n])
         b.ret_void()
-    for value, name in ((b.ptrtoint(phase, I64), "phase"), (n, "n"), (total, "total")):
-        b.put(value, job, name)
-    b.store_atomic(total, b.word(job, "left"), "release", 8)
-    mine = b.call(take_part, [job])
+    b.put(b.ptrtoint(phase, I64), job, "phase")
+    b.put(n, job, "n")
+    threads, first = b.get(job, "threads"), b.variable(I64(0))
+    with b.loop(I64(0), threads, I64(1)) as whose:
+        left, end = b.range(job, whose)
+        start, stop = b.load(first), b.sdiv(b.mul(total, b.add(whose, I64(1))), threads)
+        b.store(stop, end)
+        b.store_atomic(b.sub(stop, start), left, "release", 8)
+        b.store(stop, first)
+    mine = b.call(take_part, [job, I64(0)])
     due = b.add(b.get(job, "due"), b.sub(total, mine))
     b.put(due, job, "due")
     looks = b.variable(I64(0))
@@ -237,45 +253,47 @@ def _shared(text: Any, alone: Any, count: Any, take_part: Any, relax: Any) -> An
 
 
 def _execute(text: Any, alone: Any, shared: Any) -> None:
-    """execute(job): all launches; then workers may go."""
+    """execute(job): all launches; then workers may go, at once and not only when Python has its lock again."""
     b = Builder(text, "execute", [POINTER], public=True)
     (job,) = b.made.args
     phases, launches, numbers, c = (b.pointer(job, name) for name in ("phases", "launches", "numbers", "c"))
     width, together = b.get(job, "width"), b.icmp_signed(">", b.get(job, "threads"), I64(1))
-    with b.loop(I64(0), b.get(job, "count"), I64(1)) as i:
-        launch = b.row(launches, i, 4)
-        first, end, n, row = (b.get(launch, place) for place in range(4))
-        start = b.mul(row, width)
-        with b.loop(I64(0), width, I64(1)) as j:
-            b.put(b.get(numbers, b.add(start, j)), c, j)
-        with b.loop(first, end, I64(1)) as number:
-            phase = b.row(phases, number, 3)
-            with b.if_else(b.and_(together, b.icmp_signed("!=", b.get(phase, 2), I64(0)))) as (several, one):
-                with several:
-                    b.call(shared, [job, phase, n])
-                with one:
-                    b.call(alone, [job, phase, n])
+    with _flushed(b, text, job):
+        with b.loop(I64(0), b.get(job, "count"), I64(1)) as i:
+            launch = b.row(launches, i, 4)
+            first, end, n, row = (b.get(launch, place) for place in range(4))
+            start = b.mul(row, width)
+            with b.loop(I64(0), width, I64(1)) as j:
+                b.put(b.get(numbers, b.add(start, j)), c, j)
+            with b.loop(first, end, I64(1)) as number:
+                phase = b.row(phases, number, 3)
+                with b.if_else(b.and_(together, b.icmp_signed("!=", b.get(phase, 2), I64(0)))) as (several, one):
+                    with several:
+                        b.call(shared, [job, phase, n])
+                    with one:
+                        b.call(alone, [job, phase, n])
     b.store_atomic(I64(1), b.word(job, "over"), "release", 8)
     b.ret_void()
 
 
 def _worker(text: Any, take_part: Any, relax: Any) -> None:
-    """worker(job): help with every phase that has shares left, until the job is over."""
-    b = Builder(text, "worker", [POINTER], public=True)
-    (job,) = b.made.args
-    looks = b.variable(I64(0))
-    with b.forever() as leave:
-        with b.if_then(b.icmp_signed(">", b.load_atomic(b.word(job, "left"), "monotonic", 8), I64(0))):
-            mine = b.call(take_part, [job])
-            with b.if_then(b.icmp_signed(">", mine, I64(0))):
-                b.atomic_rmw("add", b.word(job, "done"), mine, "release")
-                b.store(I64(0), looks)
-        over = b.load_atomic(b.word(job, "over"), "monotonic", 8)
-        waited = b.load(looks)
-        tired = b.icmp_signed(">", waited, I64(PATIENCE))
-        b.leave_if(b.or_(b.icmp_signed("!=", over, I64(0)), tired), leave)
-        b.call(relax, [waited])
-        b.increase(looks, I64(1))
+    """worker(job, me): help with each phase that has shares left for this thread, until the job is over."""
+    b = Builder(text, "worker", [POINTER, I64], public=True)
+    job, me = b.made.args
+    looks, (left, _) = b.variable(I64(0)), b.range(job, me)
+    with _flushed(b, text, job):
+        with b.forever() as leave:
+            with b.if_then(b.icmp_signed(">", b.load_atomic(b.word(job, "left"), "monotonic", 8), I64(0))):
+                mine = b.call(take_part, [job])
+                with b.if_then(b.icmp_signed(">", mine, I64(0))):
+                    b.atomic_rmw("add", b.word(job, "done"), mine, "release")
+                    b.store(I64(0), looks)
+            over = b.load_atomic(b.word(job, "over"), "monotonic", 8)
+            waited = b.load(looks)
+            tired = b.icmp_signed(">", waited, I64(PATIENCE))
+            b.leave_if(b.or_(b.icmp_signed("!=", over, I64(0)), tired), leave)
+            b.call(relax, [waited])
+            b.increase(looks, I64(1))
     b.ret_void()
 
 

@@ -79,23 +79,24 @@ class CompiledProgram(Program):
             shares, weights, counts = self._weighted(rows, bounds)
             coefficients = self.pace.table(self.step, n, self._rates)
             sums = self._learning().run(rows, bounds, shares, weights, self.step, coefficients)
-            for i, (weight, count) in enumerate(counts):
-                results[done + i] = finished(sums[i], weight, count)
+            results[done : done + n] = _finished(sums, *counts)
             self.step += n
             done += n
         return results
 
-    def _weighted(self, rows: Any, bounds: Any) -> tuple[Any, Any, list[tuple[float, int]]]:
-        """The rows' shares of their steps, what they weigh by themselves, and each step's weight and number of rows."""
+    def _weighted(self, rows: Any, bounds: Any) -> tuple[Any, Any, tuple[Any, Any]]:
+        """The rows' shares of their steps, what they weigh by themselves, and the steps' weights and numbers of rows."""
         sizes = np.diff(bounds)
         summed = self.recipe.head is not None and self.recipe.head.loss.summed
         given = self.data.weights if self.data is not None else None
         if given is None:
             shares = np.ones(len(rows)) if summed else np.repeat(1.0 / np.maximum(sizes, 1), sizes)
-            return shares, np.ones(len(rows)), [(float(n), int(n)) for n in sizes]
+            return shares, np.ones(len(rows)), (sizes, sizes)
         pieces = [rows[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
         shares = np.concatenate([row_weights(given, piece, summed) for piece in pieces])
-        return shares, np.asarray(given[rows], np.float64), [tally(given[piece], len(piece)) for piece in pieces]
+        return shares, np.asarray(given[rows], np.float64), tuple(
+            np.asarray([tally(given[piece], len(piece)) for piece in pieces]).T
+        )
 
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
         assert self.data is not None
@@ -157,6 +158,12 @@ class CompiledProgram(Program):
     def plan(self) -> list[tuple[str, str]]:
         section = self._training if self._training is not None else self._predicting
         return section.plan()
+
+
+def _finished(sums: Any, weights: Any, rows: Any) -> Any:
+    """`finished` for many steps: sums [steps, 1 + results], weights and rows [steps]."""
+    means = sums[:, 2:] / np.where(weights == 0.0, 1.0, weights)[:, None]
+    return np.column_stack([sums[:, 0] + sums[:, 1], sums[:, 1], weights, rows, means])
 
 
 def rates_of(recipe: Recipe) -> list[float]:

@@ -143,8 +143,8 @@ class Section:
         node = root(kernel.a.array)
         return node.op == "argument" and node.value == "x"
 
-    def finish(self, phases: Sequence[Phase]) -> None:
-        """Make the tables of these phases."""
+    def finish(self, phases: Sequence[Phase], flush: bool = False) -> None:
+        """Make the tables of these phases; `flush`: subnormal numbers count as zero in them."""
         self.tables = tables_of(phases)
         opened = {address: name for name, address in self._open.items()}
         for words in self.tables.kept:
@@ -152,7 +152,7 @@ class Section:
                 if word in opened:
                     self._patches.setdefault(opened[word], []).append((words, i))
         self.c = np.asarray([*self._values, 0.0], np.float64)
-        self.driver = Driver(self.tables.calls, self.tables.groups, self.tables.phases, self.c)
+        self.driver = Driver(self.tables.calls, self.tables.groups, self.tables.phases, self.c, flush)
 
     def phases(self, items: Sequence[Any]) -> list[Phase]:
         """The phases of these calls and hooks."""

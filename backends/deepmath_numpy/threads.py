@@ -72,10 +72,9 @@ class Choice:
 
     def launches(self, rows: int) -> int:
         """After how many launches of so many rows to `record` what they took."""
-        rate = self._ways[self._used].rate
-        if not rate < math.inf:
-            return 1
-        return max(1, int((PIECE if self._tried is None else TRIAL / 2) / (rate * max(rows, 1))))
+        if self._tried is None:
+            return self._ways[self._used].launches(rows, PIECE)
+        return min(way.launches(rows, TRIAL / 2) for way in (self._ways[self._used], self._way) if way.known)
 
     def record(self, rows: int, seconds: float) -> None:
         """Learn that so many rows took so long in `threads` threads, and choose anew."""
@@ -91,10 +90,9 @@ class Choice:
             if not 0 <= other < len(self._ways):
                 continue
             way = self._ways[other]
-            affordable = self._since >= SPACING and self._saved >= way.cost
-            if way.rate < used.rate or affordable:
+            if (way.known and way.rate < used.rate) or (self._since >= SPACING and self._saved >= 0.0):
                 self._tried, self._step = other, -step
-                way.forget()
+                way.begin()
                 return
 
     @property
@@ -106,35 +104,38 @@ class Choice:
         way, used = self._way, self._ways[self._used]
         if way.seconds < TRIAL:
             return
-        way.cost = max(0.0, way.seconds - way.rows * used.rate)
-        self._saved -= way.cost
         self._since = 0.0
+        self._saved -= max(0.0, way.seconds - way.rows * used.rate)
         if way.rate < used.rate:
-            used.cost = 0.0
             assert self._tried is not None
             self._used = self._tried
         self._tried = None
 
 
 class _Way:
-    """One number of threads, and what is remembered of it: seconds a row, and what its last trial cost."""
+    """One number of threads, and the seconds a row that it took when it was used last."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.cost = 0.0
-        self.forget()
-
-    def forget(self) -> None:
-        self.rows = self.seconds = 0.0
+        self.rate = 0.0
+        self.begin()
 
     @property
-    def rate(self) -> float:
-        """Seconds a row; infinite while nothing is known."""
-        return self.seconds / self.rows if self.rows else math.inf
+    def known(self) -> bool:
+        return self.rate > 0.0
+
+    def begin(self) -> None:
+        """Measure anew; until then `rate` is what it was."""
+        self.rows = self.seconds = 0.0
 
     def add(self, rows: int, seconds: float) -> None:
         fade = math.exp(-seconds / PIECE) if self.seconds >= PIECE else 1.0
         self.rows, self.seconds = self.rows * fade + rows, self.seconds * fade + seconds
+        self.rate = self.seconds / self.rows
+
+    def launches(self, rows: int, seconds: float) -> int:
+        """How many launches of so many rows take so long; one where that isn't known."""
+        return max(1, int(seconds / (self.rate * max(rows, 1)))) if self.known else 1
 
 
 def available() -> int:

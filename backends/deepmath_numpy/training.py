@@ -69,7 +69,7 @@ class Training:
         for name, own in parts.items():
             self._range[name] = len(phases), len(phases) + len(own)
             phases += own
-        section.finish(phases)
+        section.finish(phases, flush=True)
 
     def _launch(self, first: str, last: str) -> tuple[int, int]:
         return self._range[first][0], self._range[last][1]

@@ -34,3 +34,12 @@ class Candidate(OnJax):
                 self.params, self.state, total = self.step(self.params, self.state, total, self.X, self.y, chosen)
             losses.append(float(total) / rows)
         return losses
+
+    def pairs(self, count):
+        losses, rows = [], jnp.arange(len(self.X))
+        for _ in range(count):
+            zero = jnp.zeros(())
+            self.params, self.state, total = self.step(self.params, self.state, zero, self.X, self.y, rows)
+            losses.append(float(total) / len(rows))
+            p = self.predict(self.X)
+        return losses, p

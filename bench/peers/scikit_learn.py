@@ -43,9 +43,7 @@ class Candidate:
         self.start = weights
 
     def train(self, epochs, shuffle):
-        if self.start is not None:
-            self.place(self.start)
-            self.start = None
+        self.begin()
         self.model.set_params(max_iter=epochs, shuffle=shuffle)
         if len(np.unique(self.y)) == len(self.classes):
             self.model.fit(self.X, self.y)
@@ -53,6 +51,11 @@ class Candidate:
             for _ in range(epochs):
                 self.model.partial_fit(self.X, self.y)
         return [float(loss) for loss in self.model.loss_curve_[-epochs:]]
+
+    def begin(self):
+        if self.start is not None:
+            self.place(self.start)
+            self.start = None
 
     def place(self, weights):
         """Begin with these weights: arrays exist once a row of each class was seen."""
@@ -69,6 +72,7 @@ class Candidate:
         return [value.copy() for pair in pairs for value in pair]
 
     def predict(self, X):
+        self.begin()
         p = self.model.predict_proba(X)
         return p[:, 1:] if self.task.binary else p
 

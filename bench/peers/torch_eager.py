@@ -50,19 +50,29 @@ class Candidate:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
+    def step(self, x, y):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.forward(x, y)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
     def train(self, epochs, shuffle):
         rows, losses = len(self.X), []
         for _ in range(epochs):
             order = (torch.randperm if shuffle else torch.arange)(rows, device=self.device)
             total = torch.zeros((), device=self.device)
             for chosen in order.split(self.task.batch):
-                self.optimizer.zero_grad(set_to_none=True)
-                loss = self.forward(self.X.index_select(0, chosen), self.y.index_select(0, chosen))
-                loss.backward()
-                self.optimizer.step()
-                total += loss.detach() * len(chosen)
+                total += self.step(self.X.index_select(0, chosen), self.y.index_select(0, chosen)) * len(chosen)
             losses.append(total)
         return [float(total) / rows for total in losses]
+
+    def pairs(self, count):
+        losses, X = [], self.X.cpu().numpy()
+        for _ in range(count):
+            losses.append(float(self.step(self.X, self.y)))
+            p = self.predict(X)
+        return losses, p
 
     def weights(self):
         return [p.detach().cpu().numpy().T.copy() for p in self.model.parameters()]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from deepmath import datasets
+from deepmath.benchmark import own
 from deepmath.errors import ConfigError
-from deepmath.layers import Dense
 from deepmath.model import Sequential
-from deepmath.optimizers import Adam, Optimizer
+from deepmath.optimizers import Optimizer
 
 LEARNING_RATE = 1e-3
 ROWS, STEPS = 8192, 256
@@ -28,7 +28,8 @@ class Network:
     """Dense layers of these widths, inputs first, with ReLU between, trained by Adam on batches of this size.
 
     One output learns 0 or 1 by binary cross-entropy, several learn classes by softmax with cross-entropy. An epoch
-    has `steps` whole batches, and one of `rest` rows if that isn't 0.
+    has `steps` whole batches, and one of `rest` rows if that isn't 0. `part` is one of `own.PARTS`; where the network
+    is `scaled`, its inputs are far from zero and standardised before it sees them.
     """
 
     widths: tuple[int, ...]
@@ -36,11 +37,13 @@ class Network:
     steps: int
     rest: int = 0
     title: str | None = None
+    part: str = ""
+    scaled: bool = False
 
     @property
     def name(self) -> str:
-        """Its widths, such as 64-64-10, or the name of its data."""
-        return self.title or "-".join(map(str, self.widths))
+        """Its widths, such as 64-64-10, or the name of its data, and its part."""
+        return (self.title or "-".join(map(str, self.widths))) + (f" with {self.part}" if self.part else "")
 
     @property
     def rows(self) -> int:
@@ -83,20 +86,17 @@ class Network:
 
     def checked(self) -> Network:
         """The same network on few rows: what a candidate must get right before it is timed."""
-        return Network(self.widths, self.batch, min(CHECKED_STEPS, self.steps), self.rest, self.title)
+        return replace(self, steps=min(CHECKED_STEPS, self.steps))
 
     def model(self, optimizer: Optimizer | None = None, order: int = 0) -> Sequential:
         """The network as deepmath's own model, with its first weights rounded to float32, and Adam unless told.
 
         `order` decides the order of shuffled rows; the weights are always the same.
         """
-        hidden = [Dense(units, activation="relu") for units in self.widths[1:-1]]
-        last = Dense(self.widths[-1], activation="sigmoid" if self.widths[-1] == 1 else "softmax")
-        layers = [*hidden, last]
-        layers[0] = Dense(layers[0].units, activation=layers[0].activation, input_dim=self.widths[0])
+        layers, sample = own.layers(self.widths, self.part), self.data()[0] if self.scaled else None
         first = Sequential(layers).get_weights()
-        model = Sequential(layers, seed=order)
-        model.compile(optimizer=optimizer or Adam(LEARNING_RATE), loss=self.loss)
+        model = Sequential(layers, seed=order, preprocessing=own.scaling(sample))
+        model.compile(own.optimizer(self.part, LEARNING_RATE, optimizer), own.loss(self.part, self.loss))
         model.set_weights([w.astype(np.float32) for w in first])
         return model
 
@@ -109,13 +109,15 @@ class Network:
         if self.title == "circles":
             return tuple(a.astype(np.float32) for a in datasets.circles(n=self.rows, noise=0.1, factor=0.2, seed=0))
         draw = np.random.default_rng(7)
-        X = draw.standard_normal((self.rows, self.widths[0]), dtype=np.float32)
+        Z = draw.standard_normal((self.rows, self.widths[0]), dtype=np.float32)
+        X = 3.0 * Z + 5.0 if self.scaled else Z
         chance = draw.random(self.rows) < 0.1
         if self.widths[-1] == 1:
-            y = (X**2).sum(axis=1) > self.widths[0]
+            y = (Z**2).sum(axis=1) > self.widths[0]
             return X, np.where(chance, draw.random(self.rows) < 0.5, y).astype(np.float32)
-        y = (X @ draw.standard_normal((self.widths[0], self.widths[-1]), dtype=np.float32)).argmax(axis=1)
-        return X, np.where(chance, draw.integers(0, self.widths[-1], self.rows), y).astype(np.int64)
+        y = (Z @ draw.standard_normal((self.widths[0], self.widths[-1]), dtype=np.float32)).argmax(axis=1)
+        y = np.where(chance, draw.integers(0, self.widths[-1], self.rows), y).astype(np.int64)
+        return X, np.eye(self.widths[-1], dtype=np.float32)[y] if self.part == "own loss" else y
 
 
 def network(widths: tuple[int, ...], batch: int) -> Network:
@@ -140,6 +142,12 @@ NETWORKS = {
 BATCHES = [network((784, 256, 128, 10), 1 << power) for power in range(0, 13, 2)]
 WIDTHS = [network((1 << power, 1 << power, 1 << power, 10), 128) for power in range(4, 12)]
 """How cost grows: over batch sizes 1 to 4096, and over widths 16 to 2048."""
+
+SINGLE = network((20, 64, 32, 1), 32)
+"""The network whose single rows are predicted."""
+
+SEARCHED = [Network((64, width, 10), 32, 32) for width in range(24, 184, 8)]
+"""What a search for the best width tries."""
 
 
 def parse(text: str) -> Network:

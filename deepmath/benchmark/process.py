@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +28,12 @@ class CandidateFailed(Exception):
     """A candidate's process raised, ended, or stopped answering. The text is one line."""
 
 
-def environment(caches: Path, extra: Mapping[str, str], given: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment(
+    caches: Path, extra: Mapping[str, str], given: Mapping[str, str] = os.environ, source: Path = PACKAGE.parent
+) -> dict[str, str]:
     """What a candidate's process is started with: nothing that slows libraries down, and compiled code kept apart.
+
+    deepmath is that of `source`, with its backends.
 
     >>> kept = environment(Path("c"), {}, {"OPENBLAS_CORETYPE": "Haswell", "HOME": "/root"})
     >>> sorted(kept)[:2], "OPENBLAS_CORETYPE" in kept
@@ -42,9 +47,25 @@ def environment(caches: Path, extra: Mapping[str, str], given: Mapping[str, str]
         "TORCHINDUCTOR_CACHE_DIR": "inductor",
         "TRITON_CACHE_DIR": "triton",
     }
-    path = os.pathsep.join(p for p in (str(PACKAGE.parent), given.get("PYTHONPATH", "")) if p)
+    own = [str(p) for p in (source / "backends", source) if p.is_dir()]
+    path = os.pathsep.join(p for p in (*own, given.get("PYTHONPATH", "")) if p)
     placed = {name: str(caches / folder) for name, folder in folders.items()}
     return kept | placed | {"PYTHONPATH": path, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"} | dict(extra)
+
+
+def _environment(caches: Path, candidate: Candidate) -> dict[str, str]:
+    """The same for a candidate; that of another checkout finds the backends that its own pyproject.toml names."""
+    if candidate.source is None:
+        return environment(caches, candidate.environment)
+    facts = tomllib.loads((candidate.source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    points = facts.get("entry-points", {}).get("deepmath.backends", {})
+    written = caches / "deepmath-0.dist-info"
+    written.mkdir(exist_ok=True)
+    (written / "METADATA").write_text("Metadata-Version: 2.1\nName: deepmath\nVersion: 0\n", encoding="utf-8")
+    lines = ["[deepmath.backends]", *(f"{name} = {place}" for name, place in points.items())]
+    (written / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = environment(caches, candidate.environment, source=candidate.source)
+    return found | {"PYTHONPATH": os.pathsep.join((str(caches), found["PYTHONPATH"]))}
 
 
 class Worker:
@@ -63,7 +84,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=environment(caches, candidate.environment),
+            env=_environment(caches, candidate),
             text=True,
             encoding="utf-8",
         )

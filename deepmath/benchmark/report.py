@@ -46,7 +46,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def sheets(result: Mapping[str, Any]) -> list[Sheet]:
-    """All tables: one for each network, the ratios, the control, and one for each sweep."""
+    """All tables: one for each network, the ratios, the control, one for each sweep, and those of the suites."""
     found = []
     for network, batch in dict.fromkeys((row["network"], row["batch"]) for row in result["rows"]):
         rows = [row for row in result["rows"] if (row["network"], row["batch"]) == (network, batch)]
@@ -55,7 +55,8 @@ def sheets(result: Mapping[str, Any]) -> list[Sheet]:
         found.append(_ratios("deepmath against each peer's best (time of theirs / time of ours)", result["ratios"]))
     if result["controls"]:
         found.append(_ratios("control: one candidate against itself; what differs from 1 is noise", result["controls"]))
-    return found + [_sweep(axis, rows) for axis, rows in result["sweeps"].items() if rows]
+    found += [_sweep(axis, rows) for axis, rows in result["sweeps"].items() if rows]
+    return found + [_suite(table) for tables in result["suites"].values() for table in tables]
 
 
 def number(value: float | None) -> str:
@@ -112,12 +113,28 @@ def _sweep(axis: str, rows: Sequence[Mapping[str, Any]]) -> Sheet:
     return Sheet(f"samples/s over {axis} sizes, {network_of(axis, rows)}", [SWEEPS[axis], *names], cells)
 
 
+def _suite(table: Mapping[str, Any]) -> Sheet:
+    """Medians, and in brackets how many times as much as the first candidate's, or as the first column's."""
+    cells = [[row["candidate"], *map(_figure, row["cells"])] for row in table["rows"]]
+    title = f"{table['title']}: {table['unit']} (times the {table['against']}'s)"
+    return Sheet(title, ["candidate", *table["columns"]], cells)
+
+
+def _figure(cell: Mapping[str, Any] | None) -> str:
+    if cell is None:
+        return NOTHING
+    ratio = cell["ratio"]
+    return number(cell["median"]) + (f" ({number(ratio)} x)" if ratio is not None else "")
+
+
 def _facts(result: Mapping[str, Any], mark: str) -> str:
     machine, versions = result["machine"], result["versions"]
     lines = [
         f"machine: {', '.join(str(v) for v in (machine['processor'], machine['vectors']))}, {machine['cores']} cores",
+        f"processes that ran already: {number(machine.get('load')).strip(NOTHING)}",
         f"versions: {', '.join(f'{name} {v}' for name, v in versions.items())}",
         f"commit: {result['commit'] or 'not a checkout'}",
+        f"before: {result['before'] or ''}",
         f"command: {result['command']}",
         f"date: {result['date']}",
         "peak of matrix products: "
@@ -134,6 +151,9 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     for row in (*result["rows"], *swept):
         if row["failure"]:
             notes.append(f"{row['candidate']} on {row['network']}, batch {row['batch']}: {row['failure']}")
+    for name, tables in result["suites"].items():
+        said = {who: why for table in tables for who, why in table["failures"].items()}
+        notes += [f"{name}: {who}: {why}" for who, why in said.items()]
     return notes
 
 

@@ -2,7 +2,8 @@
 
 A candidate trains two epochs of a few steps in the order of the rows, from given weights. Its losses, weights and
 predictions are compared with those of the reference program in float64. Then it trains two epochs shuffled: its
-weights must be others, and its losses in the range of those that the reference has in several orders.
+weights must be others, and its losses in the range of those that the reference has in several orders. What only
+predicts is compared before training; steps and predictions in turns are compared where a candidate takes them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.benchmark.networks import LEARNING_RATE, Network
+from deepmath.benchmark.worker import PAIRS
 from deepmath.descriptions import described
 from deepmath.optimizers import Adam
 
@@ -66,7 +68,8 @@ class Evidence:
     """What training the checked rows left: losses of two epochs, weights, and predictions of the first rows.
 
     `mixed` are the losses of the same in several orders: [orders, epochs]. `rounding`: how far off losses, weights
-    and predictions are in float32.
+    and predictions are in float32. `untrained` are the predictions with the first weights, `pairs` losses and last
+    predictions of steps and predictions in turns on the first batch.
     """
 
     losses: Any
@@ -74,6 +77,8 @@ class Evidence:
     predictions: Any
     mixed: Any
     rounding: tuple[float, float, float]
+    untrained: Any
+    pairs: tuple[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,38 @@ def expected(network: Network, variant: str = "epsilon") -> Evidence:
     wanted = trained("float64")
     mixed = [trained("float64", order, shuffle=True)[0] for order in range(ORDERS)]
     rounding = _errors(trained("float32"), wanted, network.model().get_weights())
-    return Evidence(np.asarray(wanted[0]), *wanted[1:], np.asarray([wanted[0], *mixed]), rounding)
+    untrained = network.model(adam).predict(network.data()[0][:64], backend="reference", precision="float64")
+    orders = np.asarray([wanted[0], *mixed])
+    return Evidence(np.asarray(wanted[0]), *wanted[1:], orders, rounding, untrained, _pairs(network, adam))
+
+
+def first_epochs(network: Network, epochs: int) -> Any:
+    """The losses of so many epochs in the order of the rows, in float64."""
+    X, y = network.data()
+    settings: dict[str, Any] = {"batch_size": network.batch, "shuffle": False, "verbose": 0}
+    model = network.model()
+    model.fit(X, y, epochs=epochs, backend="reference", precision="float64", **settings)
+    assert model.history is not None
+    return model.history.history["loss"]
+
+
+def _pairs(network: Network, adam: Adam) -> tuple[Any, Any]:
+    """Steps on the first batch, and its predictions after them."""
+    (X, y), model = network.data(), network.model(adam)
+    where: dict[str, Any] = {"backend": "reference", "precision": "float64"}
+    X, y = X[: network.batch], y[: network.batch]
+    history = model.fit(X, y, epochs=PAIRS, batch_size=network.batch, shuffle=False, verbose=0, **where)
+    return np.asarray(history.history["loss"]), model.predict(X, **where)
 
 
 def verdict(found: Mapping[str, Any], wanted: Evidence, start: list[Any], tolerance: Tolerance) -> Verdict:
-    """Compare what a candidate left ("losses", "w0", "w1", ..., "predictions", "shuffled_losses", "s0", ...)."""
+    """Compare what a candidate left ("losses", "w0", "w1", ..., "predictions", "shuffled_losses", "s0", ...).
+
+    "untrained" and "row", and "pair_losses" and "pair_predictions", are compared where they are there.
+    """
+    uses = _uses(found, wanted, tolerance)
+    if uses.reason is not None or "losses" not in found:
+        return uses
     count = len(start)
     if sorted(n for n in found if n[0] == "w") != sorted(f"w{i}" for i in range(count)):
         return Verdict(np.inf, np.inf, np.inf, f"it gave {sum(n[0] == 'w' for n in found)} weight arrays, not {count}")
@@ -132,6 +164,28 @@ def verdict(found: Mapping[str, Any], wanted: Evidence, start: list[Any], tolera
     elif mixed.shape != least.shape or not np.all((least <= mixed) & (mixed <= most)):
         reason = f"shuffled, its losses are {_numbers(mixed)}; expected are {_numbers(least)} to {_numbers(most)}"
     return Verdict(loss, moved, prediction, reason)
+
+
+def _uses(found: Mapping[str, Any], wanted: Evidence, tolerance: Tolerance) -> Verdict:
+    """The verdict over predictions without training, and over steps and predictions in turns."""
+    loss, prediction = 0.0, 0.0
+    pairs = ("untrained", wanted.untrained), ("row", wanted.untrained[:1]), ("pair_predictions", wanted.pairs[1])
+    for name, right in pairs:
+        if name in found:
+            prediction = max(prediction, _apart(found[name], right), key=_greatness)
+    if "pair_losses" in found:
+        loss = _share(found["pair_losses"], wanted.pairs[0])
+    reason = None
+    if not prediction <= tolerance.prediction:
+        reason = f"its predictions are off by {prediction:.1e}; allowed are {tolerance.prediction:.0e}"
+    elif not loss <= tolerance.loss:
+        reason = f"its steps' losses are off by {loss:.1e} of the reference's; allowed are {tolerance.loss:.0e}"
+    return Verdict(loss, 0.0, prediction, reason)
+
+
+def _greatness(error: float) -> float:
+    """NaN is the greatest error."""
+    return np.inf if np.isnan(error) else error
 
 
 def _errors(found: tuple[Any, ...], wanted: tuple[Any, ...], start: list[Any]) -> tuple[float, float, float]:

@@ -20,12 +20,17 @@ import numpy as np
 LATENCIES = 20_000
 """The most single rows in one turn."""
 
+PAIRS, SEARCH_EPOCHS, AGAIN = 6, 2, 3
+"""Pairs of a step and a prediction that are checked; epochs of a search; how often it trains again to time steps."""
+
 
 @dataclass(frozen=True)
 class Task:
     """What a candidate builds: Dense layers with ReLU between, Adam (beta 0.9 and 0.999, epsilon 1e-8), no penalty.
 
-    `weights` are kernel [features, units], bias [units], kernel, ...: float32. `options` are the candidate's own.
+    `weights` are kernel [features, units], bias [units], kernel, ...: float32. `options` are the candidate's own,
+    `kinds` the works that are asked of it. `part` changes the network for deepmath alone (`own.PARTS`). Where there is
+    a `sample`, inputs are standardised as these rows [rows, features] would be, in training and in prediction.
     """
 
     widths: list[int]
@@ -35,7 +40,10 @@ class Task:
     device: str
     precision: str
     options: dict[str, Any]
+    kinds: list[str]
     weights: list[Any]
+    part: str = ""
+    sample: Any = None
 
     @property
     def binary(self) -> bool:
@@ -44,11 +52,12 @@ class Task:
 
 
 class Contract(Protocol):
-    """What the worker asks of a candidate.
+    """What the worker asks of a candidate; of one that doesn't train, no more than `load`, `predict` and settings.
 
     `settings` are ways of running that differ in speed alone; the fastest is found for each kind of work ("train",
-    "infer", "row") and then used. `train` gives each epoch's loss, the mean over its rows, as Python floats: what it
-    returns is what waits for a device. With `shuffle` every epoch takes the rows in a new random order.
+    "infer", "row", "pair") and then used. `train` gives each epoch's loss, the mean over its rows, as Python floats:
+    what it returns is what waits for a device. With `shuffle` every epoch takes the rows in a new random order.
+    `pairs` takes so many steps on all rows attached, and after each predicts these rows: losses, last predictions.
     """
 
     def __init__(self, task: Task) -> None: ...
@@ -57,6 +66,7 @@ class Contract(Protocol):
     def load(self, weights: list[Any]) -> None: ...
     def attach(self, X: Any, y: Any) -> None: ...
     def train(self, epochs: int, shuffle: bool) -> list[float]: ...
+    def pairs(self, count: int) -> tuple[list[float], Any]: ...
     def weights(self) -> list[Any]: ...
     def predict(self, X: Any) -> Any: ...
     def about(self) -> dict[str, Any]: ...
@@ -71,38 +81,67 @@ class Worker:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.chosen: dict[str, Any] = {}
+        self.attached = ""
 
-    def open(self, file: str, data: str, **facts: Any) -> dict[str, Any]:
-        """Build the candidate and take the first step: one batch."""
-        with np.load(data, allow_pickle=False) as arrays:
-            self.arrays = {name: arrays[name] for name in arrays.files}
-        weights = [self.arrays[f"w{i}"] for i in range(sum(n[0] == "w" for n in self.arrays))]
-        self.task = Task(**facts, weights=weights)
+    def open(self, file: str, data: str, scaled: bool = False, **facts: Any) -> dict[str, Any]:
+        """Build the candidate and take the first step, one batch, if it trains."""
+        self.arrays, weights = _read(data)
+        self.task = Task(**facts, weights=weights, sample=self.arrays["X"] if scaled else None)
         self.candidate = _load(file)(self.task)
         self.candidate.load(weights)
-        first = slice(0, self.task.batch)
-        self.candidate.attach(self.arrays["X"][first], self.arrays["y"][first])
+        if "train" not in self.task.kinds:
+            return {}
+        self._attach("pair")
         return {"loss": self.candidate.train(1, False)[0]}
 
     def check(self, out: str) -> dict[str, Any]:
-        """Train as the reference does, then once shuffled; leave losses, weights and predictions in a file."""
+        """Do what the reference does, then train once shuffled; leave losses, weights and predictions in a file."""
         c, a = self.candidate, self.arrays
-        c.attach(a["checked_X"], a["checked_y"])
         c.load(self.task.weights)
-        found: dict[str, Any] = {"losses": c.train(2, False)}
-        found |= {f"w{i}": w for i, w in enumerate(c.weights())}
-        found["predictions"] = c.predict(a["X"])[:64]
-        c.load(self.task.weights)
-        found["shuffled_losses"] = c.train(2, True)
-        found |= {f"s{i}": w for i, w in enumerate(c.weights())}
+        found: dict[str, Any] = {"untrained": c.predict(a["X"])[:64]}
+        found["row"] = c.predict(np.ascontiguousarray(a["X"][:1]))
+        if "train" in self.task.kinds:
+            self._attach("checked")
+            found["losses"] = c.train(2, False)
+            found |= {f"w{i}": w for i, w in enumerate(c.weights())}
+            found["predictions"] = c.predict(a["X"])[:64]
+            c.load(self.task.weights)
+            found["shuffled_losses"] = c.train(2, True)
+            found |= {f"s{i}": w for i, w in enumerate(c.weights())}
+        if "pair" in self.task.kinds:
+            self._attach("pair")
+            c.load(self.task.weights)
+            found["pair_losses"], found["pair_predictions"] = c.pairs(PAIRS)
         np.savez(out, **found)
         return {}
+
+    def search(self, file: str, data: list[str], scaled: bool, **facts: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Build and train one network after another; the seconds of each, and those of the same training again."""
+        made, totals, steps, losses = _load(file), [], [], []
+        for path in data:
+            arrays, weights = _read(path)
+            widths = [weights[0].shape[0], *(len(bias) for bias in weights[1::2])]
+            start = time.perf_counter()
+            candidate = made(Task(**facts | {"widths": widths}, weights=weights))
+            candidate.load(weights)
+            candidate.attach(arrays["X"], arrays["y"])
+            losses.append(candidate.train(SEARCH_EPOCHS, False)[-1])
+            totals.append(time.perf_counter() - start)
+            steps.append(min(_seconds(candidate.train, SEARCH_EPOCHS, False) for _ in range(AGAIN)))
+        return {"totals": totals, "steps": steps, "losses": losses}
+
+    def _attach(self, rows: str) -> None:
+        """Take these rows: "all", the "checked" ones, or for a "pair" the first batch."""
+        if rows == self.attached:
+            return
+        prefix, some = "checked_" if rows == "checked" else "", slice(self.task.batch if rows == "pair" else None)
+        self.candidate.attach(self.arrays[f"{prefix}X"][some], self.arrays[f"{prefix}y"][some])
+        self.attached = rows
 
     def tune(self, kind: str, seconds: float) -> dict[str, Any]:
         """Find the fastest setting for a kind of work, and how much of it fills a turn."""
         c = self.candidate
-        if kind == "train":
-            c.attach(self.arrays["X"], self.arrays["y"])
+        self._ready(kind)
         best = None
         for setting in c.settings(kind):
             c.use(setting)
@@ -126,21 +165,28 @@ class Worker:
                 work(1)
                 each.append(time.perf_counter() - start)
             return {"seconds": float(np.median(each)), "p95": float(np.quantile(each, 0.95))}
-        if kind == "train":  # every turn learns the same, however long it took the last time
-            self.candidate.load(self.task.weights)
-        start = time.perf_counter()
+        self._ready(kind)
+        start, used = time.perf_counter(), time.process_time()
         result = work(count)
-        seconds = time.perf_counter() - start
-        return {"seconds": seconds / count, "result": result}
+        seconds, used = time.perf_counter() - start, time.process_time() - used
+        return {"seconds": seconds / count, "result": result, "cores": used / seconds}
 
     def close(self) -> dict[str, Any]:
         """What is known at the end: the process's peak memory in bytes, and what the candidate says of itself."""
         return {"peak_memory": _peak_memory(), "about": self.candidate.about()}
 
+    def _ready(self, kind: str) -> None:
+        """The rows to train on, and weights and optimiser as at first: every turn learns the same."""
+        if kind in ("train", "pair"):
+            self._attach("all" if kind == "train" else kind)
+            self.candidate.load(self.task.weights)
+
     def _work(self, kind: str) -> Callable[[int], Any]:
         c, X = self.candidate, self.arrays["X"]
         if kind == "train":
             return lambda count: c.train(count, True)[-1]
+        if kind == "pair":
+            return lambda count: c.pairs(count)[0][-1]
         rows = X if kind == "infer" else np.ascontiguousarray(X[:1])
 
         def infer(count: int) -> float:
@@ -162,6 +208,19 @@ def _calibrated(work: Callable[[int], Any], seconds: float) -> tuple[float, int]
         if spent >= seconds:
             return spent / count, count
         count *= max(2, min(10, int(seconds / max(spent, 1e-9))))
+
+
+def _seconds(work: Callable[..., Any], *arguments: Any) -> float:
+    start = time.perf_counter()
+    work(*arguments)
+    return time.perf_counter() - start
+
+
+def _read(data: str) -> tuple[dict[str, Any], list[Any]]:
+    """Rows, and the weights in order."""
+    with np.load(data, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return arrays, [arrays[f"w{i}"] for i in range(sum(n[0] == "w" for n in arrays))]
 
 
 def _load(file: str) -> Any:

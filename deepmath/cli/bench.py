@@ -36,6 +36,13 @@ NAMES = ", ".join(networks.NETWORKS)
     "--networks", "chosen", metavar="NAMES", help=f"With commas between: {NAMES}, or WIDTHS:BATCH.  [default: all]"
 )
 @click.option("--sweeps/--no-sweeps", default=None, help="Also measure how cost grows.  [default: unless --networks]")
+@click.option(
+    "--suites",
+    "asked",
+    metavar="NAMES",
+    help=f"Measure these instead: networks, {', '.join(candidates.SUITES)}, or all.",
+)
+@click.option("--before", metavar="FOLDER", help="Another checkout of deepmath, measured beside this one.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: cpu; cuda with --backend cupy]")
 @click.option("--precision", default="float32", show_default=True, metavar="NAME", help="float32; on cuda also tf32.")
 @click.option("--quick", is_flag=True, help="Few and short turns: shows that all works, not how fast it is.")
@@ -47,6 +54,8 @@ def bench(
     peers: bool,
     chosen: str | None,
     sweeps: bool | None,
+    asked: str | None,
+    before: str | None,
     device: str | None,
     precision: str,
     quick: bool,
@@ -61,12 +70,17 @@ def bench(
     """
     device = device or ("cuda" if backend and "cupy" in _names(backend) else "cpu")
     candidates.checked_device(device)
-    sweeps = chosen is None if sweeps is None else sweeps
+    measured, suites = _suites(asked)
+    sweeps = chosen is None and asked is None if sweeps is None else sweeps
     _check_files(json_file, table_file, plot_file, sweeps)
     backends = tuple(_names(backend)) if backend else ("numpy" if device == "cpu" else "cupy",)
     settings = benchmark.Settings(backends, peers=peers, where=Where(device, precision))
+    settings = replace(settings, before=None if before is None else Path(before), suites=suites)
     if chosen is not None:
-        settings = replace(settings, networks=tuple(networks.parse(name) for name in _names(chosen)))
+        parsed = tuple(networks.parse(name) for name in _names(chosen))
+        settings = replace(settings, networks=parsed, plan=replace(settings.plan, started=parsed))
+    if not measured:
+        settings = replace(settings, networks=())
     if not sweeps:
         settings = replace(settings, batches=(), widths=())
     if quick:
@@ -76,6 +90,17 @@ def bench(
         found = benchmark.run(settings, machine=machine, command=_command(), tell=tell)
     click.echo(benchmark.text(found))
     _write(found, json_file, table_file, plot_file)
+
+
+def _suites(text: str | None) -> tuple[bool, tuple[str, ...]]:
+    """Whether the networks themselves are measured, and which suites."""
+    known = ("networks", *candidates.SUITES)
+    names = ["networks"] if text is None else [*known] if text == "all" else _names(text)
+    if not names or not set(names) <= set(known):
+        raise ConfigError(
+            f"bench: --suites must be names of {', '.join(known)}, with commas between, or all; got {text!r}"
+        )
+    return "networks" in names, tuple(name for name in candidates.SUITES if name in names)
 
 
 def _names(text: str) -> list[str]:

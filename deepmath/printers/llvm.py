@@ -20,7 +20,7 @@ from deepmath.printers.llvm_nests import ByColumns, ByRows, Nest, RowsInLanes
 from deepmath.printers.loops import Kernel
 from deepmath.printers.vectors import I64, POINTER, Vectors
 
-__all__ = ["Entry", "entries", "module"]
+__all__ = ["Entry", "entries", "is_short", "module"]
 
 SIGNATURE = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, I64, I64, I64, I64])
 
@@ -51,51 +51,46 @@ def entries(kernel: Kernel) -> list[Entry]:
     return arguments + [Entry(name, kind, value.dtype) for name, kind, value in kernel.outputs if name not in given]
 
 
-def module(kernel: Kernel, precision: str, lanes: int, column_steps: Mapping[str, int] | None = None) -> str:
+def module(
+    kernel: Kernel,
+    precision: str,
+    lanes: int,
+    column_steps: Mapping[str, int] | None = None,
+    short: bool = False,
+) -> str:
     """LLVM IR of a module with the one function `kernel.name`, for "float32" or "float64", by vectors of `lanes`.
 
     `column_steps` gives outputs, by the names they were given, whose neighbours along a row lie so many places apart.
+    `short`: the form that `is_short` recommends; it computes the same for any number of columns, slowly for many.
     """
     made = ir.Module(kernel.name)
     function = ir.Function(made, SIGNATURE, kernel.name)
     function.attributes.add("nounwind")
     builder = ir.IRBuilder(function.append_basic_block())
-    nests = _nests(kernel)
-    first = nests[0](kernel, Vectors(made, builder, precision, lanes), entries(kernel), column_steps or {})
-    first.begin(function.args)
-    if len(nests) == 1:
-        first.emit()
-    else:
-        _choose(first, nests[1], lanes)
+    vectors = Vectors(made, builder, precision, lanes)
+    nest = _nest(kernel, short)(kernel, vectors, entries(kernel), column_steps or {})
+    nest.begin(function.args)
+    nest.emit()
     builder.ret_void()
     return str(made)
 
 
-def _choose(first: Nest, second: type[Nest], lanes: int) -> None:
-    """The first nest for short rows, else the second."""
-    b = first.builder
-    short = b.icmp_signed("<=", first.columns, I64(max(1, lanes // SHORT)))
-    with b.if_else(short) as (then, otherwise):
-        with then:
-            first.emit()
-        with otherwise:
-            first.turned(second).emit()
+def is_short(kernel: Kernel, columns: int, lanes: int) -> bool:
+    """Whether rows of so many columns are worked at faster with a row in each lane."""
+    return columns <= max(1, lanes // SHORT) and _nest(kernel, True) is not _nest(kernel, False)
 
 
 SHORT = 4
-"""Rows that fill less than this part of a vector are worked at many at a time."""
+"""Rows that fill no more than this part of a vector are short."""
 
 
-def _nests(kernel: Kernel) -> list[type[Nest]]:
-    """The loop nests that a kernel has: with two, the first is for short rows."""
-    nodes = [n for step in kernel.passes for n in (*step.before, *step.inside, *step.reductions)]
+def _nest(kernel: Kernel, short: bool) -> type[Nest]:
+    """The loop nest of a kernel."""
     reduces = any(step.reductions for step in kernel.passes)
     kinds = {kind for _, kind, _ in kernel.outputs}
     if "column" in kinds and not reduces:
-        return [ByColumns]
+        return ByColumns
     if kinds & {"column", "total", "total_once"}:
-        return [ByRows]
-    if not any(n.axes[1] for n in nodes):
-        return [RowsInLanes]
-    return [RowsInLanes, ByRows] if reduces else [ByRows]
-
+        return ByRows
+    by_row = not any(n.axes[1] for step in kernel.passes for n in (*step.inside, *step.reductions))
+    return RowsInLanes if by_row or short else ByRows

@@ -16,6 +16,9 @@ from deepmath.printers.vectors import I1, I8, I32, I64, POINTER, Vectors, comput
 HEAVY = {"exp": 24, "expm1": 30, "log": 32, "log1p": 40, "tanh": 40, "cos": 40, "sin": 40, "pow": 80, "/": 3, "sqrt": 3}
 """About how many instructions an operation is, where that isn't one."""
 
+MASKED = 64
+"""Bytes of vectors that are masked at no cost, so that long loops are printed once and not once more for the rest."""
+
 
 def loop(b: Any, start: Any, stop: Any, step: int, carried: Sequence[Any], body: Callable[..., Any]) -> list[Any]:
     """start, start + step, ... below stop; `body(index, carried)` gives what is carried on."""
@@ -45,7 +48,9 @@ class Nest(abc.ABC):
         self.builder = vectors.builder
         self.scalars = Vectors(vectors.module, vectors.builder, vectors.precision, 1, vectors.inline)
         self.lanes = vectors.lanes
+        self.masks = vectors.lanes * vectors.size >= MASKED
         self.address: dict[str, Any] = {}
+        self.base: dict[str, Any] = {}
         self.stride: dict[str, Any] = {}
         self.dtype = {e.name: e.dtype for e in entries}
         self.fixed: dict[int, Any] = {}
@@ -67,13 +72,14 @@ class Nest(abc.ABC):
                 indices[entry.name] = read[0]
             else:
                 self.address[entry.name], self.stride[entry.name] = read
+                self.base[entry.name] = b.inttoptr(read[0], POINTER)
         for node in self.kernel.hoisted:
             self.fixed[node.number] = self._fixed(node, indices, numbers)
 
     def turned(self, other: type[Nest]) -> Nest:
         """Another nest over the same arrays."""
         nest = other(self.kernel, self.vectors, self.entries, self.column_steps)
-        nest.address, nest.stride, nest.fixed = self.address, self.stride, self.fixed
+        nest.address, nest.base, nest.stride, nest.fixed = self.address, self.base, self.stride, self.fixed
         nest.rows, nest.ends, nest.columns = self.rows, self.ends, self.columns
         return nest
 
@@ -102,7 +108,7 @@ class Nest(abc.ABC):
     def pointer(self, name: str, row: Any = None, column: Any = None) -> Any:
         """Where an array's number at (row, column) lies."""
         b = self.builder
-        base = b.inttoptr(self.address[name], POINTER)
+        base = self.base[name]
         if row is not None:
             base = self._moved(base, name, b.mul(row, self.stride[name]))
         return base if column is None else self._moved(base, name, column)
@@ -118,12 +124,13 @@ class Nest(abc.ABC):
         return {"float": self.vectors.size, "int": 8, "bool": 1}[self.dtype[name]]
 
     def mask(self, place: Any, stop: Any) -> Any:
-        """The lanes of a vector at `place` that lie in front of `stop`, fewer than 2^31 places away."""
-        b = self.builder
+        """The lanes of a vector at `place` that lie in front of `stop`."""
+        b, v, most = self.builder, self.vectors, I64(self.lanes)
         if self.lanes == 1:
             return None
-        left = self.vectors.splat(b.trunc(b.sub(stop, place), I32))
-        return b.icmp_signed("<", self.vectors.numbers(I32), left)
+        left = b.sub(stop, place)
+        few = b.select(b.icmp_signed("<", left, most), left, most)
+        return b.icmp_signed("<", v.numbers(I32), v.splat(b.trunc(few, I32)))
 
     def step_of(self, name: str) -> int:
         """How far apart an output's neighbours along a row lie."""
@@ -153,7 +160,7 @@ class Nest(abc.ABC):
     def unrolled(self, nodes: Sequence[Node]) -> int:
         """How many vectors a loop over light operations takes at a time."""
         weight = sum(HEAVY.get(n.op, 1) for n in nodes)
-        return 4 if weight <= 12 else (2 if weight <= 24 else 1)
+        return 2 if weight <= 12 else 1
 
 
 def _is_product(node: Node) -> bool:
@@ -219,6 +226,8 @@ class ByRows(Nest):
     def _over_columns(self, stop: Any, copies: int, carried: Sequence[Any], body: Callable[..., Any]) -> list[Any]:
         """Blocks of `copies` vectors, then what is left by single masked ones, which carry a first part on."""
         b, start, block = self.builder, self.ends[0], copies * self.lanes
+        if copies == 1 and self.masks:
+            return loop(b, start, stop, block, carried, lambda j, old: body(j, old, 1, self.mask(j, stop)))
         whole = b.add(start, b.and_(b.sub(stop, start), I64(-block)))
         full = loop(b, start, whole, block, carried, lambda j, old: body(j, old, copies, None))
         if block == 1:
@@ -411,10 +420,7 @@ class RowsInLanes(Nest):
 
     def _group(self, r: Any, stop: Any) -> list[Any]:
         b = self.builder
-        left = b.sub(stop, r)
-        many = b.icmp_signed("<", left, I64(self.lanes))
-        mask = self.mask(I64(0), b.select(many, left, I64(self.lanes)))
-        mask = self.vectors.constant(True, "bool") if mask is None else mask
+        mask = self.mask(r, stop) if self.lanes > 1 else self.vectors.constant(True, "bool")
         names = {e.name for e in self.entries if e.kind in ("element", "row")}
         lines = {name: self._line(name, r) for name in sorted(names)}
         known = dict(self.fixed)

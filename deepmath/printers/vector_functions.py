@@ -197,7 +197,7 @@ def from_library(v: Vectors, name: str, values: Sequence[Any]) -> Any:
         function = ir.Function(v.module, ir.FunctionType(number, [number] * len(values)), full)
     if v.lanes == 1:
         return b.call(function, values)
-    result = ir.Constant(v.types["float"], ir.Undefined)
+    result = v.constant(0)
     for lane in map(I32, range(v.lanes)):
         given = [b.extract_element(x, lane) for x in values]
         result = b.insert_element(result, b.call(function, given), lane)

@@ -8,6 +8,7 @@ compiler where it sees fit.
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -67,24 +68,21 @@ class Vectors:
         return self._constant(scalar, str(value))
 
     def _constant(self, scalar: Any, text: str) -> Any:
-        typed = text if self.lanes == 1 else f"splat ({scalar} {text})"
-        constant = ir.FormattedConstant(scalar, typed)
-        constant.type = self.shaped(scalar)
-        return constant
+        return constant(self.shaped(scalar), text if self.lanes == 1 else f"splat ({scalar} {text})")
 
     def numbers(self, scalar: Any = I64) -> Any:
         """0, 1, 2, ... by lane."""
         if self.lanes == 1:
-            return ir.Constant(scalar, 0)
-        return ir.Constant(self.shaped(scalar), [ir.Constant(scalar, i) for i in range(self.lanes)])
+            return scalar(0)
+        return constant(self.shaped(scalar), f"<{', '.join(f'{scalar} {i}' for i in range(self.lanes))}>")
 
     def splat(self, scalar: Any) -> Any:
         """A scalar in every lane."""
         if self.lanes == 1:
             return scalar
-        nothing = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
+        nothing = constant(self.shaped(scalar.type), "poison")
         first = self.builder.insert_element(nothing, scalar, I32(0))
-        return self.builder.shuffle_vector(first, nothing, ir.Constant(self.shaped(I32), None))
+        return self.builder.shuffle_vector(first, nothing, _picks((0,) * self.lanes))
 
     def cast(self, value: Any, source: str, dtype: str) -> Any:
         """A value of dtype `source` as one of `dtype`; a truth becomes 1 or 0, a float is cut towards 0."""
@@ -107,7 +105,7 @@ class Vectors:
         if mask is None:
             value = self.builder.load(pointer, align=align, typ=kind)
         else:
-            given = [pointer, I32(align), mask, ir.Constant(kind, None)]
+            given = [pointer, I32(align), mask, constant(kind, "zeroinitializer")]
             value = self._intrinsic("masked.load", kind, given, [kind, POINTER])
         return self._truth(value) if dtype == "bool" else value
 
@@ -123,7 +121,7 @@ class Vectors:
     def gather(self, addresses: Any, dtype: str, mask: Any) -> Any:
         """Numbers from an address for each lane (64-bit integers); those outside the mask are not touched, and 0."""
         kind = self.shaped(I8 if dtype == "bool" else self.scalars[dtype])
-        given = [self._pointers(addresses), I32(self._align(dtype)), mask, ir.Constant(kind, None)]
+        given = [self._pointers(addresses), I32(self._align(dtype)), mask, constant(kind, "zeroinitializer")]
         value = self._intrinsic("masked.gather", kind, given, [kind, given[0].type])
         return self._truth(value) if dtype == "bool" else value
 
@@ -140,7 +138,7 @@ class Vectors:
         return {"float": self.size, "int": 8, "bool": 1}[dtype]
 
     def _truth(self, value: Any) -> Any:
-        return self.builder.icmp_signed("!=", value, ir.Constant(value.type, None if self.lanes > 1 else 0))
+        return self.builder.icmp_signed("!=", value, self.whole(0, I8))
 
     def _stored(self, value: Any, dtype: str) -> Any:
         return self.builder.zext(value, self.shaped(I8)) if dtype == "bool" else value
@@ -278,8 +276,8 @@ class Vectors:
         while count > 1:
             half = (count + 1) // 2
             v = Vectors(self.module, self.builder, self.precision, half, self.inline)
-            filler = ir.Constant(value.type, [self.scalars["float"](start)] * count)
-            low, high = ([*range(i, i + half)] for i in (0, half))
+            filler = Vectors(self.module, self.builder, self.precision, count).constant(start)
+            low, high = (range(i, i + half) for i in (0, half))
             value = join(v, v.picked(value, filler, low), v.picked(value, filler, high))
             count = half
         return value
@@ -288,7 +286,7 @@ class Vectors:
         """Lanes by their numbers, those of b after those of a."""
         if self.lanes == 1:
             return self.builder.extract_element(a, I32(lanes[0]))
-        return self.builder.shuffle_vector(a, b, ir.Constant(self.shaped(I32), [I32(i) for i in lanes]))
+        return self.builder.shuffle_vector(a, b, _picks(tuple(lanes)))
 
     def _intrinsic(self, name: str, result: Any, values: Sequence[Any], kinds: Sequence[Any], flags: Any = ()) -> Any:
         """Call llvm.`name` for these types; it is declared when it is first used."""
@@ -297,6 +295,19 @@ class Vectors:
         if function is None:
             function = ir.Function(self.module, ir.FunctionType(result, [v.type for v in values]), full)
         return self.builder.call(function, values, fastmath=flags)
+
+
+def constant(kind: Any, text: str) -> Any:
+    """A constant of this type, as LLVM writes it. llvmlite's own are written out lane by lane, which takes long."""
+    made = ir.FormattedConstant(kind.element if isinstance(kind, ir.VectorType) else kind, text)
+    made.type = kind
+    return made
+
+
+@functools.cache
+def _picks(lanes: tuple[int, ...]) -> Any:
+    """The numbers of lanes that a shuffle picks; llvmlite looks into them."""
+    return ir.Constant(ir.VectorType(I32, len(lanes)), [I32(i) for i in lanes])
 
 
 def absorbed_product(node: Node) -> int | None:
