@@ -40,8 +40,10 @@ class Driver:
             raise ValueError(f"groups: blocks must have a row and a column at least; got {groups.tolist()}")
         _check("c", c[None], np.float64, len(c))
         self._tables = calls, groups, phases, c
-        self._execute, self._worker = _functions()
-        self._places = {name: t.ctypes.data for name, t in zip(("calls", "groups", "phases", "c"), self._tables, strict=True)}
+        self._job, self._words, self._execute, self._worker = _code()
+        self._job = self._job.copy()
+        for name, table in zip(("calls", "groups", "phases", "c"), self._tables, strict=True):
+            self._job[self._words[name]] = table.ctypes.data
         self._job[self._words["flush"]] = flush
 
     def run(self, launches: Any, numbers: Any, threads: int = 1) -> None:
@@ -51,21 +53,19 @@ class Driver:
         """
         _check("launches", launches, np.int64, 4)
         _check("numbers", numbers, np.float64, numbers.shape[-1])
-        job = _job(
-            threads,
-            self._places
-            | {"launches": launches.ctypes.data, "count": len(launches), "numbers": numbers.ctypes.data}
-            | {"width": numbers.shape[1]},
-        )
+        job, words = self._job.copy(), self._words
+        job[words["launches"]], job[words["count"]] = launches.ctypes.data, len(launches)
+        job[words["numbers"]], job[words["width"]] = numbers.ctypes.data, numbers.shape[1]
+        job[words["threads"]] = threads
         try:
             # Workers live for this call alone: nothing spins while nothing runs, and a forked child misses nobody.
             # One that the system doesn't give isn't needed.
             with contextlib.suppress(RuntimeError):
-                for me in range(1, threads):
-                    _thread.start_new_thread(_help, (self._worker, job, me))
+                for _ in range(threads - 1):
+                    _thread.start_new_thread(_help, (self._worker, job))
             self._execute(job.ctypes.data)
         finally:
-            job[_words()["over"]] = 1
+            job[words["over"]] = 1
 
     def shares(self, launches: Any) -> bool:
         """Whether a phase of the first of these launches may be shared among threads."""

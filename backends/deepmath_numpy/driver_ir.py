@@ -3,15 +3,13 @@
 Both take a job, an array of int64 words: `WORDS` says where each lies. The tables that it points to are told in
 `driver.py`.
 
-How a phase is shared. Each thread has a range of its own of the phase's shares, the same part in every phase, so that
-what it wrote is in its own cache when it comes back to it. The main thread writes down the phase, and then for each
-range, with release, how many shares are `left`. Who wants a share counts a `left` down by one, with acquire, and has it
-only if that was above zero: first in its own range, then in those of others. Which share it is gets read after that,
-never before: the main thread doesn't touch it again until all shares are done. So a worker that comes late, or slept
-since it looked at an earlier phase, either finds nothing or takes a true share of the phase that runs now; a `left` may
-fall below zero, the next phase sets it anew. Each worker adds what it did to `done`, with release; the main thread
-waits, with acquire, until `done` counts all that it hasn't done itself. So no share is lost or done twice, and every
-phase sees what the phases before it wrote.
+How a phase is shared. The main thread writes down the phase and then, with release, how many shares are `left`. Who
+takes part counts `left` down by one, with acquire, and has a share only if it was above zero. Which share that is gets
+read after it, never before: the main thread doesn't touch that again until all shares are done. So a worker that comes
+late, or slept since it looked at an earlier phase, either finds nothing or takes a true share of the phase that runs
+now; `left` may fall below zero, the next phase sets it anew. Each worker adds what it did to `done`, with release; the
+main thread waits, with acquire, until `done` counts all that it hasn't done itself. So no share is lost or done twice,
+and every phase sees what the phases before it wrote.
 """
 
 from __future__ import annotations
@@ -24,15 +22,14 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-__all__ = ["RANGE_WORDS", "WORDS", "module"]
+__all__ = ["JOB_WORDS", "WORDS", "module"]
 
 WORDS = {
     "calls": 0, "groups": 1, "phases": 2, "launches": 3, "count": 4, "c": 5, "numbers": 6, "width": 7, "threads": 8,
-    "due": 9, "phase": 32, "n": 33, "over": 48, "done": 64, "left": 80,
+    "due": 9, "flush": 10, "left": 32, "phase": 33, "n": 34, "total": 35, "done": 48, "over": 64,
 }  # fmt: skip
 """Where a job's words lie. What several threads write lies 128 bytes apart: two cache lines are fetched at once."""
-RANGE_WORDS = 16
-"""Words of a thread's range, the first at "left": how many shares are left, and one past the last share."""
+JOB_WORDS = 80
 SPINS = 64
 """How often a thread that waits looks again at once, for a few microseconds at most, before it lets others run."""
 PATIENCE = 1 << 21
@@ -85,11 +82,6 @@ class Builder(ir.IRBuilder):  # type: ignore[misc]
     def row(self, table: Any, index: Any, width: int) -> Any:
         """The address of a table's row."""
         return self.gep(table, [self.mul(index, I64(width))])
-
-    def range(self, job: Any, whose: Any) -> tuple[Any, Any]:
-        """Where the range of a thread says how many shares are left in it, and where it ends."""
-        left = self.word(job, self.add(self.mul(whose, I64(RANGE_WORDS)), I64(WORDS["left"])))
-        return left, self.word(left, 1)
 
     def variable(self, value: Any) -> Any:
         with self.goto_entry_block():  # in a loop it would take new stack each time
@@ -205,16 +197,14 @@ def _share(text: Any, block: Any) -> Any:
 
 
 def _take_part(text: Any, share: Any) -> Any:
-    """take_part(job, me): do shares of the phase that runs until none is left; answers how many."""
-    b = Builder(text, "take_part", [POINTER, I64], I64)
-    job, me = b.made.args
-    mine, threads = b.variable(I64(0)), b.get(job, "threads")
-    with b.loop(me, b.add(me, threads), I64(1)) as whose, b.forever() as leave:
-        left, end = b.range(job, b.srem(whose, threads))
-        b.leave_if(b.icmp_signed("<=", b.load_atomic(left, "monotonic", 8), I64(0)), leave)
-        before = b.atomic_rmw("sub", left, I64(1), "acquire")
-        b.leave_if(b.icmp_signed("<=", before, I64(0)), leave)
-        b.call(share, [job, b.sub(b.load(end), before)])
+    """take_part(job): do shares of the phase that runs until none is left; answers how many."""
+    b = Builder(text, "take_part", [POINTER], I64)
+    (job,) = b.made.args
+    mine = b.variable(I64(0))
+    with b.forever() as leave:
+        left = b.atomic_rmw("sub", b.word(job, "left"), I64(1), "acquire")
+        b.leave_if(b.icmp_signed("<=", left, I64(0)), leave)
+        b.call(share, [job, b.sub(b.get(job, "total"), left)])
         b.increase(mine, I64(1))
     b.ret(b.load(mine))
     return b.made
@@ -231,16 +221,10 @@ def _shared(text: Any, alone: Any, count: Any, take_part: Any, relax: Any) -> An
     with b.if_then(b.icmp_signed("<=", total, I64(1))):
         b.call(alone, [job, phase, n])
         b.ret_void()
-    b.put(b.ptrtoint(phase, I64), job, "phase")
-    b.put(n, job, "n")
-    threads, first = b.get(job, "threads"), b.variable(I64(0))
-    with b.loop(I64(0), threads, I64(1)) as whose:
-        left, end = b.range(job, whose)
-        start, stop = b.load(first), b.sdiv(b.mul(total, b.add(whose, I64(1))), threads)
-        b.store(stop, end)
-        b.store_atomic(b.sub(stop, start), left, "release", 8)
-        b.store(stop, first)
-    mine = b.call(take_part, [job, I64(0)])
+    for value, name in ((b.ptrtoint(phase, I64), "phase"), (n, "n"), (total, "total")):
+        b.put(value, job, name)
+    b.store_atomic(total, b.word(job, "left"), "release", 8)
+    mine = b.call(take_part, [job])
     due = b.add(b.get(job, "due"), b.sub(total, mine))
     b.put(due, job, "due")
     looks = b.variable(I64(0))
@@ -250,6 +234,29 @@ def _shared(text: Any, alone: Any, count: Any, take_part: Any, relax: Any) -> An
         b.increase(looks, I64(1))
     b.ret_void()
     return b.made
+
+
+@contextlib.contextmanager
+def _flushed(b: Builder, text: Any, job: Any) -> Iterator[None]:
+    """Where the job says so, numbers below the smallest normal one count as zero in this thread, and then no more.
+
+    Processors need many times as long for them, and the moments of a weight that has stopped learning pass through
+    them. Elsewhere than on x86 nothing changes.
+    """
+    if not text.triple.startswith("x86_64"):
+        yield
+        return
+    bits = ir.IntType(32)
+    store, load = (text.declare_intrinsic(f"llvm.x86.sse.{n}mxcsr", (), ir.FunctionType(VOID, [BYTES])) for n in ("st", "ld"))
+    word = b.bitcast(b.variable(I64(0)), bits.as_pointer())
+    b.call(store, [b.bitcast(word, BYTES)])
+    before = b.load(word)
+    zeroing = b.select(b.icmp_signed("!=", b.get(job, "flush"), I64(0)), bits(0x8040), bits(0))
+    b.store(b.or_(before, zeroing), word)  # flush what results, and take what comes for zero
+    b.call(load, [b.bitcast(word, BYTES)])
+    yield
+    b.store(before, word)
+    b.call(load, [b.bitcast(word, BYTES)])
 
 
 def _execute(text: Any, alone: Any, shared: Any) -> None:
@@ -277,10 +284,10 @@ def _execute(text: Any, alone: Any, shared: Any) -> None:
 
 
 def _worker(text: Any, take_part: Any, relax: Any) -> None:
-    """worker(job, me): help with each phase that has shares left for this thread, until the job is over."""
-    b = Builder(text, "worker", [POINTER, I64], public=True)
-    job, me = b.made.args
-    looks, (left, _) = b.variable(I64(0)), b.range(job, me)
+    """worker(job): help with every phase that has shares left, until the job is over."""
+    b = Builder(text, "worker", [POINTER], public=True)
+    (job,) = b.made.args
+    looks = b.variable(I64(0))
     with _flushed(b, text, job):
         with b.forever() as leave:
             with b.if_then(b.icmp_signed(">", b.load_atomic(b.word(job, "left"), "monotonic", 8), I64(0))):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -254,7 +255,7 @@ def _product(text: Any, precision: str, target: Target) -> None:
     end = b.select(b.icmp_signed(">", inner, I64(0)), inner, I64(1))  # an empty sum is written too
     step = b.select(b.icmp_signed(">", a_inner, I64(FAR)), I64(SHALLOW), b.select(packs, I64(DEEP), end))
 
-    def panel(k: Any, column: Any, vectors: int, lanes: int, masked: bool, packs: Any) -> None:
+    def panel(k: Any, vectors: int, lanes: int, masked: bool, packs: Any, column: Any) -> None:
         width, deep = I64(vectors * lanes), b.least(b.sub(inner, k), step)
         columns = b.least(b.sub(c1, column), width)
         place = b.at(given["b"], b.add(b.mul(k, b_inner), b.mul(column, b_column)))
@@ -274,22 +275,22 @@ def _product(text: Any, precision: str, target: Target) -> None:
         row = I64(0)
         for height, more in shapes[vectors]:
             stop = b.sub(rows, I64(more))
-            row = b.loop(row, stop, I64(height), lambda r, h=height: _tile(b, piece, r, h, vectors, lanes, mask))
+            row = b.loop(row, stop, I64(height), partial(_tile, b, piece, height, vectors, lanes, mask))
 
     def panels(k: Any) -> None:
         column = c0
         for vectors in shapes:
             width, masked = I64(vectors * b.lanes), vectors == 1 and target.has_masks
             stop = c1 if masked else b.add(b.sub(c1, width), I64(1))
-            column = b.loop(column, stop, width, lambda j, v=vectors, m=masked: panel(k, j, v, b.lanes, m, packs))
+            column = b.loop(column, stop, width, partial(panel, k, vectors, b.lanes, masked, packs))
         if not target.has_masks:
-            b.loop(column, c1, I64(1), lambda j: panel(k, j, 1, 1, False, None))
+            b.loop(column, c1, I64(1), partial(panel, k, 1, 1, False, None))
 
     b.loop(I64(0), end, step, panels)
     b.ret_void()
 
 
-def _tile(b: _Code, piece: _Piece, row: Any, height: int, vectors: int, lanes: int, mask: Any) -> None:
+def _tile(b: _Code, piece: _Piece, height: int, vectors: int, lanes: int, mask: Any, row: Any) -> None:
     """Sums of `height` rows by `vectors` vectors of columns; for rows that aren't there the last one is taken again."""
     last = b.sub(piece.rows, I64(1))
     rows = [b.least(b.add(row, I64(r)), last) for r in range(height)]

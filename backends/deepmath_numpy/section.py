@@ -48,9 +48,9 @@ class Section:
         self._open: dict[str, int] = {}
         self._patches: dict[str, list[tuple[Any, int]]] = {}
         self.arena = Arena()
-        outputs = self._separate(step.outputs)
-        self.kernels = cut(step.graph, list(outputs.values()))
-        self.places = self._placed(outputs, state, given, results)
+        self.outputs = self._separate(step.outputs)
+        self.kernels = cut(step.graph, list(self.outputs.values()))
+        self.places = self._placed(self.outputs, state, given, results)
         self.lowering = Lowering(recipe.precision, self.places, self.number, recipe.seed, capacity)
         self.items: list[Any] = []
         for kernel in self.kernels:
@@ -138,6 +138,10 @@ class Section:
             return list(self.lowering.calls(kernel))
         numbers = [tuple(root(n).number for n in nodes) for nodes in (kernel.inputs, kernel.outputs)]
         return [Hook(kernel, *numbers)]
+
+    def is_hooked(self, node: Node) -> bool:
+        """Whether Python computes this array."""
+        return any(isinstance(i, Hook) and root(node).number in i.outputs for i in self.items)
 
     def _of_inputs(self, kernel: Product) -> bool:
         node = root(kernel.a.array)

@@ -1,4 +1,4 @@
-"""What the printed code has to know of the processor: how wide its vectors are, how many it holds, and whether it has fma."""
+"""What printed code has to know of the processor: how wide its vectors are, how many it holds, whether it has fma."""
 
 from __future__ import annotations
 

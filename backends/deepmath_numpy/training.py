@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from deepmath.checks import is_sparse
 from deepmath.errors import TraceError
 from deepmath.formulas import regularizers
 from deepmath.graph import Node
+from deepmath.graph.cut import root
 from deepmath.parameters import segments
 from deepmath.program import Data, Recipe
 from deepmath.step_graph import StepGraph, training_graph
@@ -47,21 +49,38 @@ class Training:
         self._section = Section(
             recipe, memory, step, self._capacity, "given_state", {}, outputs, len(rates) * self._coefficients, self._sparse
         )
-        self._update_why = ""
+        self._update_why = self._untraceable_update()
         self._lay_out()
         self._hooks = Hooks(self._section, "given_state", training=True)
         self._threads = Threads()
 
+    def _untraceable_update(self) -> str:
+        """Why the optimiser's formula can't be compiled, or nothing."""
+        try:
+            self._update_call(0, 1.0, 1, 1)
+        except TraceError as error:
+            self._section.step.reasons["update"] = str(error)
+            return str(error)
+        return ""
+
     def _lay_out(self) -> None:
         """Put the phases in an order in which each kind of launch is a range of them."""
         section, has_state = self._section, self.memory.states.size > 0
+        states = self.memory.states.size
+        begin = [self._flat_copy("state", "next_state", states)] if has_state else []
+        given = [self._flat_copy("next_state", "given_state", states)] if has_state else []
+        enter, collect, penalize = self._enter(), self._collect(), self._penalize()
+        early = self._early_updates()
         parts = {
             "save": [self._flat_copy("grads", "total", self.memory.params.size)],
-            "begin": [self._flat_copy("state", "next_state", self.memory.states.size)] if has_state else [],
-            "given": [self._flat_copy("next_state", "given_state", self.memory.states.size)] if has_state else [],
-            "learn": [*section.phases([*self._enter(), *section.items]), self._collect()],
-            "penalize": self._penalize(),
-            "apply": self._apply(),
+            "whole step": [
+                *begin, *given, *_with_updates(section.phases([*enter, *self._after_readers(early)]), early), collect,
+                *penalize, *self._apply(early),
+            ],
+            "begin": begin,
+            "learn": [*given, *section.phases([*enter, *section.items]), collect],
+            "penalize": penalize,
+            "apply": self._apply({}),
             "add": [self._add()],
         }  # fmt: skip
         phases: list[Phase] = []
@@ -70,6 +89,40 @@ class Training:
             self._range[name] = len(phases), len(phases) + len(own)
             phases += own
         section.finish(phases, flush=True)
+
+    def _early_updates(self) -> dict[int, list[Call]]:
+        """By the number of a gradient's node, the calls that update its parameter as soon as a block of it is there.
+
+        What the whole gradient must be known for, clipping by its norm, or a penalty of the parameter, forbids it.
+        """
+        found: dict[int, list[Call]] = {}
+        if self.recipe.optimizer.clipnorm is not None or self._update_why:
+            return found
+        for name, shape in self.memory.params.shapes.items():
+            rate, node = self.recipe.rates.get(name, 1.0), self._section.step.outputs.get(f"grad.{name}")
+            if not rate or node is None or name in self.recipe.penalties or self._section.is_hooked(node):
+                continue
+            rows, columns = (shape[0], shape[1]) if len(shape) == 2 else (1, math.prod(shape))
+            start = self.memory.params.offsets[name]
+            clip = self._clip_value(start, rows, columns)
+            found[root(self._section.outputs[f"grad.{name}"]).number] = [*clip, self._update_call(start, rate, rows, columns)]
+        return found
+
+    def _after_readers(self, early: Mapping[int, list[Call]]) -> list[Any]:
+        """The section's items, where gradients with early updates come after all that reads their parameters."""
+        owner = {root(self._section.outputs[f"grad.{n}"]).number: n for n in self.memory.params.shapes
+                 if f"grad.{n}" in self._section.outputs}  # fmt: skip
+        named = {n.value.removeprefix("params."): n.number for n in nodes_named(self._section.step).values()}
+        found = []
+        for item in self._section.items:
+            extra: tuple[int, ...] = ()
+            for number in item.outputs:
+                if number in early:
+                    param = named.get(owner[number])
+                    readers = (i for i in self._section.items if param in i.inputs and i is not item)
+                    extra += tuple(out for i in readers for out in i.outputs)
+            found.append(replace(item, inputs=item.inputs + extra) if extra and isinstance(item, Call) else item)
+        return found
 
     def _launch(self, first: str, last: str) -> tuple[int, int]:
         return self._range[first][0], self._range[last][1]
@@ -162,24 +215,36 @@ class Training:
         total = Call("penalties", compiled.move(self.recipe.precision, "penalties"), words_of(words), False, 1, 1, True)
         return [Phase([Group([c], 1, ALL) for c in calls]), Phase([Group([total], 1, ALL)])]
 
-    def _apply(self) -> list[Phase]:
-        """Clipping, the update, constraints, and the layers' new state."""
-        phases = [*self._clip(), *self._update(), *self._constrain()]
+    def _apply(self, early: Mapping[int, list[Call]]) -> list[Phase]:
+        """Clipping, the update, constraints, and the layers' new state; without what was updated early."""
+        done = {n for n in self.memory.params.shapes if f"grad.{n}" in self._section.outputs
+                and root(self._section.outputs[f"grad.{n}"]).number in early}  # fmt: skip
+        phases = [*self._clip(done), *self._update(done), *self._constrain()]
         if self.memory.states.size:
             phases.append(self._flat_copy("next_state", "state", self.memory.states.size))
         return phases
 
-    def _clip(self) -> list[Phase]:
-        optimizer, size, phases = self.recipe.optimizer, self.memory.params.size, []
-        if optimizer.clipvalue is not None:
-            limit = [self._section.number("clipvalue", optimizer.clipvalue)]
-            grads = [(self._flat("grads"), size)]
-            call = self._formula(regularizers.clip_by_value, ["element", "scalar"], [0], grads, limit, 1, size)
-            phases.append(self._phase(call))
+    def _left(self, done: Set[str]) -> list[tuple[slice, float]]:
+        """Stretches of the parameters that are still to be updated, each with its share of the rate."""
+        rates = {n: 0.0 if n in done else self.recipe.rates.get(n, 1.0) for n in self.memory.params.shapes}
+        return [(where, rate) for where, rate in segments(self.memory.params, rates) if rate]
+
+    def _clip_value(self, start: int, rows: int, columns: int) -> list[Call]:
+        """Clipping by value of the gradient of one parameter, or of a stretch of them."""
+        optimizer = self.recipe.optimizer
+        if optimizer.clipvalue is None:
+            return []
+        limit = [self._section.number("clipvalue", optimizer.clipvalue)]
+        grads = [(self._flat("grads", start), columns)]
+        return [self._formula(regularizers.clip_by_value, ["element", "scalar"], [0], grads, limit, rows, columns)]
+
+    def _clip(self, done: Set[str]) -> list[Phase]:
+        optimizer, size = self.recipe.optimizer, self.memory.params.size
+        left = self._left(done)
+        phases = [self._phase(c) for where, _ in left for c in self._clip_value(where.start, 1, where.stop - where.start)]
         if optimizer.clipnorm is None:
             return phases
-        frozen = [where for where, rate in segments(self.memory.params, self.recipe.rates) if not rate]
-        for where in frozen:
+        for where in (where for where, rate in segments(self.memory.params, self.recipe.rates) if not rate):
             still = [(self._flat("grads", where.start), where.stop - where.start)]
             call = self._formula(
                 lambda xp, g: 0.0 * xp.sign(xp.where(xp.isfinite(g), g, 0.0)), ["element"], [0], still, [], 1, still[0][1]
@@ -192,27 +257,25 @@ class Training:
         )  # fmt: skip
         return [*phases, self._phase(call)]
 
-    def _update(self) -> list[Phase]:
+    def _update_call(self, start: int, rate: float, rows: int, columns: int) -> Call:
+        """The optimiser's update of parameters [rows, columns] that begin there."""
         optimizer, size = self.recipe.optimizer, self.memory.params.size
-        count = 2 + len(optimizer.slots)
+        starts = [self._flat("params", start), self._flat("grads", start)]
+        starts += [self._flat("slots", i * size + start) for i in range(len(optimizer.slots))]
+        count = len(starts)
         kinds = ["element"] * count + ["scalar"] * self._coefficients
-        groups = []
-        for where, rate in segments(self.memory.params, self.recipe.rates):
-            if not rate:
-                continue
-            starts = [self._flat("params", where.start), self._flat("grads", where.start)]
-            starts += [self._flat("slots", i * size + where.start) for i in range(len(optimizer.slots))]
-            length = where.stop - where.start
-            first = LAUNCH + self.rates.index(rate) * self._coefficients
-            outputs = [0, *range(2, count)]
-            numbers = list(range(first, first + self._coefficients))
-            try:
-                call = self._formula(optimizer.update, kinds, outputs, [(s, length) for s in starts], numbers, 1, length)
-            except TraceError as error:
-                self._section.step.reasons["update"] = str(error)
-                return [Phase(hook=Hook("update", (), ()))]
-            groups.append(Group([call], 1, 1, length, FLAT))
-        return [Phase(groups, work=10.0 * size)]
+        first = LAUNCH + self.rates.index(rate) * self._coefficients
+        numbers = list(range(first, first + self._coefficients))
+        outputs = [0, *range(2, count)]
+        call = self._formula(optimizer.update, kinds, outputs, [(s, columns) for s in starts], numbers, rows, columns)
+        return replace(call, work=10.0 * rows * columns)
+
+    def _update(self, done: Set[str]) -> list[Phase]:
+        if self._update_why:
+            return [Phase(hook=Hook("update", (), ()))]
+        calls = [self._update_call(where.start, rate, 1, where.stop - where.start) for where, rate in self._left(done)]
+        groups = [Group([call], 1, 1, call.columns, FLAT) for call in calls]
+        return [Phase(groups, work=sum(c.work for c in calls))] if groups else []
 
     def _constrain(self) -> list[Phase]:
         """Constraints on kernels, whose columns lead into a unit each: turned round, put back, turned again."""
@@ -258,7 +321,7 @@ class Training:
         if sizes.max(initial=0) <= micro:
             steps = np.arange(len(sizes))
             launches = np.empty((len(sizes), 4), np.int64)
-            launches[:, :2], launches[:, 2], launches[:, 3] = self._launch("begin", "apply"), sizes, steps
+            launches[:, :2], launches[:, 2], launches[:, 3] = self._range["whole step"], sizes, steps
             numbers = self._numbers(starts, np.zeros(len(sizes)), step + steps, steps, sizes, coefficients)
             return self._execute(launches, numbers, rows, shares, weights, len(sizes), len(sizes))
         listed: list[tuple[int, int, int, int]] = []
@@ -268,7 +331,7 @@ class Training:
                 size = min(micro, n - first)
                 row = len(given)
                 given.append((start + first, first, step + i, row, size))
-                names = [("save", "save"), ("given", "learn"), ("add", "add")] if first else [("begin", "penalize")]
+                names = [("save", "save"), ("learn", "learn"), ("add", "add")] if first else [("begin", "penalize")]
                 listed += [(*self._launch(*pair), size, row) for pair in names]
             listed.append((*self._launch("apply", "apply"), size, row))
         table = np.asarray(given)
@@ -283,7 +346,7 @@ class Training:
         self, rows: Any, shares: Any, weights: Any, step: int, first: int, again: bool, coefficients: Any
     ) -> Any:
         """The gradient of one micro-batch, `again`: added to those before; gives its sums."""
-        names = [("save", "save"), ("given", "learn"), ("add", "add")] if again else [("begin", "penalize")]
+        names = [("save", "save"), ("learn", "learn"), ("add", "add")] if again else [("begin", "penalize")]
         launches = np.asarray([(*self._launch(*pair), len(rows), 0) for pair in names], np.int64)
         numbers = self._numbers(*(np.asarray([v]) for v in (0, first, step, 0, len(rows))), coefficients)
         return self._execute(launches, numbers, rows, shares, weights, 1, 0)[0]
@@ -355,6 +418,16 @@ class Training:
         if self._section.tables.hooks:
             words += f", {len(self._section.tables.hooks)} of them by Python"
         return [("steps", words), *self._section.plan()]
+
+
+def _with_updates(phases: Sequence[Phase], early: Mapping[int, list[Call]]) -> list[Phase]:
+    """The phases, with the early updates behind the gradients that they wait for, block by block."""
+    for phase in phases:
+        for group in phase.groups:
+            updates = [u for c in group.calls for number in c.outputs for u in early.get(number, ())]
+            group.calls += updates
+            phase.work += sum(u.work for u in updates)
+    return list(phases)
 
 
 def _only_multiplied(step: StepGraph) -> bool:

@@ -18,8 +18,8 @@ PACKAGE = Path(deepmath.__file__).resolve().parent
 PRODUCTS = "products alone"
 OURS, CONTROL, BEFORE = "deepmath", "control", "before"
 TRAINS, PREDICTS = ("train", "infer", "row"), ("infer", "row")
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "DEEPMATH_THREADS"), "1")
-"""The environment that leaves a process one thread to compute with."""
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+"""What leaves NumPy's products one thread; deepmath itself is told of one core (`own.py`)."""
 
 SUITES = ("start", "busy", "rows", "pairs", "search", "parts")
 """What may be measured beside the networks themselves (`suites.py`)."""
@@ -82,6 +82,7 @@ def relatives(first: Candidate, checkout: Path | None = None) -> list[Candidate]
     Raises ConfigError where the checkout holds no deepmath.
     """
     alone = replace(first, name=f"{first.name}, one thread", environment=ONE_THREAD, cores=1)
+    alone = replace(alone, options={**first.options, "cores": 1})
     call = replace(first, name=f"{OURS} predictor", options={**first.options, "predictor": True})
     found = [replace(alone, suites=("busy",), sweep=False), replace(call, suites=("rows",), sweep=False)]
     if checkout is None:

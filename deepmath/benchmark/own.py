@@ -5,6 +5,7 @@ The deepmath that it imports may be another checkout's, so it uses nothing but w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,11 +92,20 @@ def scaling(sample: Any) -> Any:
     return None if sample is None else Standardize().fit(sample)
 
 
+def _tell_of_cores(count: int) -> None:
+    """Make this process count so many cores, and so take no more threads; they may still run on any core."""
+    os.cpu_count = lambda: count
+    if hasattr(os, "sched_getaffinity"):
+        os.sched_getaffinity = lambda _: set(range(count))
+
+
 class Candidate:
     """`Sequential.fit` and `.predict`, as anybody calls them."""
 
     def __init__(self, task: Any) -> None:
         self.task, self.part = task, task.part
+        if "cores" in task.options:
+            _tell_of_cores(task.options["cores"])
         self.source = Path(deepmath.__file__).resolve().parent.parent
         wanted = task.options.get("source")
         if wanted is not None and self.source != Path(wanted).resolve():

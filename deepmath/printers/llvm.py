@@ -12,11 +12,12 @@ row is summed, gives the same bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llvmlite import ir
 
-from deepmath.printers.llvm_nests import ByColumns, ByRows, Nest, RowsInLanes
+from deepmath.printers.llvm_nest import Nest
+from deepmath.printers.llvm_nests import ByColumns, ByRows, RowsInLanes
 from deepmath.printers.loops import Kernel
 from deepmath.printers.vectors import I64, POINTER, Vectors
 
@@ -76,12 +77,9 @@ def module(
 
 
 def is_short(kernel: Kernel, columns: int, lanes: int) -> bool:
-    """Whether rows of so many columns are worked at faster with a row in each lane."""
-    return columns <= max(1, lanes // SHORT) and _nest(kernel, True) is not _nest(kernel, False)
-
-
-SHORT = 4
-"""Rows that fill no more than this part of a vector are short."""
+    """Whether sums and maxima of rows with so many columns are faster with a row in each lane."""
+    reduces = any(step.reductions for step in kernel.passes)
+    return reduces and 3 * columns <= 2 * lanes and _nest(kernel, True) is RowsInLanes
 
 
 def _nest(kernel: Kernel, short: bool) -> type[Nest]:

@@ -187,6 +187,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 """float32's, by name."""
 
+WEIGHTS = {
+    "exp": 24, "expm1": 30, "log": 32, "log1p": 40, "tanh": 40, "cos": 40, "sin": 40, "pow": 80, "/": 3, "sqrt": 3,
+}  # fmt: skip
+"""About how many instructions an operation is, where that isn't one."""
+
 
 def from_library(v: Vectors, name: str, values: Sequence[Any]) -> Any:
     """The C library's function, called for each lane."""

@@ -135,6 +135,7 @@ class Vectors:
         return self.builder.inttoptr(addresses, self.shaped(POINTER))
 
     def _align(self, dtype: str) -> int:
+        """How long a number is in memory, and what its addresses are multiples of."""
         return {"float": self.size, "int": 8, "bool": 1}[dtype]
 
     def _truth(self, value: Any) -> Any:
