@@ -18,6 +18,7 @@ from deepmath.errors import ConfigError
 from deepmath.layers import Dense, Layer
 from deepmath.program import Order, Recipe
 from deepmath.recipes import first_values
+from deepmath.step_graph import kernel_lines
 from deepmath.summary import columns, table
 from deepmath.training import evaluation, fit, single_batch
 from deepmath.training.callbacks import Callback, callbacks_of
@@ -233,9 +234,18 @@ class Sequential:
         """A table of the layers with output shapes and numbers of parameters."""
         return table(self.layers, self.input_shape, self.values)
 
-    def plan(self, *, backend: Any = None, device: Any = None, precision: str = "float32") -> str:
-        """Which part of the work runs how on a backend, and why: one line for each part."""
+    def plan(
+        self, *, backend: Any = None, device: Any = None, precision: str = "float32", detail: bool = False
+    ) -> str:  # fmt: skip
+        """Which part of the work runs how on a backend, and why: one line for each part.
+
+        With `detail` the kernels that a training step is cut into, one line for each: what it writes, what it reads, and
+        the operations of which a map consists. That is the same for every backend that runs the cut graph.
+        """
         trainable.need_weights(self)
+        if detail:
+            shapes = [{n.removeprefix(p): v.shape for n, v in self.values.items() if n.startswith(p)} for p in ("params.", "state.")]
+            return "\n".join(kernel_lines(self.recipe(precision), *shapes))
         chosen = load_backend(backend, device)
         fit.check_precision(chosen, precision)
         with self._program_for(chosen, precision).program() as program:

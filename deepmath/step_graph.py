@@ -6,13 +6,13 @@ the compiled parts; `StepGraph.reasons` says why.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from deepmath.errors import TraceError
 from deepmath.graph import Graph, Node, Size
+from deepmath.graph.cut import cut, describe
 from deepmath.layers.base import traced
 from deepmath.program import Part, Recipe, head_formula, results_formula
 from deepmath.trace import Arrays
@@ -192,6 +192,8 @@ def _opaque_head(b: _Builder, z: Node, targets: Node, weight: Node | None) -> tu
     return result("dz", z.dims), [result(f"result.{i}", (b.rows, 1)) for i in range(1 + len(head.metrics))]
 
 
-def flat_size(dims: Any) -> int:
-    """The number of elements of a shape without a batch."""
-    return int(math.prod(dims))
+def kernel_lines(recipe: Recipe, params: Shapes, state: Shapes) -> list[str]:
+    """The kernels of a training step as text; without a loss those of a prediction."""
+    graph = training_graph if recipe.head is not None else prediction_graph
+    step = graph(recipe, params, state)
+    return describe(cut(step.graph, list(step.outputs.values())), step.outputs)

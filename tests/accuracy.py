@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import array_api_compat.numpy as xnp
 import mpmath
 import numpy as np
-from helpers import compiled_by_numba, empty_results, kernel_arguments
+from deepmath_numpy.target import host
+from helpers import empty_results, kernel_arguments
+from llvm_kernels import Compiled
 from mpmath import mpf
 from table import by_name
 
@@ -45,7 +47,7 @@ def exact(value: Any, moved: Any = 0, scale: Any = 0) -> Exact:
 
 
 def run(name: str, dtype: str, printed: bool, *arguments: Any) -> Any:
-    """A row's result on arrays of this dtype, by the reference or through Numba."""
+    """A row's result on arrays of this dtype, by the reference or compiled for this processor."""
     row = by_name(name)
     if not printed:
         with np.errstate(all="ignore"):
@@ -63,7 +65,7 @@ def kernel(name: str) -> Any:
 
 @functools.cache
 def compiled(name: str, dtype: str) -> Any:
-    return compiled_by_numba(kernel(name), dtype)
+    return Compiled(kernel(name), dtype, host().lanes(dtype))
 
 
 def ulp(x: Any, dtype: str) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import subprocess
-import types
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import array_api_compat.numpy as xnp
 import numpy as np
 from table import Row
 
-from deepmath.printers import loops, numba
+from deepmath.printers import loops
 from deepmath.trace import OPERATORS, Node, Trace, trace
 
 SHAPES = [(1, 1), (3, 1), (1, 7), (5, 16), (33, 17), (0, 4)]
@@ -118,20 +116,6 @@ def _step(node: Node, args: list[Any], errors: list[Any], unit: float) -> tuple[
 
 def kernel_of(row: Row, dtype: str = "") -> loops.Kernel:
     return loops.kernel(f"{row.name}_{dtype}", row.formula, row.kinds, [f"y{i}" for i in range(row.results)])
-
-
-@cache
-def numba_module(dtype: str) -> dict[str, Any]:
-    """The functions that stand in front of every kernel, run once for all kernels of a dtype."""
-    module = types.ModuleType(f"printed_{dtype}")
-    exec(compile(numba.functions(dtype), f"<{dtype}>", "exec"), module.__dict__)
-    return module.__dict__
-
-
-def compiled_by_numba(kernel: loops.Kernel, dtype: str, transposed: bool = False) -> Any:
-    names = numba_module(dtype)
-    exec(compile(numba.function(kernel, transposed), f"<{kernel.name}>", "exec"), names)
-    return names[kernel.name]
 
 
 def kernel_arguments(row: Row, kernel: loops.Kernel, arguments: Sequence[Any], dtype: str) -> list[Any]:

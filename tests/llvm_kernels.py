@@ -35,7 +35,7 @@ class Compiled:
         self._function = SIGNATURE(compiler.load(text).address(printed.name))
 
     def __call__(self, *given: Any, rows: Sequence[int] = (), columns: Sequence[int] = ()) -> None:
-        """Compute a block; `rows` and `columns` say where it begins and ends, and are taken from the arrays if left out."""
+        """Compute the block of these rows and columns, each from where to where; all if left out."""
         places, numbers = [], [0.0] * 3
         size = [0, 0]
         for entry, value in zip(self.entries, given, strict=True):

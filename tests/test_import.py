@@ -7,7 +7,6 @@ import sys
 
 HEAVY = [
     "cupy",
-    "numba",
     "scipy",
     "torch",
     "jax",

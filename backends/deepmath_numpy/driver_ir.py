@@ -22,7 +22,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-__all__ = ["JOB_WORDS", "WORDS", "module"]
+__all__ = ["JOB_WORDS", "WORDS", "Builder", "module", "relax_of"]
 
 WORDS = {
     "calls": 0, "groups": 1, "phases": 2, "launches": 3, "count": 4, "c": 5, "numbers": 6, "width": 7, "threads": 8,
@@ -44,7 +44,7 @@ def module() -> str:
     """The text of the module."""
     text = ir.Module("driver")
     text.triple = llvm.get_process_triple()
-    relax = _relax(text)
+    relax = relax_of(text)
     block = _block(text)
     alone, share, count = _alone(text, block), _share(text, block), _count(text)
     take_part = _take_part(text, share)
@@ -247,7 +247,9 @@ def _flushed(b: Builder, text: Any, job: Any) -> Iterator[None]:
         yield
         return
     bits = ir.IntType(32)
-    store, load = (text.declare_intrinsic(f"llvm.x86.sse.{n}mxcsr", (), ir.FunctionType(VOID, [BYTES])) for n in ("st", "ld"))
+    store, load = (
+        text.declare_intrinsic(f"llvm.x86.sse.{n}mxcsr", (), ir.FunctionType(VOID, [BYTES])) for n in ("st", "ld")
+    )
     word = b.bitcast(b.variable(I64(0)), bits.as_pointer())
     b.call(store, [b.bitcast(word, BYTES)])
     before = b.load(word)
@@ -265,20 +267,19 @@ def _execute(text: Any, alone: Any, shared: Any) -> None:
     (job,) = b.made.args
     phases, launches, numbers, c = (b.pointer(job, name) for name in ("phases", "launches", "numbers", "c"))
     width, together = b.get(job, "width"), b.icmp_signed(">", b.get(job, "threads"), I64(1))
-    with _flushed(b, text, job):
-        with b.loop(I64(0), b.get(job, "count"), I64(1)) as i:
-            launch = b.row(launches, i, 4)
-            first, end, n, row = (b.get(launch, place) for place in range(4))
-            start = b.mul(row, width)
-            with b.loop(I64(0), width, I64(1)) as j:
-                b.put(b.get(numbers, b.add(start, j)), c, j)
-            with b.loop(first, end, I64(1)) as number:
-                phase = b.row(phases, number, 3)
-                with b.if_else(b.and_(together, b.icmp_signed("!=", b.get(phase, 2), I64(0)))) as (several, one):
-                    with several:
-                        b.call(shared, [job, phase, n])
-                    with one:
-                        b.call(alone, [job, phase, n])
+    with _flushed(b, text, job), b.loop(I64(0), b.get(job, "count"), I64(1)) as i:
+        launch = b.row(launches, i, 4)
+        first, end, n, row = (b.get(launch, place) for place in range(4))
+        start = b.mul(row, width)
+        with b.loop(I64(0), width, I64(1)) as j:
+            b.put(b.get(numbers, b.add(start, j)), c, j)
+        with b.loop(first, end, I64(1)) as number:
+            phase = b.row(phases, number, 3)
+            with b.if_else(b.and_(together, b.icmp_signed("!=", b.get(phase, 2), I64(0)))) as (several, one):
+                with several:
+                    b.call(shared, [job, phase, n])
+                with one:
+                    b.call(alone, [job, phase, n])
     b.store_atomic(I64(1), b.word(job, "over"), "release", 8)
     b.ret_void()
 
@@ -288,23 +289,22 @@ def _worker(text: Any, take_part: Any, relax: Any) -> None:
     b = Builder(text, "worker", [POINTER], public=True)
     (job,) = b.made.args
     looks = b.variable(I64(0))
-    with _flushed(b, text, job):
-        with b.forever() as leave:
-            with b.if_then(b.icmp_signed(">", b.load_atomic(b.word(job, "left"), "monotonic", 8), I64(0))):
-                mine = b.call(take_part, [job])
-                with b.if_then(b.icmp_signed(">", mine, I64(0))):
-                    b.atomic_rmw("add", b.word(job, "done"), mine, "release")
-                    b.store(I64(0), looks)
-            over = b.load_atomic(b.word(job, "over"), "monotonic", 8)
-            waited = b.load(looks)
-            tired = b.icmp_signed(">", waited, I64(PATIENCE))
-            b.leave_if(b.or_(b.icmp_signed("!=", over, I64(0)), tired), leave)
-            b.call(relax, [waited])
-            b.increase(looks, I64(1))
+    with _flushed(b, text, job), b.forever() as leave:
+        with b.if_then(b.icmp_signed(">", b.load_atomic(b.word(job, "left"), "monotonic", 8), I64(0))):
+            mine = b.call(take_part, [job])
+            with b.if_then(b.icmp_signed(">", mine, I64(0))):
+                b.atomic_rmw("add", b.word(job, "done"), mine, "release")
+                b.store(I64(0), looks)
+        over = b.load_atomic(b.word(job, "over"), "monotonic", 8)
+        waited = b.load(looks)
+        tired = b.icmp_signed(">", waited, I64(PATIENCE))
+        b.leave_if(b.or_(b.icmp_signed("!=", over, I64(0)), tired), leave)
+        b.call(relax, [waited])
+        b.increase(looks, I64(1))
     b.ret_void()
 
 
-def _relax(text: Any) -> Any:
+def relax_of(text: Any) -> Any:
     """relax(looks): what a thread does between two looks; at first it only pauses, then others get the core."""
     lets_run = ir.Function(
         text,

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from deepmath.errors import TraceError
-from deepmath.graph import Node, Size, needed
+from deepmath.graph import FUNCTIONS, OPERATORS, Node, Size, needed
 from deepmath.printers.vectors import Vectors, absorbed_product, computed
 from deepmath_numpy.text_builder import TextBuilder, Value
 
@@ -25,12 +25,24 @@ PACKED = 16
 
 
 class LaneSum:
-    """A number: the sum of the lanes of a vector of at most `PACKED` lanes, which isn't taken yet."""
+    """A number: the sum of the lanes of a vector of so many lanes, which isn't computed yet.
 
-    __slots__ = ("vector",)
+    Products over the batch are many. Each is printed where it is added to others, so that it lives in a register.
+    """
 
-    def __init__(self, vector: Any) -> None:
-        self.vector = vector
+    __slots__ = ("lanes", "vector")
+
+    def __init__(self, lanes: int, vector: Callable[[], Any]) -> None:
+        self.lanes, self.vector = lanes, vector
+
+
+class Place:
+    """A scalar in memory, which is loaded wherever it is used: registers are few."""
+
+    __slots__ = ("pointer", "type")
+
+    def __init__(self, pointer: Any, type_: Any) -> None:
+        self.pointer, self.type = pointer, type_
 
 
 class Printer:
@@ -56,6 +68,8 @@ class Printer:
         """A number, a scalar or a vector of so many lanes as a value of so many lanes."""
         if not hasattr(element, "type"):
             return self.constant(element, dtype, lanes)
+        if isinstance(element, Place):
+            element = self.builder.load(element.pointer, self.vectors(1).size, element.type)
         if lanes == 1 or is_vector(element):
             return element
         return self.builder.splat(element, self.vectors(lanes).types[dtype])
@@ -73,26 +87,28 @@ class Printer:
 
         The sums are taken by a tree that adds two vectors at a time: after log2(lanes) levels each lane is one sum.
         """
-        sums = [e.vector for e in elements if isinstance(e, LaneSum)]
-        if not sums:
+        count = next((e.lanes for e in elements if isinstance(e, LaneSum)), 0)
+        if not count:
             return self._side_by_side(elements, lanes)
-        kind = sums[0].type
-        zero = self.constant(0.0, "float", kind.count)
-        vectors = [e.vector if isinstance(e, LaneSum) else self._first_lane(e, zero) for e in elements]
-        vectors += [zero] * (lanes - len(vectors))
-        for _ in range(2):
-            vectors = [self._joined(a, b, 1) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
-        # Each vector now holds four numbers, as partial sums in each of its blocks of four lanes.
-        open_blocks = kind.count // 4
-        while len(vectors) > 1:
-            join = self._joined if open_blocks > 1 else self._concatenated
-            vectors = [join(a, b, 4) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
-            open_blocks = max(1, open_blocks // 2)
-        vector = vectors[0]
-        while open_blocks > 1:
-            vector = self._joined(vector, None, 4)
-            open_blocks //= 2
-        return vector
+        zero = self.constant(0.0, "float", count)
+
+        def vector(place: int) -> Any:
+            element = elements[place] if place < len(elements) else 0.0
+            return element.vector() if isinstance(element, LaneSum) else self._first_lane(element, zero)
+
+        def tree(place: int, width: int) -> tuple[Any, int]:
+            """The vector of so many numbers from this place on, and how many partial sums each still consists of."""
+            if width == 1:
+                return vector(place), count
+            (a, parts), (b, _) = (tree(p, width // 2) for p in (place, place + width // 2))
+            if width <= 4:
+                return self._joined(a, b, 1), parts // 2
+            return (self._joined(a, b, 4), parts // 2) if parts > 1 else (self._concatenated(a, b), 1)
+
+        found, parts = tree(0, lanes)
+        while parts > 1:
+            found, parts = self._joined(found, None, 4), parts // 2
+        return found
 
     def _joined(self, a: Any, b: Any, block: int) -> Any:
         """The even blocks of lanes of both plus the odd ones; of four lanes, in each of those, where a block is one."""
@@ -109,11 +125,13 @@ class Printer:
                      for places in (even, [i + block for i in even]))  # fmt: skip
         return self.builder.fadd(low, high)
 
-    def _concatenated(self, a: Any, b: Any, _: int) -> Any:
+    def _concatenated(self, a: Any, b: Any) -> Any:
         count = 2 * a.type.count
         return self.builder.picked(a, b, range(count), self.vectors(count).types["float"])
 
     def _first_lane(self, element: Any, zero: Any) -> Any:
+        if element == 0.0:
+            return zero
         return self.builder.insert_element(zero, self.spread(element, "float", 1), I32(0))
 
     def _side_by_side(self, elements: Sequence[Any], lanes: int) -> Any:
@@ -182,14 +200,56 @@ class Evaluation:
         self._values = dict(values)
         self._random = random
         self._zero: dict[int, bool] = {}
-        self._blocks: dict[int, list[Any]] = {}
+        self._blocks: dict[tuple[int, bool], list[Any]] = {}
+        self._pending: dict[int, Node] = {}
+        self._shape: tuple[int, ...] = ()
 
     def run(self, outputs: Sequence[Node]) -> list[Any]:
         """The values of these nodes, in which sums may not be taken yet."""
         for node in computed(needed(outputs), outputs):
             if node.number not in self._values:
-                self._values[node.number] = self._value(node)
+                self._add(node)
+        self._flush()
         return [self._values[o.number] for o in outputs]
+
+    def _add(self, node: Node) -> None:
+        """Evaluate a node, or put it to those that are evaluated together, one element of all after the other.
+
+        So what the nodes of a layer compute for one unit stays in registers.
+        """
+        single = self._is_element_wise(node)
+        depends = any(a.number in self._pending for a in node.args)
+        if (not single and depends) or (node.op == "matmul" and depends):
+            self._flush()
+        if not single:
+            self._values[node.number] = self._value(node)
+            return
+        shape = self.shape(node.dims)
+        if len(shape) > len(self._shape) and self._pending or not _fit(shape, self._shape):
+            self._flush()
+        self._shape = np.broadcast_shapes(shape, self._shape)
+        self._pending[node.number] = node
+
+    def _is_element_wise(self, node: Node) -> bool:
+        if node.op == "matmul":
+            return not isinstance(node.args[0].dims[-1], Size)
+        return node.op in _ELEMENT_WISE
+
+    def _flush(self) -> None:
+        """Evaluate the nodes that wait."""
+        nodes, self._pending = self._pending, {}
+        steps = []
+        for node in nodes.values():
+            self._values[node.number] = np.empty(self.shape(node.dims), object)
+        for node in nodes.values():
+            compute = self._product_of(node) if node.op == "matmul" else self._element_of(node)
+            steps.append((self._values[node.number], compute))
+        for place in np.ndindex(*self._shape):
+            for array, compute in steps:
+                at = _within(place, array.shape)
+                if array[at] is None:
+                    array[at] = compute(at)
+        self._shape = ()
 
     def shape(self, dims: Sequence[Any]) -> tuple[int, ...]:
         """The shape of a value with these dimensions."""
@@ -215,22 +275,23 @@ class Evaluation:
             return whole(node, *(self._values[a.number] for a in node.args))
         if op in ("argument", "opaque", "random", "take"):
             raise TraceError(f"'{op}' isn't compiled into straight lines")
-        return self._element_wise(node)
+        raise TraceError(f"'{op}' is no operation that is known here")
 
-    def _element_wise(self, node: Node) -> Any:
-        operands = _operands(node)
-        numbers = [o.number for o in operands]
-        arrays = [self._taken(o) for o in operands]
-        places = [a.ravel() for a in np.broadcast_arrays(*arrays)]
-        found = []
-        for elements in zip(*places, strict=True) if places else [()]:
-            lanes = self.axis.lanes if any(map(is_vector, elements)) else 1
+    def _element_of(self, node: Node) -> Callable[[tuple[int, ...]], Any]:
+        """What computes an element of an operation that goes element by element."""
+        operands = [(o.number, o.dtype, self._taken(o)) for o in _operands(node)]
+        printer, wide = self.printer, self.axis.lanes
+
+        def compute(place: tuple[int, ...]) -> Any:
+            elements = [array[_within(place, array.shape)] for _, _, array in operands]
+            lanes = wide if any(map(is_vector, elements)) else 1
             ready = {
-                number: self.printer.spread(element, operand.dtype, lanes)
-                for number, operand, element in zip(numbers, operands, elements, strict=True)
+                number: printer.spread(element, dtype, lanes)
+                for (number, dtype, _), element in zip(operands, elements, strict=True)
             }
-            found.append(self.printer.vectors(lanes).evaluate(node, lambda below, r=ready: r[below.number]))
-        return filled(self.shape(node.dims) if node.dims else (), found)
+            return printer.vectors(lanes).evaluate(node, lambda below: ready[below.number])
+
+        return compute
 
     def _taken(self, node: Node) -> Any:
         """The value of a node without `LaneSum`s."""
@@ -241,19 +302,28 @@ class Evaluation:
 
     # Products and reductions
 
-    def _matmul(self, node: Node, *_: Any) -> Any:
+    def _product_of(self, node: Node) -> Callable[[tuple[int, ...]], Any]:
+        """What computes an element of a matrix product."""
         left, right = node.args
         a, b = self._taken(left), self._taken(right)
-        along = isinstance(left.dims[-1], Size)
-        outside = along and not self._is_zero_outside(left) and not self._is_zero_outside(right)
+
+        def compute(place: tuple[int, ...]) -> Any:
+            *stack, i, j = place
+            row, column = a[(*_within(stack, a.shape[:-2]), i)], b[(*_within(stack, b.shape[:-2]), slice(None), j)]
+            return self._dot(row, column)
+
+        return compute
+
+    def _matmul(self, node: Node, *_: Any) -> Any:
+        """A matrix product over the axis in the lanes."""
+        left, right = node.args
+        a, b = self._taken(left), self._taken(right)
+        outside = not self._is_zero_outside(left) and not self._is_zero_outside(right)
         shape = self.shape(node.dims)
         a = np.broadcast_to(a, (*shape[:-2], *a.shape[-2:]))
         b = np.broadcast_to(b, (*shape[:-2], *b.shape[-2:]))
-        found = []
-        for *stack, i, j in np.ndindex(*shape):
-            row, column = a[(*stack, i)], b[(*stack, slice(None), j)]
-            found.append(self._over_lanes(row, column, outside) if along else self._dot(row, column))
-        return filled(shape, found)
+        places = np.ndindex(*shape)
+        return filled(shape, [self._over_lanes(a[(*s, i)], b[(*s, slice(None), j)], outside) for *s, i, j in places])
 
     def _dot(self, row: Any, column: Any) -> Any:
         """The product of a row and a column whose numbers are unrolled."""
@@ -263,11 +333,15 @@ class Evaluation:
 
     def _over_lanes(self, row: Any, column: Any, outside: bool) -> LaneSum:
         """The same where the lanes are summed too; `outside`: lanes that don't count must be set to 0."""
-        pairs = []
-        for x, y in zip(row, column, strict=True):
-            x = self._inside(x) if outside else x
-            pairs += zip(self._cut(x), self._cut(y), strict=True)
-        return LaneSum(self._products(pairs, pairs[0][0].type.count))
+        lanes = min(self.axis.lanes, PACKED)
+
+        def vector() -> Any:
+            pairs: list[Any] = []
+            for x, y in zip(row, column, strict=True):
+                pairs += zip(self._cut(x, outside), self._cut(y), strict=True)
+            return self._products(pairs, lanes)
+
+        return LaneSum(lanes, vector)
 
     def _products(self, pairs: Sequence[Sequence[Any]], lanes: int) -> Any:
         v, total = self.printer.vectors(lanes), None
@@ -275,11 +349,11 @@ class Evaluation:
             total = self.builder.fmul(x, y) if total is None else v.multiply_add(x, y, total)
         return total
 
-    def _cut(self, element: Any) -> list[Any]:
-        """The blocks of an element's lanes."""
-        key = id(element)
+    def _cut(self, element: Any, outside: bool = False) -> list[Any]:
+        """The blocks of an element's lanes; `outside`: with 0 in lanes that don't count."""
+        key = id(element), outside
         if key not in self._blocks:
-            wide = self.printer.spread(element, "float", self.axis.lanes)
+            wide = self._inside(element) if outside else self.printer.spread(element, "float", self.axis.lanes)
             self._blocks[key] = [element, *self.printer.blocks(wide)]  # the element is kept, so that its id stays its own
         return self._blocks[key][1:]
 
@@ -317,13 +391,18 @@ class Evaluation:
         outside = across and not self._is_zero_outside(below)
         found = []
         for group in groups:
-            total = self._folded(group, op)
             if across and op == "+":
-                total = LaneSum(self._folded(self._cut(self._inside(total) if outside else total), op))
+                total = LaneSum(min(self.axis.lanes, PACKED), lambda group=group: self._summed(group, outside))
             elif across:
-                total = self.printer.vectors(self.axis.lanes).max(self._inside(total, -math.inf))
+                total = self.printer.vectors(self.axis.lanes).max(self._inside(self._folded(group, op), -math.inf))
+            else:
+                total = self._folded(group, op)
             found.append(total)
         return filled([1 if i in axes else n for i, n in enumerate(value.shape)], found)
+
+    def _summed(self, group: Sequence[Any], outside: bool) -> Any:
+        """The vector whose lanes' sum is the sum of all lanes of a group."""
+        return self._folded([block for element in group for block in self._cut(element, outside)], "+")
 
     def _folded(self, group: Sequence[Any], op: str) -> Any:
         lanes = max((e.type.count for e in group if is_vector(e)), default=1)
@@ -387,6 +466,21 @@ _KEEP_ZEROS = {
     "embed", "row_sum", "row_max", "sum", "max", "minimum", "maximum", "floor", "tanh", "expm1",
 }  # fmt: skip
 """Operations that give 0 where all their arguments are 0."""
+
+
+_ELEMENT_WISE = {*OPERATORS, *FUNCTIONS, "where", "astype"}
+
+
+def _fit(shape: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether one of the shapes can be broadcast to the other."""
+    pairs = list(zip(reversed(shape), reversed(other), strict=False))
+    return all(a in (1, b) for a, b in pairs) or all(b in (1, a) for a, b in pairs)
+
+
+def _within(place: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """The place in an array of this shape that is broadcast to this place."""
+    start = len(place) - len(shape)
+    return tuple(p if n > 1 else 0 for p, n in zip(place[start:], shape, strict=True))
 
 
 def _in_front(dims: Sequence[Any]) -> Sequence[Any]:

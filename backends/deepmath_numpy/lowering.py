@@ -11,7 +11,7 @@ import numpy as np
 
 from deepmath.formulas.random import NOISE, philox
 from deepmath.graph import BATCH_SUM, OPERATORS, Node, Size
-from deepmath.graph.cut import RANK_OF_COPIES, Copy, Kernel, Map, Operand, Piece, Product, Random, Space, Take, is_number, root
+from deepmath.graph.cut import RANK_OF_COPIES, Copy, Kernel, Map, Operand, Piece, Product, Random, Space, Take, body, root
 
 from deepmath.trace import Formula
 from deepmath_numpy import compiled
@@ -187,7 +187,8 @@ class Lowering:
 
 def formula_of(k: Map) -> tuple[Formula, list[str], list[Node], list[Node], bool]:
     """A map as the formula of a kernel: (formula, kinds of its arguments, arrays that it reads, numbers, is it of rows)."""
-    body, scalars = _body(k)
+    nodes = body(k)
+    scalars = [n for n in nodes if n.op in ("argument", "size")]
     kinds = [{"cell": "row"}.get(kind, kind) + _dtype(n) for kind, n in zip(k.kinds, k.inputs, strict=False)]
     kinds += ["scalar" + _dtype(n) for n in scalars] + ["index", "row_index"]
     known = {n.number: i for i, n in enumerate([*k.inputs, *scalars])}
@@ -196,38 +197,22 @@ def formula_of(k: Map) -> tuple[Formula, list[str], list[Node], list[Node], bool
     def formula(xp: Any, *values: Any) -> Any:
         found = {number: values[i] for number, i in known.items()}
         index, row = values[-2:]
-        for node in body:
+        for node in nodes:
             if node.number not in found:
                 args = [found[a.number] for a in node.args]
-                found[node.number] = _value(xp, node, args, index, row, k.space)
+                found[node.number] = value_of(xp, node, args, index, row, k.space)
         results = [_laid(xp, found[o.number], kind, index, row) for o, kind in zip(k.outputs, wanted, strict=True)]
         return tuple(results)
 
-    whole = any(n.op in ("row_sum", "row_max", "columns") for n in body)
+    whole = any(n.op in ("row_sum", "row_max", "columns") for n in nodes)
     return formula, kinds, k.inputs, scalars, whole
-
-
-def _body(k: Map) -> tuple[list[Node], list[Node]]:
-    """The nodes that a map computes, in their order, and the numbers that it is given."""
-    given = {n.number for n in k.inputs}
-    found: dict[int, Node] = {}
-    stack = list(k.outputs)
-    while stack:
-        node = stack.pop()
-        if node.number in found or node.number in given:
-            continue
-        found[node.number] = node
-        stack.extend(node.args)
-    body = [found[n] for n in sorted(found)]
-    scalars = [n for n in body if n.op in ("argument", "size")]
-    return body, scalars
 
 
 def _dtype(node: Node) -> str:
     return "" if node.dtype == "float" else f":{node.dtype}"
 
 
-def _value(xp: Any, node: Node, args: list[Any], index: Any, row: Any, space: Space) -> Any:
+def value_of(xp: Any, node: Node, args: list[Any], index: Any, row: Any, space: Space) -> Any:
     op = node.op
     if op == "constant":
         return node.value

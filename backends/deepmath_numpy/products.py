@@ -34,7 +34,13 @@ PAGE, MANY = 4000, 1 << 18
 """Panels that could be read where they lie are packed too if B's rows are so many bytes apart, so that each takes a
 page, or if that times the rows of the result is so much, so that a panel is read often."""
 
+NARROW, HIGH = 16, 16
+PLAIN = 0
+"""Up to so many columns and from so many rows on, vectors along the rows of C do more than those along its columns."""
+
 I1, I32, I64, POINTER, NOTHING = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.PointerType(), ir.VoidType()
+PACKING = [POINTER, I64, POINTER, I64, I64, I64]
+"""A panel's place, its stride, where it goes to, the width there, its rows and columns."""
 
 
 def module(precision: str, target: Target) -> str:
@@ -138,17 +144,16 @@ class _Code(ir.IRBuilder):  # type: ignore[misc]
             self.intrinsic(name, NOTHING, value, place, I32(self.size), mask)
 
 
-def _packing(text: Any, name: str, precision: str, target: Target) -> tuple[_Code, Any]:
-    """A function of a panel's place, stride, place to go to, width there, rows and columns."""
-    kind = ir.FunctionType(NOTHING, [POINTER, I64, POINTER, I64, I64, I64])
-    function = ir.Function(text, kind, name)
+def _internal(text: Any, name: str, kinds: list[Any], precision: str, target: Target) -> tuple[_Code, Any]:
+    """A function that only this module calls."""
+    function = ir.Function(text, ir.FunctionType(NOTHING, kinds), name)
     function.linkage = "internal"
     return _Code(function, precision, target), function
 
 
 def _copy(text: Any, precision: str, target: Target) -> Any:
     """The function that packs a panel whose rows are contiguous. Only where there are masks may a vector be cut off."""
-    b, function = _packing(text, "copy", precision, target)
+    b, function = _internal(text, "copy", PACKING, precision, target)
     source, stride, out, width, deep, columns = function.args
     rest = b.srem(columns, I64(b.lanes))
     whole = b.sub(columns, rest)
@@ -167,29 +172,36 @@ def _copy(text: Any, precision: str, target: Target) -> Any:
 
 
 def _turn(text: Any, precision: str, target: Target) -> Any:
-    """The function that packs a panel whose columns are contiguous, in squares of 16 bytes by 16 bytes.
+    """The function that transposes, for panels whose columns are contiguous, in squares of 16 bytes by 16 bytes.
 
-    A last square that would stick out begins earlier; for columns that aren't there the last one is taken again.
+    The last squares that would stick out begin earlier. Nothing beside out[:deep, :columns] is written.
     """
-    b, function = _packing(text, "turn", precision, target)
+    b, function = _internal(text, "turn", PACKING, precision, target)
     source, stride, out, width, deep, columns = function.args
     side = 16 // b.size
-    last, end = b.sub(columns, I64(1)), b.sub(deep, I64(side))
+    last_row, last_column = b.sub(deep, I64(side)), b.sub(columns, I64(side))
 
     def one(i: Any, j: Any) -> None:
         b.write(b.read(b.at(source, b.add(b.mul(j, stride), i))), b.at(out, b.add(b.mul(i, width), j)))
 
     def strip(j: Any) -> None:
-        rows = [b.at(source, b.mul(b.least(b.add(j, I64(r)), last), stride)) for r in range(side)]
+        j = b.least(j, last_column)
+        first = b.at(source, b.mul(j, stride))
+        rows = [b.at(first, b.mul(stride, I64(r))) for r in range(side)]
 
-        def square(i: Any) -> None:
-            i = b.least(i, end)
-            for r, x in enumerate(_turned(b, [b.read(b.at(row, i), side) for row in rows])):
-                b.write(x, b.at(out, b.add(b.mul(b.add(i, I64(r)), width), j)))
+        def squares(lanes: int, i: Any) -> None:
+            i = b.least(i, b.sub(deep, I64(lanes)))
+            place = b.at(out, b.add(b.mul(i, width), j))
+            turned = _turned(b, [b.read(b.at(row, i), lanes) for row in rows])
+            for start in range(0, lanes, side):
+                for r, x in enumerate(turned):
+                    part = b.shuffle_vector(x, x, _order(*range(start, start + side)))
+                    b.write(part, b.at(place, b.mul(width, I64(start + r))))
 
-        b.loop(I64(0), deep, I64(side), square)
+        done = b.loop(I64(0), b.sub(deep, I64(b.lanes - 1)), I64(b.lanes), partial(squares, b.lanes))
+        b.loop(done, deep, I64(side), partial(squares, side))
 
-    with b.if_else(b.icmp_signed("<", end, I64(0))) as (narrow, usual):
+    with b.if_else(b.icmp_signed("<", b.least(last_row, last_column), I64(0))) as (narrow, usual):
         with narrow:
             b.loop(I64(0), deep, I64(1), lambda i: b.loop(I64(0), columns, I64(1), lambda j: one(i, j)))
         with usual:
@@ -198,18 +210,25 @@ def _turn(text: Any, precision: str, target: Target) -> Any:
     return function
 
 
+def _order(*places: int) -> Any:
+    return ir.Constant(ir.VectorType(I32, len(places)), places)
+
+
 def _turned(b: _Code, rows: list[Any]) -> list[Any]:
-    """The columns of a square of two or four rows."""
+    """Two or four rows of squares, each of 16 bytes by 16 bytes, with every square transposed."""
+    side, lanes = len(rows), rows[0].type.count
 
-    def mixed(x: Any, y: Any, *order: int) -> Any:
-        return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(order)), order))
+    def mixed(x: Any, y: Any, *places: int) -> Any:
+        """In each square the numbers at these places of x and, behind them, of y."""
+        starts = range(0, lanes, side)
+        return b.shuffle_vector(x, y, _order(*(s + p % side + p // side * lanes for s in starts for p in places)))
 
-    if len(rows) == 2:
+    if side == 2:
         return [mixed(*rows, 0, 2), mixed(*rows, 1, 3)]
     x, y, z, w = rows
     low = mixed(x, y, 0, 4, 1, 5), mixed(z, w, 0, 4, 1, 5)
     high = mixed(x, y, 2, 6, 3, 7), mixed(z, w, 2, 6, 3, 7)
-    return [mixed(*half, *order) for half in (low, high) for order in ((0, 1, 4, 5), (2, 3, 6, 7))]
+    return [mixed(*half, *places) for half in (low, high) for places in ((0, 1, 4, 5), (2, 3, 6, 7))]
 
 
 @dataclass(frozen=True)
@@ -228,25 +247,16 @@ class _Piece:
     adds: Any
 
 
-def _product(text: Any, precision: str, target: Target) -> None:
-    """The function itself: pieces of the inner axis; panels, the widest first; tiles of rows, the tallest first."""
+def _panels(text: Any, precision: str, target: Target) -> Any:
+    """The function for a product from its first row and column: the widest panels first, then the tallest tiles."""
     copy, turn = _copy(text, precision, target), _turn(text, precision, target)
-    function = ir.Function(text, ir.FunctionType(NOTHING, [POINTER, POINTER, *[I64] * 5]), "product")
-    integers, _, n, r0, r1, c0, c1 = function.args
-    b = _Code(function, precision, target)
+    kinds = [POINTER, I64, I64, POINTER, I64, I64, POINTER, I64, I64, I64, I64, I1]
+    b, function = _internal(text, "panels", kinds, precision, target)
+    a, a_row, a_inner, b_, b_inner, b_column, c, c_row, inner, rows, all_columns, accumulates = function.args
     shapes = heights(target)
     widest = max(shapes) * b.lanes
     stack = b.alloca(b.number, DEEP * widest)
     stack.align = 64
-    given = {}
-    for i, name in enumerate(ARGUMENTS):
-        kind = POINTER if name in ("a", "b", "c") else I64
-        given[name] = b.load(b.gep(integers, [I64(i)], source_etype=I64), typ=kind, align=8)
-    a_row, a_inner, b_inner, b_column, c_row = (given[s] for s in ARGUMENTS if s.partition("_")[2])
-    inner = b.select(b.icmp_signed("<", given["inner"], I64(0)), n, given["inner"])
-    accumulates = b.icmp_signed("!=", given["accumulate"], I64(0))
-    rows = b.sub(r1, r0)
-    a, c = b.at(given["a"], b.mul(r0, a_row)), b.at(given["c"], b.mul(r0, c_row))
     is_turned = b.icmp_signed("!=", b_column, I64(1))
     apart = b.mul(b_inner, I64(b.size))
     takes_pages = b.and_(b.icmp_signed(">=", apart, I64(PAGE)), b.icmp_signed(">=", rows, I64(8)))
@@ -257,8 +267,8 @@ def _product(text: Any, precision: str, target: Target) -> None:
 
     def panel(k: Any, vectors: int, lanes: int, masked: bool, packs: Any, column: Any) -> None:
         width, deep = I64(vectors * lanes), b.least(b.sub(inner, k), step)
-        columns = b.least(b.sub(c1, column), width)
-        place = b.at(given["b"], b.add(b.mul(k, b_inner), b.mul(column, b_column)))
+        columns = b.least(b.sub(all_columns, column), width)
+        place = b.at(b_, b.add(b.mul(k, b_inner), b.mul(column, b_column)))
         stride, before = b_inner, b.block
         if packs:
             with b.if_then(packs):
@@ -278,15 +288,60 @@ def _product(text: Any, precision: str, target: Target) -> None:
             row = b.loop(row, stop, I64(height), partial(_tile, b, piece, height, vectors, lanes, mask))
 
     def panels(k: Any) -> None:
-        column = c0
+        column = I64(0)
         for vectors in shapes:
             width, masked = I64(vectors * b.lanes), vectors == 1 and target.has_masks
-            stop = c1 if masked else b.add(b.sub(c1, width), I64(1))
+            stop = all_columns if masked else b.add(b.sub(all_columns, width), I64(1))
             column = b.loop(column, stop, width, partial(panel, k, vectors, b.lanes, masked, packs))
         if not target.has_masks:
-            b.loop(column, c1, I64(1), partial(panel, k, 1, 1, False, None))
+            b.loop(column, all_columns, I64(1), partial(panel, k, 1, 1, False, None))
 
     b.loop(I64(0), end, step, panels)
+    b.ret_void()
+    return function
+
+
+def _product(text: Any, precision: str, target: Target) -> None:
+    """The function itself. A narrow product is computed as C' = B' A', whose vectors are full, and turned."""
+    panels = _panels(text, precision, target)
+    turn = text.get_global("turn")
+    function = ir.Function(text, ir.FunctionType(NOTHING, [POINTER, POINTER, *[I64] * 5]), "product")
+    integers, _, n, r0, r1, c0, c1 = function.args
+    b = _Code(function, precision, target)
+    width = I64(max(heights(target)) * b.lanes)
+    stack = b.alloca(b.number, I64(NARROW * width.constant))
+    stack.align = 64
+    given = {}
+    for i, name in enumerate(ARGUMENTS):
+        kind = POINTER if name in ("a", "b", "c") else I64
+        given[name] = b.load(b.gep(integers, [I64(i)], source_etype=I64), typ=kind, align=8)
+    a_row, a_inner, b_inner, b_column, c_row = (given[s] for s in ARGUMENTS if s.partition("_")[2])
+    inner = b.select(b.icmp_signed("<", given["inner"], I64(0)), n, given["inner"])
+    accumulates = b.icmp_signed("!=", given["accumulate"], I64(0))
+    rows, columns = b.sub(r1, r0), b.sub(c1, c0)
+    left, right = b.at(given["a"], b.mul(r0, a_row)), b.at(given["b"], b.mul(c0, b_column))
+    out = b.at(given["c"], b.add(b.mul(r0, c_row), c0))
+
+    def strip(row: Any) -> None:
+        """The next rows of C, which are columns of C'."""
+        count, here = b.least(b.sub(rows, row), width), b.at(out, b.mul(row, c_row))
+        with b.if_then(accumulates):
+            b.call(turn, [here, c_row, stack, width, columns, count])
+        turned = [right, b_column, b_inner, b.at(left, b.mul(row, a_row)), a_inner, a_row, stack, width]
+        b.call(panels, [*turned, inner, columns, count, accumulates])
+        b.call(turn, [stack, width, here, c_row, count, columns])
+
+    is_narrow = b.and_(b.icmp_signed("<=", columns, I64(NARROW)), b.icmp_signed(">", columns, I64(0)))
+    stands = b.icmp_signed("==", a_row, I64(1))
+    if PLAIN:
+        stands = b.or_(stands, b.and_(b.icmp_signed("==", a_inner, I64(1)), b.icmp_signed("<=", columns, I64(PLAIN))))
+    is_high = b.icmp_signed(">=", rows, I64(HIGH))
+    with b.if_else(b.and_(is_narrow, b.and_(stands, is_high))) as (yes, no):
+        with yes:
+            b.loop(I64(0), rows, width, strip)
+        with no:
+            straight = [left, a_row, a_inner, right, b_inner, b_column, out, c_row]
+            b.call(panels, [*straight, inner, rows, columns, accumulates])
     b.ret_void()
 
 

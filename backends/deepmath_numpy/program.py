@@ -19,6 +19,7 @@ from deepmath.program import Batch, Data, Program, Recipe, Snapshot, finished, t
 from deepmath_numpy import compiled
 from deepmath_numpy.memory import Memory
 from deepmath_numpy.prediction import Measuring, Predicting
+from deepmath_numpy.small import Small, small
 from deepmath_numpy.training import Training
 
 MASK = 0xFFFFFFFF
@@ -47,11 +48,13 @@ class CompiledProgram(Program):
         self._memory = Memory(recipe, _layout(values, "params."), _layout(values, "state."))
         self._rates = rates_of(recipe)
         self._sparse = data is not None and is_sparse(data.x)
-        self._training: Training | None = None
+        self._small: Small | None = None
+        self._why_not_small = "inputs are sparse"
         self._fill(values)
         if data is not None:
-            rows = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
-            self._training = Training(recipe, self._memory, rows, self._rates, self._sparse)
+            self._capacity = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
+            if not self._sparse:
+                self._small, self._why_not_small = small(recipe, self._memory, self._capacity)
             self.attach(data)
 
     @functools.cached_property
@@ -62,13 +65,19 @@ class CompiledProgram(Program):
     def _measuring(self) -> Measuring:
         return Measuring(self.recipe, self._memory)
 
-    def _learning(self) -> Training:
-        assert self._training is not None, "this program was compiled without data"
-        return self._training
+    @functools.cached_property
+    def _training(self) -> Training:
+        assert self.data is not None, "this program was compiled without data"
+        made = Training(self.recipe, self._memory, self._capacity, self._rates, self._sparse)
+        made.attach(self.data)
+        return made
 
     def attach(self, data: Data) -> None:
         self.data, self._batches = data, batches_of(self.recipe, data, _epoch_orders)
-        self._learning().attach(data)
+        if self._small is not None:
+            self._small.attach(data)
+        if self._small is None or "_training" in self.__dict__:
+            self._training.attach(data)
 
     def run(self, k: int) -> Any:
         results = np.empty((k, len(self.recipe.columns)))
@@ -78,7 +87,8 @@ class CompiledProgram(Program):
             n = len(bounds) - 1
             shares, weights, counts = self._weighted(rows, bounds)
             coefficients = self.pace.table(self.step, n, self._rates)
-            sums = self._learning().run(rows, bounds, shares, weights, self.step, coefficients)
+            steps = self._training if self._small is None else self._small
+            sums = steps.run(rows, bounds, shares, weights, self.step, coefficients)
             results[done : done + n] = _finished(sums, *counts)
             self.step += n
             done += n
@@ -104,13 +114,13 @@ class CompiledProgram(Program):
         weights = np.array(self.data.weights_of(rows))
         coefficients = self.pace.table(self.step, 1, self._rates)
         again = previous is not None
-        sums = self._learning().gradients(rows, shares, weights, self.step, batch.first, again, coefficients)
+        sums = self._training.gradients(rows, shares, weights, self.step, batch.first, again, coefficients)
         if previous is not None:
             sums = previous.sums + sums
         return Gradients(self._memory.floats["grads"], self._memory.params, sums)
 
     def apply(self, gradients: Gradients) -> None:
-        self._learning().apply(self.pace.table(self.step, 1, self._rates), self.step)
+        self._training.apply(self.pace.table(self.step, 1, self._rates), self.step)
         self.step += 1
 
     def predict(self, x: Any) -> Any:
@@ -156,8 +166,12 @@ class CompiledProgram(Program):
         self.pace.value = state.get("rate", 1.0)
 
     def plan(self) -> list[tuple[str, str]]:
-        section = self._training if self._training is not None else self._predicting
-        return section.plan()
+        if self.data is None:
+            return self._predicting.plan()
+        if self._small is not None:
+            parts = [(type(p.layer).__name__, "compiled") for p in self.recipe.parts]
+            return [("steps", "compiled as one straight line, the batch in the lanes"), *parts]
+        return self._training.plan()
 
 
 def _finished(sums: Any, weights: Any, rows: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.graph import Node, Size, needed
-from deepmath.graph.cut import Kernel, Opaque, Product, cut, describe, root
+from deepmath.graph.cut import Kernel, Opaque, Product, cut, root
 from deepmath.program import Recipe
 from deepmath.step_graph import StepGraph
 from deepmath_numpy.driver import Driver
@@ -202,10 +202,6 @@ class Section:
             found.append((name, f"reference on numpy: {why}" if why else "compiled"))
         found += [(w, f"reference on numpy: {self.step.reasons[k]}") for k, w in _OTHERS if k in self.step.reasons]
         return found
-
-    def detail(self) -> list[str]:
-        """The kernels, one line each."""
-        return describe(self.kernels)
 
 
 _OTHERS = (("head", "loss and metrics"), ("last", "last activation"), ("update", "optimizer"))

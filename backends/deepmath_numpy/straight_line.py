@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -25,7 +25,7 @@ from deepmath.printers.vectors import Vectors
 from deepmath.program import Recipe
 from deepmath.step_graph import ROWS, StepGraph
 from deepmath.trace import Arrays
-from deepmath_numpy.lanes import PACKED, Axis, Evaluation, Printer, filled, packed_lanes
+from deepmath_numpy.lanes import PACKED, Axis, Evaluation, Place, Printer, filled, packed_lanes
 from deepmath_numpy.text_builder import TextBuilder, Value
 
 I32, I64, DOUBLE, POINTER = ir.IntType(32), ir.IntType(64), ir.DoubleType(), ir.PointerType()
@@ -77,6 +77,15 @@ def supports(recipe: Recipe, graph: StepGraph) -> bool | str:
 def module(recipe: Recipe, graph: StepGraph, params: Layout, states: Layout, lanes: int) -> str:
     """LLVM IR of a module with the function `steps`, for batches of at most so many rows: a multiple of 4."""
     return _Steps(recipe, graph, params, states, lanes).text()
+
+
+class Chunk(NamedTuple):
+    """A vector of parameters: whose, their place in the buffer, how many numbers, in how many lanes."""
+
+    name: str
+    place: int
+    count: int
+    lanes: int
 
 
 class _Steps:
@@ -165,7 +174,7 @@ class _Steps:
         layout = self.params if kind == "params" else self.states
         place = layout.offsets[own]
         pointers = (b.offset(self.number, self.given[kind], place + i) for i in range(math.prod(layout.shapes[own])))
-        return self.array(node, [b.load(p, self.size, self.number) for p in pointers])
+        return self.array(node, [Place(p, self.number) for p in pointers])
 
     def array(self, node: Node, elements: Sequence[Any]) -> Any:
         return filled([1 if isinstance(d, Size) else d for d in node.dims], elements)
@@ -324,30 +333,39 @@ class _Steps:
 
     def update(self, grads: dict[str, Any]) -> None:
         """Clip the gradients and let the optimiser move the parameters."""
-        b, optimizer = self.builder, self.recipe.optimizer
-        old = [b.load(self.place("params", at), self.size, self.kind(n)) for _, at, _, n in self.chunks]
+        optimizer = self.recipe.optimizer
+        coefficients = {rate: self.coefficients(rate) for rate in set(self.moving.values())}
         packed = []
-        for (name, at, count, lanes), w in zip(self.chunks, old, strict=True):
-            start = at - self.params.offsets[name]
-            g = self.printer.packed(grads[name].ravel()[start : start + count], lanes)
-            if name in self.recipe.penalties:
-                slope = self.on_chunk(self.recipe.penalties[name].slope, [w], self.strengths(name), lanes)[0]
-                g = b.fadd(g, slope)
-            if optimizer.clipvalue is not None:
-                limit = self.floats(len(self.numbers) - 2, 1)
-                g = self.on_chunk(regularizers.clip_by_value, [g], limit, lanes)[0]
+        for chunk in self.chunks:
+            g = self.gradient(chunk, grads)
+            if optimizer.clipnorm is None:
+                self.move(chunk, g, coefficients)
             packed.append(g)
         if optimizer.clipnorm is not None:
-            packed = self.clipped(packed)
-        coefficients = {rate: self.coefficients(rate) for rate in set(self.moving.values())}
-        new = []
-        for (name, at, _, lanes), w, g in zip(self.chunks, old, packed, strict=True):
-            places = [self.place("params", at)]
-            places += [self.place("slots", k * self.params.size + at) for k in range(len(optimizer.slots))]
-            slots = [b.load(p, self.size, self.kind(lanes)) for p in places[1:]]
-            results = self.on_chunk(optimizer.update, [w, g, *slots], coefficients[self.moving[name]], lanes)
-            new += zip(results, places, strict=True)
-        for value, place in new:
+            for chunk, g in zip(self.chunks, self.clipped(packed), strict=True):
+                self.move(chunk, g, coefficients)
+
+    def gradient(self, chunk: Chunk, grads: dict[str, Any]) -> Any:
+        """The gradient of a vector of parameters, with the slope of their penalty, clipped by value."""
+        name, at, count, lanes = chunk
+        start = at - self.params.offsets[name]
+        g = self.printer.packed(grads[name].ravel()[start : start + count], lanes)
+        if name in self.recipe.penalties:
+            w = self.builder.load(self.place("params", at), self.size, self.kind(lanes))
+            slope = self.on_chunk(self.recipe.penalties[name].slope, [w], self.strengths(name), lanes)[0]
+            g = self.builder.fadd(g, slope)
+        if self.recipe.optimizer.clipvalue is not None:
+            g = self.on_chunk(regularizers.clip_by_value, [g], self.floats(len(self.numbers) - 2, 1), lanes)[0]
+        return g
+
+    def move(self, chunk: Chunk, g: Any, coefficients: dict[float, list[Any]]) -> None:
+        """Update a vector of parameters and their slots."""
+        b, optimizer, (name, at, _, lanes) = self.builder, self.recipe.optimizer, chunk
+        places = [self.place("params", at)]
+        places += [self.place("slots", k * self.params.size + at) for k in range(len(optimizer.slots))]
+        w, *slots = (b.load(p, self.size, self.kind(lanes)) for p in places)
+        new = self.on_chunk(optimizer.update, [w, g, *slots], coefficients[self.moving[name]], lanes)
+        for value, place in zip(new, places, strict=True):
             b.store(value, place, self.size)
 
     def kind(self, lanes: int) -> Any:
@@ -385,9 +403,9 @@ class _Steps:
             v.store(self.printer.spread(value, "float", lanes), "float", place, inside)
 
 
-def _chunks(params: Layout, name: str, narrow: bool) -> Iterator[tuple[str, int, int, int]]:
-    """(name, place, numbers, lanes) for each vector of a parameter; the last may be `narrow`."""
+def _chunks(params: Layout, name: str, narrow: bool) -> Iterator[Chunk]:
+    """The vectors of a parameter; the last may be `narrow`."""
     size, start = math.prod(params.shapes[name]), params.offsets[name]
     for place in range(0, size, PACKED):
         count = min(PACKED, size - place)
-        yield name, start + place, count, packed_lanes(count) if narrow else PACKED
+        yield Chunk(name, start + place, count, packed_lanes(count) if narrow else PACKED)

@@ -141,8 +141,8 @@ def version(distribution: str) -> str | None:
 
 
 def versions(candidates: Sequence[Candidate]) -> dict[str, str]:
-    """deepmath, NumPy, numba, and what the candidates need, as far as they are installed."""
-    names = ["numpy", "numba", "scipy", "cupy-cuda12x", "cupy-cuda13x", *(n for c in candidates for n in c.needs)]
+    """deepmath, NumPy, llvmlite, and what the candidates need, as far as they are installed."""
+    names = ["numpy", "llvmlite", "scipy", "cupy-cuda12x", "cupy-cuda13x", *(n for c in candidates for n in c.needs)]
     found = {name: version(name) for name in dict.fromkeys(names)}
     return {"deepmath": deepmath.__version__} | {n: v for n, v in found.items() if v is not None}
 

@@ -22,7 +22,7 @@ PACKAGES = {
     "numpy": None,
     "array-api-compat": None,
     "safetensors": None,
-    "numba": "fast",
+    "llvmlite": "fast",
     "scipy": "fast",
     "polars": "tables",
     "narwhals": "tables",
@@ -82,12 +82,12 @@ def _blas() -> str:
 
 def _kernels() -> Rows:
     """Where compiled kernels are kept, if the backend is there that compiles them."""
-    if importlib.util.find_spec("numba") is None:
-        return [("cache", "none: without numba the formulas run uncompiled; pip install 'deepmath[fast]'")]
+    if importlib.util.find_spec("llvmlite") is None:
+        return [("cache", "none: without llvmlite the formulas run uncompiled; pip install 'deepmath[fast]'")]
     folder, lasting = cache.folder()
     if lasting:
         return [("cache", f"{folder} (writable)")]
-    return [("cache", f"{folder} (for this process only: the usual folder can't be used; see XDG_CACHE_HOME)")]
+    return [("cache", "for each process only: the usual folder can't be used; see XDG_CACHE_HOME")]
 
 
 def _cuda() -> Rows:

@@ -22,12 +22,10 @@ _CORES = (
 _OPENBLAS = {core: level for level, cores in enumerate(_CORES) for core in cores.split()}
 _MKL = {"sse4_2": 0, "avx": 1, "avx2": 2, "avx512": 3, "avx512_e1": 3}
 _BLIS = {"generic": 0, "penryn": 0, "sandybridge": 1, "haswell": 2, "zen": 2, "zen2": 2, "zen3": 2, "skx": 3, "zen4": 3}
-_NUMBA = {"generic": 0, "x86-64": 0, "x86-64-v2": 0, "x86-64-v3": 2, "haswell": 2, "x86-64-v4": 3}
 CORE_VARIABLES = {
     "OPENBLAS_CORETYPE": ("OpenBLAS", _OPENBLAS),
     "MKL_ENABLE_INSTRUCTIONS": ("MKL", _MKL),
     "BLIS_ARCH_TYPE": ("BLIS", _BLIS),
-    "NUMBA_CPU_NAME": ("numba", _NUMBA),
 }
 """Variables that choose a core: the library that obeys, and the vectors of each core by its name in lower case."""
 
@@ -71,8 +69,8 @@ def vectors() -> str:
 def warnings(environ: Mapping[str, str] = os.environ) -> list[str]:
     """One line for each environment variable that holds a library below what the processor can do.
 
-    >>> warnings({"NUMBA_DISABLE_JIT": "1"})
-    ['NUMBA_DISABLE_JIT=1 turns the compilation of kernels off. Unset it.']
+    >>> warnings({"OPENBLAS_CORETYPE": "no such core"})
+    []
     """
     found = []
     here = level()
@@ -82,15 +80,12 @@ def warnings(environ: Mapping[str, str] = os.environ) -> list[str]:
         if here is not None and forced is not None and forced < here:
             found.append(
                 f"{variable}={value} holds {library} to {LEVELS[forced]}, and the processor has {LEVELS[here]}: "
-                "matrix products and loops may run at half their speed. Unset it."
+                "NumPy's matrix products may run at half their speed. Unset it."
             )
     for variable in _THREADS:
         value = environ.get(variable, "")
         if value.isdecimal() and 0 < int(value) < usable_cores():
-            found.append(f"{variable}={value} keeps matrix products to {value} of {usable_cores()} cores. Unset it.")
-    if environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        value = environ["NUMBA_DISABLE_JIT"]
-        found.append(f"NUMBA_DISABLE_JIT={value} turns the compilation of kernels off. Unset it.")
+            found.append(f"{variable}={value} keeps NumPy's matrix products to {value} of {usable_cores()} cores. Unset it.")
     return found
 
 

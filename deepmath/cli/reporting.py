@@ -100,7 +100,7 @@ def _text(value: Any) -> str:
 
 
 def _machine(job: Job) -> list[tuple[str, str]]:
-    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("numpy", "numba") if _is_there(n))
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("numpy", "llvmlite") if _is_there(n))
     return [
         ("processor", f"{processor.name()}, {count(processor.usable_cores(), 'core')} usable"),
         ("system", platform.platform()),

@@ -9,7 +9,7 @@ print them, `describe` shows them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -413,24 +413,48 @@ def copy_pieces(node: Node) -> tuple[list[Piece], bool]:
     return [Piece(x, inner, short, 0, apart, start * long[axis])], True
 
 
-def describe(kernels: Iterable[Kernel]) -> list[str]:
-    """One line for each kernel: what it reads and writes, and what it is."""
+def describe(kernels: Sequence[Kernel], outputs: Mapping[str, Node]) -> list[str]:
+    """One line for each kernel: what it writes, what it is, what it reads, and which operations a map is made of.
+
+    Outputs have their names, arguments theirs, and what is handed from kernel to kernel a number.
+    """
+    names = {root(node).number: name for name, node in outputs.items()}
+
+    def named(node: Node) -> str:
+        node = root(node)
+        return str(node.value) if node.op == "argument" else names.get(node.number, f"%{node.number}")
+
     lines = []
     for k in kernels:
-        reads = ", ".join(_named(n) for n in k.inputs)
-        writes = ", ".join(f"{_named(n)}{_spelled(n.dims)}" for n in k.outputs)
-        what = type(k).__name__.lower()
-        if isinstance(k, Map):
-            inner = k.space
-            what += f" over {f'{inner.rows} x ' if inner.rows > 1 else ''}{'batch' if inner.batched else 'rows'} x {inner.columns}"
-        lines.append(f"{writes} = {what}({reads})")
+        writes = ", ".join(f"{named(n)}[{', '.join(map(str, n.dims))}]" for n in k.outputs)
+        what = f"{type(k).__name__.lower()}({', '.join(_turned(k, i, named(n)) for i, n in enumerate(k.inputs))})"
+        lines.append(f"{writes} = {what}{_operations(k)}")
     return lines
 
 
-def _named(node: Node) -> str:
-    node = root(node)
-    return str(node.value) if node.op == "argument" else f"%{node.number}"
+def _turned(k: Kernel, i: int, name: str) -> str:
+    return f"{name}^T" if isinstance(k, Product) and (k.a, k.b)[i].turned else name
 
 
-def _spelled(dims: Dims) -> str:
-    return f"[{', '.join(map(str, dims))}]"
+def _operations(k: Kernel) -> str:
+    if not isinstance(k, Map):
+        return ""
+    found: list[str] = []
+    for node in body(k):
+        if node.op not in LEAVES and node.op not in found:
+            found.append(node.op)
+    return f": {' '.join(found)}"
+
+
+def body(k: Map) -> list[Node]:
+    """The nodes that a map computes, in their order, and the numbers among them that it is given."""
+    given = {n.number for n in k.inputs}
+    found: dict[int, Node] = {}
+    stack = list(k.outputs)
+    while stack:
+        node = stack.pop()
+        if node.number in found or node.number in given:
+            continue
+        found[node.number] = node
+        stack.extend(node.args)
+    return [found[n] for n in sorted(found)]

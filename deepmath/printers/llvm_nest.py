@@ -142,7 +142,8 @@ class Nest(abc.ABC):
         b, start, block = self.builder, self.ends[0], copies * self.lanes
         if copies == 1 and self.masks:
             return loop(b, start, stop, block, carried, lambda j, old: body(j, old, 1, self.mask(j, stop)))
-        whole = b.add(start, b.and_(b.sub(stop, start), I64(-block)))
+        count = b.sub(stop, start)
+        whole = b.sub(stop, b.srem(count, I64(block)))
         full = loop(b, start, whole, block, carried, lambda j, old: body(j, old, copies, None))
         if block == 1:
             return full

@@ -1,6 +1,6 @@
 """How a language of loops spells the nodes of a graph.
 
-Numba text, CUDA C, C99 and NumPy text differ in their loops and in few words. What they share stands here once:
+CUDA C, C99 and NumPy text differ in their loops and in few words. What they share stands here once:
 one variable for each node, operands promoted to one dtype, literals in the kernel's dtype, arguments read at
 the place that their kind says.
 """
@@ -24,7 +24,7 @@ class Spelling(NamedTuple):
     integers alone; without a pattern an operation is an infix operator or a function of its own name. `places` says
     where an argument is read or a result written, by `Node.axes`. `integer`, `truth` and `choice` are the patterns of
     a cast to 64 bits, of a cast to bool, and of "{1} where {0}, else {2}"; `real` is that of a cast to the kernel's
-    float, which Numba and CUDA text call T.
+    float, which CUDA text calls T.
     """
 
     patterns: Mapping[str, str]

@@ -119,17 +119,27 @@ class Vectors:
             self._intrinsic("masked.store", ir.VoidType(), given, [value.type, POINTER])
 
     def gather(self, addresses: Any, dtype: str, mask: Any) -> Any:
-        """Numbers from an address for each lane (64-bit integers); those outside the mask are not touched, and 0."""
+        """Numbers from an address for each lane (64-bit integers); those outside the mask are not touched, and 0.
+
+        A single lane is always inside.
+        """
+        pointers = self._pointers(addresses)
+        if self.lanes == 1:
+            return self.load(pointers, dtype)
         kind = self.shaped(I8 if dtype == "bool" else self.scalars[dtype])
-        given = [self._pointers(addresses), I32(self._align(dtype)), mask, constant(kind, "zeroinitializer")]
-        value = self._intrinsic("masked.gather", kind, given, [kind, given[0].type])
+        given = [pointers, I32(self._align(dtype)), mask, constant(kind, "zeroinitializer")]
+        value = self._intrinsic("masked.gather", kind, given, [kind, pointers.type])
         return self._truth(value) if dtype == "bool" else value
 
     def scatter(self, value: Any, dtype: str, addresses: Any, mask: Any) -> None:
         """The inverse of `gather`."""
-        value, pointers = self._stored(value, dtype), self._pointers(addresses)
-        given = [value, pointers, I32(self._align(dtype)), mask]
-        self._intrinsic("masked.scatter", ir.VoidType(), given, [value.type, pointers.type])
+        pointers = self._pointers(addresses)
+        if self.lanes == 1:
+            self.store(value, dtype, pointers)
+        else:
+            value = self._stored(value, dtype)
+            given = [value, pointers, I32(self._align(dtype)), mask]
+            self._intrinsic("masked.scatter", ir.VoidType(), given, [value.type, pointers.type])
 
     def _pointers(self, addresses: Any) -> Any:
         return self.builder.inttoptr(addresses, self.shaped(POINTER))

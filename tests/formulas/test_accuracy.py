@@ -1,4 +1,4 @@
-"""Activations and their slopes against 50 digits: at most 4 ulp x (1 + |z f'/f|), by the reference and by Numba.
+"""Activations and their slopes against 50 digits: at most 4 ulp x (1 + |z f'/f|), by the reference and compiled.
 
 The factor is what a rounding of z alone would do to f: no formula can promise less than its argument's last digit.
 It grows at a simple root as the bound of an absolute error does.
@@ -114,7 +114,7 @@ def wanted(name, x, slope):
     return exact(derivative(z, *rest), 0 if bent else moved_by(lambda t: derivative(t, *rest), z))
 
 
-@pytest.mark.parametrize("printed", [False, True], ids=["reference", "numba"])
+@pytest.mark.parametrize("printed", [False, True], ids=["reference", "compiled"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["value", "slope"])
 @pytest.mark.parametrize("name", TABLE)
@@ -138,7 +138,7 @@ def test_every_activation_by_elements_has_a_row():
     assert {row.name for row in rows} == set(TABLE) | along_rows
 
 
-@pytest.mark.parametrize("printed", [False, True], ids=["reference", "numba"])
+@pytest.mark.parametrize("printed", [False, True], ids=["reference", "compiled"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_complementary_error_function(dtype, printed, record_property):
     x = np.asarray([[p for p in POINTS + MORE if abs(p) < 1e30]], dtype)

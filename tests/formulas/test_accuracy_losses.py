@@ -169,7 +169,7 @@ def row_name(name: str, slope: bool) -> str:
 
 
 CASES = [
-    pytest.param(dtype, printed, units, id=f"{dtype}-{'numba' if printed else 'reference'}-{units}")
+    pytest.param(dtype, printed, units, id=f"{dtype}-{'compiled' if printed else 'reference'}-{units}")
     for dtype in DTYPES
     for printed in (False, True)
     for units in (1, 3)

@@ -1,4 +1,4 @@
-"""Softmax, its logarithm, and the losses of scores against 50 digits, by the reference and as printed for Numba.
+"""Softmax, its logarithm, and the losses of scores against 50 digits, by the reference and as compiled for this processor.
 
 Where f is a difference that may vanish, the error is measured against the larger of the two terms. The logarithm of
 a sum is as far from its root as the last digit of the sum, which is at least 1, can tell.
@@ -21,7 +21,7 @@ ROWS = [
     [9.0, 3.0, -6.0], [-88.5, -87.0, -86.0], [6.5, 6.25, 6.125], [-3e38, 0.0, 1.0],
 ]  # fmt: skip
 MODES = [
-    pytest.param(dtype, printed, id=f"{dtype}-{'numba' if printed else 'reference'}")
+    pytest.param(dtype, printed, id=f"{dtype}-{'compiled' if printed else 'reference'}")
     for dtype in DTYPES
     for printed in (False, True)
 ]
