@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from deepmath.errors import TraceError
+from deepmath.evaluation import Evaluation
 from deepmath.formulas.activations import tanh_slope
 from deepmath.graph import ARRAYS, BATCH_SUM, Node, needed
-from deepmath.trace import Arrays, Formula, Symbols, evaluate, trace
+from deepmath.trace import Arrays, Formula, Symbols, trace
 
 Rule = Callable[..., tuple[Any, ...]]
 
@@ -153,10 +154,11 @@ def pullback(formula: Formula, kinds: Sequence[str], wanted: Sequence[int] = (0,
     results = tuple(cotangents.get(t.number) for t in targets)
     inputs = [*traced.arguments, *seeds]
     zeros = [i for i, r in enumerate(results) if r is None]
+    evaluation = Evaluation([r for r in results if r is not None], [node.number for node in inputs])
 
     def derivative(xp: Any, *values: Any) -> Any:
         known = {node.number: value for node, value in zip(inputs, values, strict=True)}
-        live = iter(evaluate(xp, [r for r in results if r is not None], known))
+        live = evaluation.run(xp, known)
         found = tuple(0.0 if i in zeros else next(live) for i in range(len(results)))
         return found if len(found) > 1 else found[0]
 

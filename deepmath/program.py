@@ -37,6 +37,12 @@ Order = Callable[[int, int], Any]
 Snapshot = Callable[[], dict[str, Any]]
 """Gives a program's state of an earlier moment."""
 
+ColumnMap = tuple[Formula, tuple[Any, ...]]
+"""(formula, constants): formula(xp, x, *constants) for elements x, with float64 constants [columns]."""
+
+Predict = Callable[[Any], Any]
+"""Predictions of a NumPy array, or None where the array isn't what it takes, or holds a number that isn't finite."""
+
 
 class Part(NamedTuple):
     """One link of the chain: a layer, its number in the model, and the shape of its inputs."""
@@ -193,6 +199,14 @@ class Program(abc.ABC):
     @abc.abstractmethod
     def predict(self, x: Any) -> Any:
         """Predictions for inputs in the program's library."""
+
+    def predictor(self, maps: Sequence[ColumnMap]) -> Predict | None:
+        """A function of the inputs as they come, before these maps: it checks, preprocesses and predicts in one call.
+
+        Several threads may call it at once. It predicts with the values that the program has then, and gives the bits
+        of `predict`. None, as here, where the program has nothing that is quicker than the single steps.
+        """
+        return None
 
     @abc.abstractmethod
     def measure(self, data: Data) -> Any:

@@ -1,14 +1,15 @@
-"""The reference program: formulas only, on whatever library holds the arrays. Nothing is mutated.
+"""The reference program: the graph of a step, evaluated on whatever library holds the arrays. Nothing is mutated.
 
 All other programs are compared with it. It runs on read-only arrays and on JAX.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,13 +24,16 @@ from deepmath.program import (
     Program,
     Recipe,
     finished,
-    head_formula,
-    results_formula,
     weighted_sums,
 )
+from deepmath.step_evaluation import Observer, StepEvaluation
+from deepmath.step_graph import StepGraph, measuring_graph, prediction_graph, training_graph
 
 CHUNK = 1 << 22
 """How many numbers of the widest layer are predicted at a time."""
+
+Put: TypeAlias = Callable[[str, Any, str | None], Any]
+"""(name, NumPy array, dtype) -> an array of the library."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,25 @@ class Gradients:
 
 
 class ReferenceProgram(Program):
-    """A recipe run step by step through the Array API."""
+    """A recipe run step by step through the Array API, one operation after the other.
 
-    def __init__(self, recipe: Recipe, values: Mapping[str, Any], xp: Any, device: Any, data: Data | None) -> None:
-        self.recipe, self.xp, self.device, self.data = recipe, xp, device, data
-        self._native_bits = has_int64(xp)
+    An observer sees every value of its training steps. `put` brings what comes from the host to the library, by default
+    as it is: values by their names in `state`, and what a step takes: "rows", "weight", "index", "bits.0" of a layer.
+    """
+
+    def __init__(
+        self, recipe: Recipe, values: Mapping[str, Any], xp: Any, device: Any, data: Data | None,
+        observer: Observer | None = None, put: Put | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.xp, self.device, self.data, self.observer = recipe, xp, device, data, observer
+        self._put = put or (lambda _, x, dtype: from_numpy(xp, x, dtype, device))
+        self._native_bits = put is None and has_int64(xp)
         self.pace = Pace(recipe.optimizer)
         self._params: dict[str, Any] = {}
         self._state: dict[str, Any] = {}
         self._slots: dict[str, dict[str, Any]] = {}
-        self._index = self._put(np.arange(recipe.head.outputs)[None, :]) if recipe.head else None
+        self._index = self._put("index", np.arange(recipe.head.outputs)[None, :], None) if recipe.head else None
         self._batches = batches_of(recipe, data) if data is not None else None
-        self._head = head_formula(recipe.head) if recipe.head else None
-        self._constants = recipe.head.loss.constants if recipe.head else ()
         self.load(values)
 
     def attach(self, data: Data) -> None:
@@ -65,36 +75,34 @@ class ReferenceProgram(Program):
 
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
         assert self.data is not None
-        rows = self._put(batch.rows)
+        rows = self._put("rows", batch.rows, None)
         given = self.data.x
         x = self._dense(given[batch.rows]) if is_sparse(given) else self.xp.take(given, rows, axis=0)
-        targets = self._targets(self.xp.take(self.data.targets, rows, axis=0))
-        state = dict(self._state if previous is None else previous.state)
-        pullbacks = []
-        for part in self.recipe.parts:
-            x, pullback, new_state = self._forward(part, x, state, batch.first, training=True)
-            pullbacks.append((part.number, pullback))
-            state.update({f"{part.number}.{name}": value for name, value in new_state.items()})
-        weight = self._put(np.asarray(batch.weights)[:, None], self.recipe.precision)
-        assert self._head is not None
-        dx, *results = self._head(self.xp, x, targets, self._index, weight, *self._constants)
-        values: dict[str, Any] = {}
-        for number, pullback in reversed(pullbacks):
-            dx, gradients = pullback(dx)
-            values.update({f"{number}.{name}": gradient for name, gradient in gradients.items()})
+        targets = self.xp.take(self.data.targets, rows, axis=0)
+        weight = self._put("weight", np.asarray(batch.weights)[:, None], self.recipe.precision)
+        state = self._state if previous is None else previous.state
+        arguments = self._arguments(x, targets, state) | {"weight": weight}
+        found = self._training.run(arguments, functools.partial(self._bits, batch.first))
+        values = {n: found[f"grad.{n}"] for n in self._params if f"grad.{n}" in found}
+        state = {n: found.get(f"state.{n}", v) for n, v in state.items()}
         shares, weights = np.asarray(batch.weights), self.data.weights_of(batch.rows)
-        sums = weighted_sums([to_numpy(r)[:, 0] for r in results], shares, weights)
+        sums = weighted_sums(_results(found), shares, weights)
         if previous is not None:
             values = {name: previous.values[name] + values[name] for name in values}
             return Gradients(values, state, previous.sums + np.concatenate([[0.0], sums]))
+        penalty = self._penalty(self._see)
         for name, regularizer in self.recipe.penalties.items():
             slope = regularizer.slope(self.xp, self._params[name], *regularizer.strengths)
             values[name] = values[name] + slope
-        return Gradients(values, state, np.concatenate([[self._penalty()], sums]))
+        return Gradients(values, state, np.concatenate([[penalty], sums]))
 
     def apply(self, gradients: Gradients) -> None:
         optimizer = self.recipe.optimizer
+        for name, value in gradients.values.items():
+            self._see(f"gradient.{name}", "update", value)
         clipped = self._clipped(gradients.values)
+        for name, value in clipped.items() if clipped is not gradients.values else ():
+            self._see(f"clipped.{name}", "update", value)
         rates = self.recipe.rates
         coefficients = {rate: self.pace.coefficients(self.step, rate) for rate in {1.0, *rates.values()}}
         params: dict[str, Any] = {}
@@ -112,25 +120,31 @@ class ReferenceProgram(Program):
                 continue
             units = constraint.project(self.xp, self.xp.matrix_transpose(params[name]), *constraint.limits)
             params[name] = self.xp.matrix_transpose(units)
+        for name, value in params.items():
+            for slot in optimizer.slots:
+                self._see(f"{slot}.{name}", "update", slots[slot][name])
+            self._see(f"params.{name}", "update", value)
         self._params, self._slots, self._state = params, slots, gradients.state
         self.step += 1
 
     def predict(self, x: Any) -> Any:
-        pieces = [self._scores(x[start:stop, ...]) for start, stop in self._chunks(int(x.shape[0]))]
-        z = pieces[0] if len(pieces) == 1 else self.xp.concat(pieces, axis=0)
-        head = self.recipe.head
-        return z if head is None or head.activation is None else head.activation.value(self.xp, z)
+        pieces = []
+        for start, stop in self._chunks(int(x.shape[0])):
+            arguments = self._arguments(self._dense(x[start:stop, ...]), None, self._state)
+            pieces.append(self._predicting.run(arguments, functools.partial(self._bits, 0))["predictions"])
+        return pieces[0] if len(pieces) == 1 else self.xp.concat(pieces, axis=0)
 
     def measure(self, data: Data) -> Any:
         head = self.recipe.head
         assert head is not None
-        formula = results_formula(head)
         total = np.zeros(1 + len(head.metrics))
         for start, stop in self._chunks(data.rows):
-            z = self._scores(data.x[start:stop, ...])
-            rows = formula(self.xp, z, self._targets(data.targets[start:stop, ...]), self._index, *self._constants)
+            arguments = self._arguments(
+                self._dense(data.x[start:stop, ...]), data.targets[start:stop, ...], self._state
+            )
+            found = self._measuring.run(arguments, functools.partial(self._bits, 0))
             weights = data.weights_of(np.arange(start, stop))
-            total += weighted_sums([to_numpy(r)[:, 0] for r in rows], weights, weights)
+            total += weighted_sums(_results(found), weights, weights)
         weight, count = data.counted
         total[0] /= 1.0 if head.loss.summed else weight or 1.0
         return finished(np.concatenate([[self._penalty()], total]), weight, count)
@@ -148,7 +162,7 @@ class ReferenceProgram(Program):
         def put(prefix: str, before: Mapping[str, Any]) -> dict[str, Any]:
             start = f"{prefix}."
             found = {
-                n.removeprefix(start): self._put(v, self.recipe.precision)
+                n.removeprefix(start): self._put(n, v, self.recipe.precision)
                 for n, v in state.items()
                 if n.startswith(start)
             }
@@ -157,7 +171,7 @@ class ReferenceProgram(Program):
         self._params, self._state = put("params", self._params), put("state", self._state)
         zeros = {n: np.zeros(v.shape) for n, v in self._params.items()}
         self._slots = {
-            s: put(s, self._params) or {n: self._put(z, self.recipe.precision) for n, z in zeros.items()}
+            s: put(s, self._params) or {n: self._put(f"{s}.{n}", z, self.recipe.precision) for n, z in zeros.items()}
             for s in self.recipe.optimizer.slots
         }
         self.step = int(state.get("step", 0))
@@ -167,41 +181,52 @@ class ReferenceProgram(Program):
         name = getattr(self.xp, "__name__", str(self.xp)).removeprefix("array_api_compat.")
         return [(type(p.layer).__name__, f"reference on {name}") for p in self.recipe.parts]
 
-    def _forward(self, part: Any, x: Any, state: Mapping[str, Any], first: int, training: bool) -> Any:
-        prefix = f"{part.number}."
+    @functools.cached_property
+    def _training(self) -> StepEvaluation:
+        return self._evaluation(training_graph, self.observer)
 
-        def own(values: Mapping[str, Any]) -> dict[str, Any]:
-            return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
+    @functools.cached_property
+    def _measuring(self) -> StepEvaluation:
+        return self._evaluation(measuring_graph)
 
-        def bits(rows: int, units: int) -> Any:
-            return self._bits(rows, units, first, part.number)
+    @functools.cached_property
+    def _predicting(self) -> StepEvaluation:
+        return self._evaluation(prediction_graph)
 
-        return part.layer.apply(self.xp, own(self._params), own(state), x, bits, training)
+    def _evaluation(self, graph: Callable[..., StepGraph], observer: Observer | None = None) -> StepEvaluation:
+        shapes = [{n: tuple(v.shape) for n, v in values.items()} for values in (self._params, self._state)]
+        return StepEvaluation(self.recipe, graph(self.recipe, *shapes), self.xp, self._index, observer)
+
+    def _arguments(self, x: Any, targets: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+        """What a graph takes, by name."""
+        named = {f"params.{n}": v for n, v in self._params.items()} | {f"state.{n}": v for n, v in state.items()}
+        if targets is None:
+            return named | {"x": x}
+        labelled = self.recipe.head is not None and self.recipe.head.labelled
+        told = {"labels": self.xp.reshape(targets, (-1, 1))} if labelled else {"targets": targets}
+        return named | {"x": x} | told
+
+    def _see(self, name: str, direction: str, value: Any) -> None:
+        if self.observer is not None:
+            self.observer.saw(name, None, direction, value)
 
     def _dense(self, x: Any) -> Any:
         """Inputs as an array, which sparse rows become here."""
-        return self._put(x.toarray(), self.recipe.precision) if is_sparse(x) else x
-
-    def _scores(self, x: Any) -> Any:
-        x = self._dense(x)
-        for part in self.recipe.parts:
-            x, _, _ = self._forward(part, x, self._state, 0, training=False)
-        return x
+        return self._put("x", x.toarray(), self.recipe.precision) if is_sparse(x) else x
 
     def _chunks(self, rows: int) -> list[tuple[int, int]]:
         size = max(1, CHUNK // max(math.prod(p.shape) for p in self.recipe.parts))
         return [(start, min(start + size, rows)) for start in range(0, rows, size)]
 
-    def _bits(self, rows: int, units: int, first: int, layer: int) -> Any:
+    def _bits(self, first: int, rows: int, units: int, layer: int) -> Any:
         """24 random bits for each row and unit, on the library where it computes in int64, else moved from the host."""
+        seed, step, name = self.recipe.seed, self.step, f"bits.{layer}"
         if not self._native_bits:
-            words = random.host_words(
-                self.recipe.seed, random.NOISE, rows, units, step=self.step, layer=layer, first=first
-            )
-            return self._put((words >> 8).astype(np.int32))
-        places = self._put(np.arange(first, first + rows)[:, None])
-        groups = self._put(np.arange((units + 3) // 4)[None, :])
-        words = random.words(self.xp, self.recipe.seed, random.NOISE, places, groups, self.step, layer)
+            words = random.host_words(seed, random.NOISE, rows, units, step=step, layer=layer, first=first)
+            return self._put(name, (words >> 8).astype(np.int32), None)
+        places = self._put("places", np.arange(first, first + rows)[:, None], None)
+        groups = self._put("groups", np.arange((units + 3) // 4)[None, :], None)
+        words = random.words(self.xp, seed, random.NOISE, places, groups, step, layer)
         return words[:, :units] >> 8
 
     def _clipped(self, gradients: dict[str, Any]) -> dict[str, Any]:
@@ -222,23 +247,24 @@ class ReferenceProgram(Program):
             start += size
         return clipped
 
-    def _penalty(self) -> float:
+    def _penalty(self, see: Callable[[str, str, Any], None] | None = None) -> float:
+        """The sum of all penalties; `see` is told each."""
         total = 0.0
         for name, regularizer in self.recipe.penalties.items():
             w = self.xp.reshape(self._params[name], (1, -1))
-            total += self._total(regularizer.penalty(self.xp, w, *regularizer.strengths))
+            value = regularizer.penalty(self.xp, w, *regularizer.strengths)
+            if see is not None:
+                see(f"penalty.{name}", "forward", value)
+            total += float(np.sum(to_numpy(value), dtype=np.float64))
+        if see is not None:
+            see("penalty", "forward", np.asarray(total))
         return total
-
-    def _targets(self, targets: Any) -> Any:
-        labelled = self.recipe.head is not None and self.recipe.head.labelled
-        return self.xp.reshape(targets, (-1, 1)) if labelled else targets
-
-    def _total(self, x: Any) -> float:
-        return float(np.sum(to_numpy(x), dtype=np.float64))
-
-    def _put(self, x: Any, dtype: str | None = None) -> Any:
-        return from_numpy(self.xp, x, dtype, self.device)
 
     def _need_data(self) -> Batches:
         assert self._batches is not None, "this program was compiled without data"
         return self._batches
+
+
+def _results(found: Mapping[str, Any]) -> list[Any]:
+    """The rows' losses and metrics [rows] on the host."""
+    return [to_numpy(v)[:, 0] for n, v in found.items() if n.startswith("result.")]

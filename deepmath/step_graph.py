@@ -6,14 +6,16 @@ the compiled parts; `StepGraph.reasons` says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from deepmath.activations import ActivationFunction
 from deepmath.errors import TraceError
+from deepmath.formulas.losses import one_hot
 from deepmath.graph import Graph, Node, Size
 from deepmath.graph.cut import cut, describe
-from deepmath.layers.base import traced
+from deepmath.layers.base import Layer, traced
 from deepmath.program import Part, Recipe, head_formula, results_formula
 from deepmath.trace import Arrays
 
@@ -22,34 +24,82 @@ ROWS = "rows"
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+class Seen(NamedTuple):
+    """A value that whoever watches a step may see: its name, whose it is, and when it is computed.
+
+    `part` is the place in `Recipe.parts` of what it belongs to, or None where that is none of them. `direction` is
+    "forward" or "backward".
+    """
+
+    name: str
+    part: int | None
+    direction: str
+    node: Node
+
+
 @dataclass
 class StepGraph:
     """Nodes by name. Arguments: "x", "targets" or "labels", "weight" (the rows' shares [rows, 1]), "params.0.kernel",
     "state.1.moving_mean", and numbers, whose values stand in `numbers`.
 
-    `outputs` holds "result.0" (the loss of each row [rows, 1]), "result.1", ... (metrics), in training "grad.0.kernel" and
-    "state.1.moving_mean" (the new one), in prediction "predictions". An opaque node's value is (what runs, which of its
-    results): what runs is the number of a part and a direction, "head" or "last".
+    `outputs` holds "result.0" (the loss of each row [rows, 1]), "result.1", ... (metrics), in training "grad.0.kernel"
+    and "state.1.moving_mean" (the new one), in prediction "predictions". An opaque node's value is (what runs, which of
+    its results): what runs is the number of a part and a direction, "head" or "last".
+
+    `seen` names the values of a step of training in the order of computing:
+
+    * "x", the inputs of the first part;
+    * of each part forward, its outputs "y" and new states, "state.1.moving_mean";
+    * of no part, the scores "z", the "targets" or "labels" and what these become, "one_hot", the "weight" of each row,
+      "predictions" where an activation makes them of the scores, the rows' "loss" and metrics, "metric.0", and the
+      gradient of the weighted loss by the scores, "dz";
+    * of each part backward, the gradient by its outputs "dy", by its parameters "grad.0.kernel", by its inputs "dx".
     """
 
     graph: Graph
+    training: bool = True
     numbers: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, Node] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def arguments(self) -> dict[str, Node]:
+        """The arguments by name."""
+        return {n.value: n for n in self.graph.nodes if n.op == "argument"}
+
+    def see(self, name: str, part: int | None, direction: str, node: Node) -> None:
+        """A value that may be seen next."""
+        self.seen.append(Seen(name, part, direction, node))
+
+
+class _NoWayBackError(Exception):
+    """A part's own way back can't be traced, so the part must run as it is."""
+
+    def __init__(self, place: int, why: str) -> None:
+        super().__init__(why)
+        self.place = place
+
+
+Pullback = Callable[[Node], tuple[Node, dict[str, Node]]]
 
 
 class _Builder:
-    """Builds the graph of a recipe."""
+    """Builds the graph of a recipe. `opaque` says why some parts, by their places, aren't traced."""
 
-    def __init__(self, recipe: Recipe, params: Shapes, state: Shapes, training: bool) -> None:
+    def __init__(
+        self, recipe: Recipe, params: Shapes, state: Shapes, training: bool, opaque: Mapping[int, str] | None = None
+    ) -> None:
         self.recipe, self.training = recipe, training
+        self.opaque = opaque or {}
         self.graph = Graph(of_arrays=True)
-        self.step = StepGraph(self.graph)
+        self.step = StepGraph(self.graph, training)
         self.xp = Arrays(self.graph)
         self.rows = Size(self.graph, ROWS)
         self.x = self.graph.array("x", (self.rows, *recipe.parts[0].shape))
         self.params = {n: self.graph.array(f"params.{n}", s) for n, s in params.items()}
         self.state = {n: self.graph.array(f"state.{n}", s) for n, s in state.items()}
+        self.step.see("x", None, "forward", self.x)
 
     def constants(self, who: str, values: tuple[float, ...]) -> tuple[Node, ...]:
         """Scalars with these values."""
@@ -58,33 +108,52 @@ class _Builder:
         wholes = [isinstance(v, int) for v in values]
         return tuple(self.graph.array(n, (), "int" if w else "float") for n, w in zip(names, wholes, strict=True))
 
-    def own(self, values: Mapping[str, Node], part: Part) -> dict[str, Node]:
-        """A layer's own, by its own names."""
-        start = f"{part.number}."
-        return {n.removeprefix(start): v for n, v in values.items() if n.startswith(start)}
+    def own(self, values: Mapping[str, Node], i: int) -> dict[str, Node]:
+        """A part's own, by its own names. All that a layer has belongs to its first part."""
+        number = self.recipe.parts[i].number
+        if any(p.number == number for p in self.recipe.parts[:i]):
+            return {}
+        return {n.removeprefix(f"{number}."): v for n, v in values.items() if n.startswith(f"{number}.")}
 
-    def forward(self) -> tuple[Node, list[Any]]:
+    def forward(self) -> tuple[Node, list[Pullback]]:
         """The scores, and each part's way back."""
         x, ways = self.x, []
         for i, part in enumerate(self.recipe.parts):
             x, pullback, new = self._part(i, part, x)
-            ways.append((part, pullback))
-            if self.training:
-                self.step.outputs |= {f"state.{part.number}.{n}": v for n, v in new.items()}
+            ways.append(pullback)
+            self.step.see("y", i, "forward", x)
+            for name, value in new.items() if self.training else ():
+                self.step.outputs[f"state.{part.number}.{name}"] = value
+                self.step.see(f"state.{part.number}.{name}", i, "forward", value)
         return x, ways
 
+    def backward(self, dy: Node, ways: list[Pullback]) -> None:
+        """The gradients of all parameters, from that of the scores."""
+        for i, part in reversed(list(enumerate(self.recipe.parts))):
+            self.step.see("dy", i, "backward", dy)
+            try:
+                dy, grads = ways[i](dy)
+            except TraceError as error:
+                if type(part.layer).apply is Layer.apply:
+                    raise
+                raise _NoWayBackError(i, str(error)) from error
+            for name, value in grads.items():
+                self.step.outputs[f"grad.{part.number}.{name}"] = value
+                self.step.see(f"grad.{part.number}.{name}", i, "backward", value)
+            self.step.see("dx", i, "backward", dy)
+
     def _part(self, i: int, part: Part, x: Node) -> Any:
-        params, state = self.own(self.params, part), self.own(self.state, part)
+        params, state = self.own(self.params, i), self.own(self.state, i)
         constants = self.constants(f"part{i}", part.layer.constants)
-        nodes = len(self.graph.nodes)
 
         def bits(rows: Any, units: int) -> Node:
             return self.graph.add("random", (), (part.number, units), "int", (rows, units))
 
         try:
+            if i in self.opaque:
+                raise TraceError(self.opaque[i])
             return traced(part.layer, self.xp, params, state, x, bits, self.training, constants)
-        except (TraceError, NotImplementedError) as error:
-            del nodes
+        except (TraceError, NotImplementedError, TypeError, AttributeError) as error:
             self.step.reasons[f"part{i}"] = str(error)
             return self._opaque(i, part, x, params, state)
 
@@ -93,17 +162,13 @@ class _Builder:
         y = add("opaque", (x,), (owner, "y"), "float", (self.rows, *part.layer.output_shape(part.shape)))
         new = {n: add("opaque", (x,), (owner, f"state.{part.number}.{n}"), "float", v.dims) for n, v in state.items()}
 
-        def pullback(dy: Node) -> Any:
+        def pullback(dy: Node) -> tuple[Node, dict[str, Node]]:
             back = (f"part{i}", "backward")
             dx = add("opaque", (y, dy), (back, "dx"), "float", x.dims)
-            names = params if part.number not in self._first(i) else {}
-            return dx, {n: add("opaque", (y, dy), (back, f"grad.{part.number}.{n}"), "float", params[n].dims) for n in names}
+            names = {n: (back, f"grad.{part.number}.{n}") for n in params}
+            return dx, {n: add("opaque", (y, dy), name, "float", params[n].dims) for n, name in names.items()}
 
         return y, pullback, new if self.training else {}
-
-    def _first(self, i: int) -> set[int]:
-        """The layers whose first part stands in front of part number i: parameters are the first part's."""
-        return {p.number for p in self.recipe.parts[:i]}
 
     def targets(self) -> Node:
         head = self.recipe.head
@@ -119,25 +184,59 @@ class _Builder:
 
 
 def training_graph(recipe: Recipe, params: Shapes, state: Shapes) -> StepGraph:
-    """Forward, loss, metrics and the gradient of every parameter that moves."""
-    b = _Builder(recipe, params, state, training=True)
+    """Forward, loss, metrics and the gradient of every parameter."""
+    opaque: dict[int, str] = {}
+    while True:
+        try:
+            return _training_graph(_Builder(recipe, params, state, training=True, opaque=opaque))
+        except _NoWayBackError as error:
+            opaque[error.place] = str(error)
+
+
+def _training_graph(b: _Builder) -> StepGraph:
     z, ways = b.forward()
-    head, step = recipe.head, b.step
+    head, step = b.recipe.head, b.step
     assert head is not None
     weight = b.graph.array("weight", (b.rows, 1))
     targets, constants = b.targets(), b.constants("loss", head.loss.constants)
     try:
-        dy, *results = head_formula(head)(b.xp, z, targets, b.index(), weight, *constants)
+        dz, *results = head_formula(head)(b.xp, z, targets, b.index(), weight, *constants)
         results = [_rows(b, r) for r in results]
-        dy = b.xp.broadcast_to(dy, z.dims)
+        dz = b.xp.broadcast_to(dz, z.dims)
     except TraceError as error:
         step.reasons["head"] = str(error)
-        dy, results = _opaque_head(b, z, targets, weight)
+        dz, results = _opaque_head(b, z, targets, weight)
     step.outputs |= {f"result.{i}": r for i, r in enumerate(results)}
-    for part, pullback in reversed(ways):
-        dy, grads = pullback(dy)
-        step.outputs |= {f"grad.{part.number}.{n}": g for n, g in grads.items()}
+    _see_head(b, z, targets, weight, dz, results)
+    b.backward(dz, ways)
     return step
+
+
+def _see_head(b: _Builder, z: Node, targets: Node, weight: Node, dz: Node, results: list[Node]) -> None:
+    """Name what stands behind the last part."""
+    head, step = b.recipe.head, b.step
+    assert head is not None
+    step.see("z", None, "forward", z)
+    step.see("labels" if head.labelled else "targets", None, "forward", targets)
+    step.see("weight", None, "forward", weight)
+    if head.activation is not None:
+        step.see("predictions", None, "forward", _predictions(b, z, head.activation))
+    if head.labelled:
+        step.see("one_hot", None, "forward", one_hot(b.xp, targets, b.index(), z))
+    step.see("loss", None, "forward", results[0])
+    for i, result in enumerate(results[1:]):
+        step.see(f"metric.{i}", None, "forward", result)
+    step.see("dz", None, "backward", dz)
+
+
+def _predictions(b: _Builder, z: Node, activation: ActivationFunction) -> Node:
+    """What the activation makes of the scores."""
+    try:
+        return activation.value(b.xp, z, *b.constants("last", activation.constants))  # type: ignore[no-any-return]
+    except TraceError as error:
+        if not b.training:  # where they are made, not looked at
+            b.step.reasons["last"] = str(error)
+        return b.graph.add("opaque", (z,), (("last", "forward"), "y"), "float", z.dims)
 
 
 def measuring_graph(recipe: Recipe, params: Shapes, state: Shapes) -> StepGraph:
@@ -162,12 +261,7 @@ def prediction_graph(recipe: Recipe, params: Shapes, state: Shapes) -> StepGraph
     z, _ = b.forward()
     head = recipe.head
     if head is not None and head.activation is not None:
-        constants = b.constants("last", head.activation.constants)
-        try:
-            z = head.activation.value(b.xp, z, *constants)
-        except TraceError as error:
-            b.step.reasons["last"] = str(error)
-            z = b.graph.add("opaque", (z,), (("last", "forward"), "y"), "float", z.dims)
+        z = _predictions(b, z, head.activation)
     b.step.outputs["predictions"] = z
     return b.step
 

@@ -2,7 +2,7 @@
 
 `trace(formula, kinds)` calls `formula(xp, *arguments)` with symbolic arguments and records element-wise
 nodes and row reductions (sum, max and mean along the last axis). Printers turn the graph into code;
-`evaluate` runs it on arrays; `deepmath.derivative` differentiates it. Python itself does the inlining:
+`deepmath.evaluation` runs it on arrays; `deepmath.derivative` differentiates it. Python itself does the inlining:
 formulas may call formulas, use constants, loops over a known range, and lambdas. What branches on a value
 can't be traced, and says so.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from deepmath.errors import TraceError
-from deepmath.graph import ARRAYS, BATCH_SUM, FUNCTIONS, OPERATORS, Graph, Node, Size, needed
+from deepmath.graph import BATCH_SUM, FUNCTIONS, Graph, Node, needed
 
 Formula = Callable[..., Any]
 
@@ -235,104 +235,3 @@ def argument_names(formula: Formula, count: int) -> list[str]:
         if parameter.kind is not inspect.Parameter.VAR_POSITIONAL and len(names) < count:
             names.append(parameter.name)
     return names + [f"arg{i}" for i in range(count - len(names))]
-
-
-def evaluate(xp: Any, outputs: Sequence[Node], values: dict[int, Any]) -> tuple[Any, ...]:
-    """The results of a graph for given arguments (node number -> value), on arrays or on symbols of another trace."""
-    known = dict(values)
-    for node in needed(outputs):
-        if node.number not in known:
-            known[node.number] = _apply(xp, node, [known[a.number] for a in node.args], values)
-    return tuple(known[o.number] for o in outputs)
-
-
-def _apply(xp: Any, node: Node, args: list[Any], values: dict[int, Any]) -> Any:
-    op = node.op
-    if op in ("constant", "columns"):
-        return node.value
-    if op == "size":
-        return size_of(node.graph, node.value, values)
-    if op == "astype":
-        return xp.astype(args[0], _dtype_like(xp, node, values))
-    if op in ARRAYS:
-        return _whole(xp, node, args, values)
-    if op in ("row_sum", "row_max"):
-        return (xp.sum if op == "row_sum" else xp.max)(args[0], axis=-1, keepdims=True)
-    if op == BATCH_SUM:
-        if isinstance(xp, Symbols):
-            return xp.batch_sum(args[0])
-        return xp.sum(args[0], axis=0, keepdims=node.graph.of_arrays)
-    if op in OPERATORS:
-        return OPERATORS[op](*args)
-    return getattr(xp, op)(*args)
-
-
-def size_of(graph: Graph, name: str, values: dict[int, Any]) -> Any:
-    """The size of this name, read off an argument that has it, or given itself."""
-    for node in graph.nodes:
-        if node.number in values:
-            if node.op == "size" and node.value == name:
-                return values[node.number]
-            for i, d in enumerate(reversed(node.dims), 1):
-                if isinstance(d, Size) and d.name == name and (node.graph.of_arrays or all(node.axes)):
-                    length = values[node.number].shape[-i]
-                    return length if d.times == 1 else length // d.times
-    raise TraceError(f"no argument has the size {name}")
-
-
-def _whole(xp: Any, node: Node, args: list[Any], values: dict[int, Any]) -> Any:
-    """An operation on whole arrays."""
-    op, x = node.op, args[0] if args else None
-
-    def shape(dims: Any) -> tuple[Any, ...]:
-        return tuple(size_of(node.graph, d.name, values) * d.times if isinstance(d, Size) else d for d in dims)
-
-    if op == "matmul":
-        return xp.matmul(x, args[1])
-    if op == "reshape":
-        return xp.reshape(x, shape(node.value))
-    if op == "permute_dims":
-        return xp.permute_dims(x, node.value)
-    if op == "broadcast_to":
-        if not hasattr(x, "shape"):  # a constant
-            x = xp.asarray(x, dtype=_dtype_like(xp, node, values))
-        return xp.broadcast_to(x, shape(node.value))
-    if op == "concat":
-        return xp.concat(args, axis=node.value)
-    if op == "take":
-        return xp.take(x, args[1], axis=node.value)
-    if op == "slice":
-        axis, start, step, count = node.value
-        return x[_places(len(node.dims), axis, start, step, count)]
-    if op == "embed":
-        return _embedded(xp, node, x)
-    raise TraceError(f"'{op}' has no value outside a program")
-
-
-def _places(rank: int, axis: int, start: int, step: int, count: int) -> tuple[slice, ...]:
-    stop: int | None = start + step * count
-    if step < 0 and stop < 0:  # type: ignore[operator]
-        stop = None
-    return (*[slice(None)] * axis, slice(start, stop, step), *[slice(None)] * (rank - axis - 1))
-
-
-def _embedded(xp: Any, node: Node, x: Any) -> Any:
-    """Zeros with x at some places of an axis: by joining, for arrays are never written to."""
-    axis, start, step, count = node.value
-    at = {start + i * step: i for i in range(count)}
-    zeros = xp.zeros_like(x[_places(len(node.dims), axis, 0, 1, 1)])
-    if abs(step) == 1 and count:
-        low = min(at)
-        x = x if step == 1 else xp.flip(x, axis=axis)
-        before, after = low, node.dims[axis] - low - count
-        pieces = [zeros] * before + [x] + [zeros] * after
-    else:
-        pieces = [x[_places(len(node.dims), axis, at[i], 1, 1)] if i in at else zeros for i in range(node.dims[axis])]
-    return xp.concat(pieces, axis=axis) if len(pieces) > 1 else pieces[0]
-
-
-def _dtype_like(xp: Any, node: Node, values: dict[int, Any]) -> Any:
-    if isinstance(xp, Symbols):
-        return node.dtype
-    arrays = (values[n.number] for n in node.graph.nodes if n.dtype == node.dtype and n.number in values)
-    return next(v.dtype for v in arrays if hasattr(v, "dtype"))

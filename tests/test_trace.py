@@ -8,7 +8,8 @@ from table import TABLE, by_name
 
 from deepmath.derivative import pullback
 from deepmath.errors import TraceError
-from deepmath.trace import Graph, Symbols, argument_names, evaluate, trace
+from deepmath.evaluation import evaluate
+from deepmath.trace import Graph, Symbols, argument_names, trace
 
 NAMES = [row.name for row in TABLE]
 

@@ -20,9 +20,12 @@ Loop = tuple[int, list[Entry]]
 
 
 def loop(
-    formula: Formula, kinds: Sequence[str], outputs: Sequence[str], precision: str, names: Sequence[str] | None = None
+    formula: Formula, kinds: Sequence[str], outputs: Sequence[str], precision: str, columns: int
 ) -> Loop:
-    """The loop of a formula, and what its `a` holds. Arrays are called a0, a1, ... and numbers s0, s1, ... as they come.
+    """The loop of a formula over rows of so many columns, and what its `a` holds.
+
+    Arrays are called a0, a1, ... and numbers s0, s1, ... as they come. Short rows have a loop of their own where they are
+    reduced; else the loop is the same for any number of columns.
 
     Raises TraceError for a formula that can't be traced.
     """
@@ -30,11 +33,12 @@ def loop(
     scalars = [k for k in kinds if k.startswith("scalar")]
     given = [f"a{i}" for i in range(len(arrays))] + [f"s{i}" for i in range(len(scalars))]
     given += [k for k in kinds if k in ("index", "row_index")]
-    return _loop(kernel("loop", formula, kinds, outputs, names or given), precision)
+    return _loop(kernel("loop", formula, kinds, outputs, given), precision, columns)
 
 
-def _loop(printed: Kernel, precision: str, steps: dict[str, int] | None = None) -> Loop:
-    text = llvm.module(printed, precision, host().lanes(precision), steps)
+def _loop(printed: Kernel, precision: str, columns: int, steps: dict[str, int] | None = None) -> Loop:
+    lanes = host().lanes(precision)
+    text = llvm.module(printed, precision, lanes, steps, llvm.is_short(printed, columns, lanes))
     return compiler.load(text).address("loop"), llvm.entries(printed)
 
 
@@ -64,7 +68,7 @@ def epoch_words() -> Loop:
 
 def _words(formula: Callable[..., Any], precision: str) -> Loop:
     printed = kernel("loop", formula, lowering.WORD_KINDS, list("pqrs"), lowering.WORD_NAMES)
-    return _loop(printed, precision, dict.fromkeys("pqrs", 4))
+    return _loop(printed, precision, 1, dict.fromkeys("pqrs", 4))
 
 
 @functools.cache

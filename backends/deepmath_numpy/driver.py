@@ -23,7 +23,7 @@ import numpy as np
 
 from deepmath_numpy import compiler
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "execute_address"]
 
 
 class Driver:
@@ -51,11 +51,7 @@ class Driver:
 
         The caller's thread is one of them. What is computed doesn't depend on their number.
         """
-        _check("launches", launches, np.int64, 4)
-        _check("numbers", numbers, np.float64, numbers.shape[-1])
-        job, words = self._job.copy(), self._words
-        job[words["launches"]], job[words["count"]] = launches.ctypes.data, len(launches)
-        job[words["numbers"]], job[words["width"]] = numbers.ctypes.data, numbers.shape[1]
+        job, words = self.job(launches, numbers), self._words
         job[words["threads"]] = threads
         try:
             # Workers live for this call alone: nothing spins while nothing runs, and a forked child misses nobody.
@@ -66,6 +62,16 @@ class Driver:
             self._execute(job.ctypes.data)
         finally:
             job[words["over"]] = 1
+
+    def job(self, launches: Any, numbers: Any) -> Any:
+        """What `execute` takes to run these in one thread, as often as it is called; the caller keeps all three alive."""
+        _check("launches", launches, np.int64, 4)
+        _check("numbers", numbers, np.float64, numbers.shape[-1])
+        job, words = self._job.copy(), self._words
+        job[words["launches"]], job[words["count"]] = launches.ctypes.data, len(launches)
+        job[words["numbers"]], job[words["width"]] = numbers.ctypes.data, numbers.shape[1]
+        job[words["threads"]] = 1
+        return job
 
     def shares(self, launches: Any) -> bool:
         """Whether a phase of the first of these launches may be shared among threads."""
@@ -85,11 +91,23 @@ def _check(name: str, table: Any, dtype: Any, width: int) -> None:
         )
 
 
+def execute_address() -> int:
+    """Where the function lies that runs a job."""
+    return _module().address("execute")
+
+
+@functools.cache
+def _module() -> Any:
+    from deepmath_numpy import driver_ir
+
+    return compiler.load(driver_ir.module())
+
+
 @functools.cache
 def _code() -> tuple[Any, dict[str, int], Any, Any]:
     """An empty job, where its words lie, and the functions that take a job's address."""
     from deepmath_numpy import driver_ir
 
-    code, kind = compiler.load(driver_ir.module()), ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    code, kind = _module(), ctypes.CFUNCTYPE(None, ctypes.c_void_p)
     execute, worker = (kind(code.address(name)) for name in ("execute", "worker"))
     return np.zeros(driver_ir.JOB_WORDS, np.int64), driver_ir.WORDS, execute, worker

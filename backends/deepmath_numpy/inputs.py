@@ -16,7 +16,7 @@ from llvmlite import ir
 from deepmath.graph import Graph, Size, needed
 from deepmath.graph.cut import Space
 from deepmath.parameters import aligned
-from deepmath.preprocessing.transform import ColumnMap
+from deepmath.program import ColumnMap
 from deepmath.trace import Arrays, Formula
 from deepmath_numpy import compiled, compiler
 from deepmath_numpy.lowering import Call, value_of, words_of
@@ -31,50 +31,48 @@ BUFFER = -1
 
 
 class Inputs:
-    """The calls that turn rows at `source`, of the type `given`, into what the network reads.
+    """The calls that turn rows of the type `given` into what the network reads; `capacity` rows at a time.
 
-    `address` is where that will lie: it is `source` itself where nothing is to be done, and None where the network may
-    say so. `bad` holds 1 after a run in which a number wasn't finite, before or after preprocessing.
+    `in_place`: the network reads them where they are. Else it reads at `address`, or where it likes if that is None. `bad`
+    holds 1 after a run in which a number wasn't finite, before or after preprocessing.
     """
 
-    def __init__(
-        self, given: str, precision: str, columns: int, capacity: int, source: int, maps: Sequence[ColumnMap]
-    ) -> None:
-        self.bad = aligned(8, "int64")
-        self._given, self._precision, self._columns, self._source, self._maps = given, precision, columns, source, maps
+    def __init__(self, given: str, precision: str, columns: int, capacity: int, maps: Sequence[ColumnMap]) -> None:
+        self._given, self._precision, self._columns, self._maps = given, precision, columns, maps
         self._buffer = aligned(columns * capacity if maps else 0, "float64")
         self._kept: list[Any] = []
-        plain = given == precision
-        self.address: int | None = source if plain and not maps else None
-        if maps and precision == "float64":
-            self.address = int(self._buffer.ctypes.data)
+        self.bad = np.zeros(1, np.int64)
+        self.in_place = given == precision and not maps
+        self.address = int(self._buffer.ctypes.data) if maps and precision == "float64" else None
 
-    def calls(self, address: int, number: int) -> list[Call]:
-        """The calls; the network reads at `address` the array of the node of this number."""
-        buffer, source = int(self._buffer.ctypes.data), self._source
-        if not self._maps:
-            if self._given == self._precision:
-                return [self._move(f"check{self._given[5:]}", source, source, (), ())]
-            if self._precision == "float32":
-                return [self._move("narrow", source, address, (), (number,))]
-            return [self._move("check32", source, source, (), ()), self._move("widen", source, address, (), (number,))]
-        found = [self._move(f"check{self._given[5:]}", source, source, (), ())]
-        at = source
-        if self._given == "float32":
+    def calls(self, source: int, address: int, number: int) -> list[Call]:
+        """The calls; what the network reads at `address` is the node of this number."""
+        check = self._move(f"check{self._given.removeprefix('float')}", source, source, (), ())
+        if self._maps:
+            return [check, *self._preprocessed(source, address, number)]
+        if self._given == self._precision:
+            return [check]
+        if self._given == "float64":
+            return [self._move("narrow", source, address, (), (number,))]
+        return [check, self._move("widen", source, address, (), (number,))]
+
+    def _preprocessed(self, source: int, address: int, number: int) -> list[Call]:
+        at = buffer = int(self._buffer.ctypes.data)
+        short, found = self._given == "float32", []
+        if short:
             found.append(self._move("widen", source, buffer, (), (BUFFER,)))
-            at = buffer
+        else:
+            at = source
         for i, (formula, constants) in enumerate(self._maps):
-            if i and self._given == "float32":
+            if i and short:
                 found.append(self._move("round", buffer, buffer, (BUFFER,), (BUFFER,)))
             found.append(self._map(formula, constants, at, buffer))
             at = buffer
         if self._precision == "float32":
-            found.append(self._move("narrow", buffer, address, (BUFFER,), (number,)))
-        else:
-            if self._given == "float32":
-                found.append(self._move("round", buffer, buffer, (BUFFER,), (BUFFER, number)))
-            found.append(self._move("check64", buffer, buffer, (BUFFER,), (BUFFER, number)))
-        return found
+            return [*found, self._move("narrow", buffer, address, (BUFFER,), (number,))]
+        if short:
+            found.append(self._move("round", buffer, buffer, (BUFFER,), (BUFFER,)))
+        return [*found, self._move("check64", buffer, buffer, (BUFFER,), (number,))]
 
     def _move(self, name: str, source: int, out: int, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Call:
         words = words_of([source, out, self._columns, self.bad.ctypes.data])

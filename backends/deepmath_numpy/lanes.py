@@ -1,189 +1,33 @@
 """Values of a graph of arrays as LLVM vectors: one axis, such as the batch, lies in the lanes, all others are unrolled.
 
-The value of a node is a NumPy array of objects with the node's axes, where the axis in the lanes has length 1 (k, where
-the node's dimension is k times the axis). An object is a vector, with a lane for each place of the axis; a scalar, where
-all lanes would be the same; a Python number, which is a constant; or a `LaneSum`.
+The value of a node is a NumPy array of objects with the node's axes. The axis in the lanes has length 1 there, or k where
+the node's dimension is k times the axis. An object is a vector, with a lane for each place of the axis; a scalar, where
+all lanes would be the same; either of them as a `Place` in memory; a Python number, a constant; or a `LaneSum`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
 from deepmath.errors import TraceError
-from deepmath.graph import FUNCTIONS, OPERATORS, Node, Size, needed
-from deepmath.printers.vectors import Vectors, absorbed_product, computed
-from deepmath_numpy.text_builder import TextBuilder, Value
+from deepmath.graph import Node, Size, needed
+from deepmath.printers.vectors import absorbed_product, computed
+from deepmath_numpy.lane_nodes import ELEMENT_WISE, KEEP_ZEROS, unsupported
+from deepmath_numpy.lane_values import PACKED, LaneSum, Place, Printer, filled, is_vector
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
-PACKED = 16
-"""The most sums that are taken at once, and lanes of the vectors that they lie in."""
-
-
-class LaneSum:
-    """A number: the sum of the lanes of a vector of so many lanes, which isn't computed yet.
-
-    Products over the batch are many. Each is printed where it is added to others, so that it lives in a register.
-    """
-
-    __slots__ = ("lanes", "vector")
-
-    def __init__(self, lanes: int, vector: Callable[[], Any]) -> None:
-        self.lanes, self.vector = lanes, vector
-
-
-class Place:
-    """A scalar in memory, which is loaded wherever it is used: registers are few."""
-
-    __slots__ = ("pointer", "type")
-
-    def __init__(self, pointer: Any, type_: Any) -> None:
-        self.pointer, self.type = pointer, type_
-
-
-class Printer:
-    """What all values of a module share: its builder, and `Vectors` of any number of lanes."""
-
-    def __init__(self, module: Any, builder: TextBuilder, precision: str, inline: bool) -> None:
-        self.module, self.builder, self.precision, self.inline = module, builder, precision, inline
-        self._vectors: dict[int, Vectors] = {}
-        self._constants: dict[tuple[str, str, int], Any] = {}
-
-    def vectors(self, lanes: int) -> Vectors:
-        if lanes not in self._vectors:
-            self._vectors[lanes] = _Vectors(self.module, self.builder, self.precision, lanes, self.inline)
-        return self._vectors[lanes]
-
-    def constant(self, value: float, dtype: str, lanes: int) -> Any:
-        key = repr(value), dtype, lanes
-        if key not in self._constants:
-            self._constants[key] = self.vectors(lanes).constant(value, dtype)
-        return self._constants[key]
-
-    def spread(self, element: Any, dtype: str, lanes: int) -> Any:
-        """A number, a scalar or a vector of so many lanes as a value of so many lanes."""
-        if not hasattr(element, "type"):
-            return self.constant(element, dtype, lanes)
-        if isinstance(element, Place):
-            element = self.builder.load(element.pointer, self.vectors(1).size, element.type)
-        if lanes == 1 or is_vector(element):
-            return element
-        return self.builder.splat(element, self.vectors(lanes).types[dtype])
-
-    def blocks(self, vector: Any) -> list[Any]:
-        """A vector of floats cut into vectors of at most `PACKED` lanes."""
-        count, lanes = vector.type.count, min(vector.type.count, PACKED)
-        if count == lanes:
-            return [vector]
-        kind = self.vectors(lanes).types["float"]
-        return [self.builder.picked(vector, vector, range(i, i + lanes), kind) for i in range(0, count, lanes)]
-
-    def packed(self, elements: Sequence[Any], lanes: int) -> Any:
-        """Numbers, scalars and `LaneSum`s side by side in a vector of so many lanes, at least 4; 0 behind them.
-
-        The sums are taken by a tree that adds two vectors at a time: after log2(lanes) levels each lane is one sum.
-        """
-        count = next((e.lanes for e in elements if isinstance(e, LaneSum)), 0)
-        if not count:
-            return self._side_by_side(elements, lanes)
-        zero = self.constant(0.0, "float", count)
-
-        def vector(place: int) -> Any:
-            element = elements[place] if place < len(elements) else 0.0
-            return element.vector() if isinstance(element, LaneSum) else self._first_lane(element, zero)
-
-        def tree(place: int, width: int) -> tuple[Any, int]:
-            """The vector of so many numbers from this place on, and how many partial sums each still consists of."""
-            if width == 1:
-                return vector(place), count
-            (a, parts), (b, _) = (tree(p, width // 2) for p in (place, place + width // 2))
-            if width <= 4:
-                return self._joined(a, b, 1), parts // 2
-            return (self._joined(a, b, 4), parts // 2) if parts > 1 else (self._concatenated(a, b), 1)
-
-        found, parts = tree(0, lanes)
-        while parts > 1:
-            found, parts = self._joined(found, None, 4), parts // 2
-        return found
-
-    def _joined(self, a: Any, b: Any, block: int) -> Any:
-        """The even blocks of lanes of both plus the odd ones; of four lanes, in each of those, where a block is one."""
-        if a is b is self.constant(0.0, "float", a.type.count):
-            return a
-        count = a.type.count
-        if block == 1:
-            even = [i + j + n for i in range(0, count, 4) for n in (0, count) for j in (0, 2)]
-        else:
-            ends = (0,) if b is None else (0, count)
-            even = [i + j + n for n in ends for i in range(0, count, 2 * block) for j in range(block)]
-        kind = self.vectors(len(even)).types["float"]
-        low, high = (self.builder.picked(a, a if b is None else b, places, kind)
-                     for places in (even, [i + block for i in even]))  # fmt: skip
-        return self.builder.fadd(low, high)
-
-    def _concatenated(self, a: Any, b: Any) -> Any:
-        count = 2 * a.type.count
-        return self.builder.picked(a, b, range(count), self.vectors(count).types["float"])
-
-    def _first_lane(self, element: Any, zero: Any) -> Any:
-        if element == 0.0:
-            return zero
-        return self.builder.insert_element(zero, self.spread(element, "float", 1), I32(0))
-
-    def _side_by_side(self, elements: Sequence[Any], lanes: int) -> Any:
-        vector = self.constant(0.0, "float", lanes)
-        for i, element in enumerate(elements):
-            vector = self.builder.insert_element(vector, self.spread(element, "float", 1), I32(i))
-        return vector
-
-    def scalars(self, elements: Sequence[Any]) -> list[Any]:
-        """The elements with their sums taken."""
-        found = list(elements)
-        places = [i for i, e in enumerate(found) if isinstance(e, LaneSum)]
-        for start in range(0, len(places), PACKED):
-            some = places[start : start + PACKED]
-            vector = self.packed([found[i] for i in some], packed_lanes(len(some)))
-            for lane, i in enumerate(some):
-                found[i] = self.builder.extract_element(vector, I32(lane))
-        return found
-
-
-class _Vectors(Vectors):
-    """`Vectors` whose builder is a `TextBuilder`, where that is shorter."""
-
-    def splat(self, scalar: Any) -> Any:
-        if self.lanes == 1:
-            return scalar
-        dtype = next(d for d, t in self.scalars.items() if t == scalar.type)
-        return self.builder.splat(scalar, self.types[dtype])
-
-    def gather(self, pointers: Any, dtype: str, mask: Any = None) -> Any:
-        """Numbers from an address for each lane."""
-        kind = self.types[dtype]
-        everywhere = Value(self.types["bool"], "splat (i1 true)")
-        given = [pointers, I32(self._align(dtype)), everywhere, Value(kind, "poison")]
-        return self._intrinsic("masked.gather", kind, given, [kind, pointers.type])
-
-    def at(self, builder: Any) -> Vectors:
-        return Vectors(self.module, builder, self.precision, self.lanes, self.inline)
-
-
-def packed_lanes(count: int) -> int:
-    """The number of lanes for so many numbers: 4, 8 or 16."""
-    return 4 if count <= 4 else 8 if count <= 8 else PACKED
-
-
-def is_vector(element: Any) -> bool:
-    return isinstance(getattr(element, "type", None), ir.VectorType)
+TOGETHER = 4
+"""How many elements are computed side by side: what they take is loaded once, and the processor does some at once."""
 
 
 class Axis:
-    """The axis in the lanes: `name` of its size, `lanes`, `inside` (which lanes count, a mask; None: all), `count` of
-    those, a float scalar or a number.
+    """The axis in the lanes: the name of its size, and how many lanes there are.
+
+    `inside` is a mask of the lanes that count (None: all), and `count` how many those are: a number, or a scalar.
     """
 
     def __init__(self, name: str, lanes: int, inside: Any = None, count: Any = None) -> None:
@@ -191,14 +35,20 @@ class Axis:
 
 
 class Evaluation:
-    """Evaluates nodes whose arguments are given. `random` prints what a node "random" draws."""
+    """Evaluates nodes whose arguments are given. `random` prints what a node "random" draws.
+
+    `stores`: vectors that later nodes take are put down in memory in between. A step has hundreds; to find registers
+    for all of them takes LLVM longer than all else.
+    """
 
     def __init__(
-        self, printer: Printer, axis: Axis, values: Mapping[int, Any], random: Callable[[Node], Any] | None = None
-    ) -> None:
+        self, printer: Printer, axis: Axis, values: Mapping[int, Any], random: Callable[[Node], Any] | None = None,
+        stores: bool = False,
+    ) -> None:  # fmt: skip
         self.printer, self.axis, self.builder = printer, axis, printer.builder
         self._values = dict(values)
-        self._random = random
+        self._random, self._stores = random, stores
+        self._users: dict[int, set[int]] = {}
         self._zero: dict[int, bool] = {}
         self._blocks: dict[tuple[int, bool], list[Any]] = {}
         self._pending: dict[int, Node] = {}
@@ -206,7 +56,11 @@ class Evaluation:
 
     def run(self, outputs: Sequence[Node]) -> list[Any]:
         """The values of these nodes, in which sums may not be taken yet."""
-        for node in computed(needed(outputs), outputs):
+        nodes = computed(needed(outputs), outputs)
+        for node in nodes:
+            for below in (*node.args, *(f for a in node.args for f in a.args if a.op == "*")):
+                self._users.setdefault(below.number, set()).add(node.number)
+        for node in nodes:
             if node.number not in self._values:
                 self._add(node)
         self._flush()
@@ -225,7 +79,7 @@ class Evaluation:
             self._values[node.number] = self._value(node)
             return
         shape = self.shape(node.dims)
-        if len(shape) > len(self._shape) and self._pending or not _fit(shape, self._shape):
+        if (self._pending and len(shape) > len(self._shape)) or not _fit(shape, self._shape):
             self._flush()
         self._shape = np.broadcast_shapes(shape, self._shape)
         self._pending[node.number] = node
@@ -233,7 +87,7 @@ class Evaluation:
     def _is_element_wise(self, node: Node) -> bool:
         if node.op == "matmul":
             return not isinstance(node.args[0].dims[-1], Size)
-        return node.op in _ELEMENT_WISE
+        return node.op in ELEMENT_WISE
 
     def _flush(self) -> None:
         """Evaluate the nodes that wait."""
@@ -244,11 +98,24 @@ class Evaluation:
         for node in nodes.values():
             compute = self._product_of(node) if node.op == "matmul" else self._element_of(node)
             steps.append((self._values[node.number], compute))
-        for place in np.ndindex(*self._shape):
+        kept = [
+            self._values[n.number] for n in nodes.values()
+            if self._stores and n.dtype == "float" and self._users.get(n.number, set()) - nodes.keys()
+        ]  # fmt: skip
+        places = list(np.ndindex(*self._shape))
+        for start in range(0, len(places), TOGETHER):
+            if self._stores:
+                self.printer.fence()
             for array, compute in steps:
-                at = _within(place, array.shape)
-                if array[at] is None:
-                    array[at] = compute(at)
+                for place in places[start : start + TOGETHER]:
+                    at = _within(place, array.shape)
+                    if array[at] is None:
+                        array[at] = compute(at)
+            for array in kept:
+                for place in places[start : start + TOGETHER]:
+                    at = _within(place, array.shape)
+                    if is_vector(array[at]) and not isinstance(array[at], Place):
+                        array[at] = self.printer.stored(array[at])
         self._shape = ()
 
     def shape(self, dims: Sequence[Any]) -> tuple[int, ...]:
@@ -260,7 +127,9 @@ class Evaluation:
         return tuple(d.times if isinstance(d, Size) else d for d in dims)
 
     def _value(self, node: Node) -> Any:
-        op = node.op
+        op, reason = node.op, unsupported(node)
+        if reason:
+            raise TraceError(reason)
         if op in ("constant", "columns"):
             return _single(node.value)
         if op == "size":
@@ -270,12 +139,9 @@ class Evaluation:
             return filled(node.dims, list(range(math.prod(node.dims))))
         if op == "random" and self._random is not None:
             return self._random(node)
-        whole = getattr(self, f"_{op}", None)
-        if whole is not None:
-            return whole(node, *(self._values[a.number] for a in node.args))
-        if op in ("argument", "opaque", "random", "take"):
-            raise TraceError(f"'{op}' isn't compiled into straight lines")
-        raise TraceError(f"'{op}' is no operation that is known here")
+        if op in ("argument", "random"):
+            raise TraceError(f"'{op}' has no value here")
+        return getattr(self, f"_{op}")(node, *(self._values[a.number] for a in node.args))
 
     def _element_of(self, node: Node) -> Callable[[tuple[int, ...]], Any]:
         """What computes an element of an operation that goes element by element."""
@@ -300,6 +166,13 @@ class Evaluation:
             value = self._values[node.number] = filled(value.shape, self.printer.scalars(value.ravel()))
         return value
 
+    def _now(self, value: Any) -> Any:
+        """A value whose scalars are loaded now, before somebody writes there."""
+        now = [
+            self.printer.spread(e, "float", 1) if isinstance(e, Place) and not is_vector(e) else e for e in value.flat
+        ]
+        return filled(value.shape, now)
+
     # Products and reductions
 
     def _product_of(self, node: Node) -> Callable[[tuple[int, ...]], Any]:
@@ -320,8 +193,7 @@ class Evaluation:
         a, b = self._taken(left), self._taken(right)
         outside = not self._is_zero_outside(left) and not self._is_zero_outside(right)
         shape = self.shape(node.dims)
-        a = np.broadcast_to(a, (*shape[:-2], *a.shape[-2:]))
-        b = np.broadcast_to(b, (*shape[:-2], *b.shape[-2:]))
+        a, b = (np.broadcast_to(self._now(x), (*shape[:-2], *x.shape[-2:])) for x in (a, b))
         places = np.ndindex(*shape)
         return filled(shape, [self._over_lanes(a[(*s, i)], b[(*s, slice(None), j)], outside) for *s, i, j in places])
 
@@ -351,10 +223,15 @@ class Evaluation:
 
     def _cut(self, element: Any, outside: bool = False) -> list[Any]:
         """The blocks of an element's lanes; `outside`: with 0 in lanes that don't count."""
+        if isinstance(element, Place) and is_vector(element) and not outside:
+            return self.printer.blocks(element)
         key = id(element), outside
         if key not in self._blocks:
             wide = self._inside(element) if outside else self.printer.spread(element, "float", self.axis.lanes)
-            self._blocks[key] = [element, *self.printer.blocks(wide)]  # the element is kept, so that its id stays its own
+            self._blocks[key] = [
+                element,
+                *self.printer.blocks(wide),
+            ]  # the element is kept, so that its id stays its own
         return self._blocks[key][1:]
 
     def _inside(self, element: Any, otherwise: float = 0.0) -> Any:
@@ -383,16 +260,16 @@ class Evaluation:
     def _reduced(self, node: Node, axes: Sequence[int], op: str) -> Any:
         """The sum or the largest along axes."""
         below = node.args[0]
-        value = self._taken(below)
         across = any(isinstance(below.dims[a], Size) for a in axes)
+        value = self._now(self._taken(below)) if across else self._taken(below)
         rest = [i for i in range(value.ndim) if i not in axes]
         count = math.prod(value.shape[i] for i in rest)
         groups = np.transpose(value, (*rest, *axes)).reshape(count, -1)
         outside = across and not self._is_zero_outside(below)
         found = []
-        for group in groups:
+        for group in map(list, groups):
             if across and op == "+":
-                total = LaneSum(min(self.axis.lanes, PACKED), lambda group=group: self._summed(group, outside))
+                total = LaneSum(min(self.axis.lanes, PACKED), functools.partial(self._summed, group, outside))
             elif across:
                 total = self.printer.vectors(self.axis.lanes).max(self._inside(self._folded(group, op), -math.inf))
             else:
@@ -430,14 +307,11 @@ class Evaluation:
             return any(zero)
         if op in ("where", "/"):
             return all(zero[1:]) if op == "where" else zero[0]
-        return bool(zero) and op in _KEEP_ZEROS and all(zero)
+        return bool(zero) and op in KEEP_ZEROS and all(zero)
 
     # Shapes
 
     def _reshape(self, node: Node, value: Any) -> Any:
-        before, after = (math.prod(_in_front(n.dims)) for n in (node.args[0], node))
-        if before != after:
-            raise TraceError(f"{node.args[0].dims} reshaped to {node.dims} moves rows between lanes")
         return value.reshape(self.shape(node.dims))
 
     def _permute_dims(self, node: Node, value: Any) -> Any:
@@ -461,16 +335,6 @@ class Evaluation:
         return found
 
 
-_KEEP_ZEROS = {
-    "+", "-", "neg", "abs", "sign", "sqrt", "astype", "reshape", "permute_dims", "broadcast_to", "concat", "slice",
-    "embed", "row_sum", "row_max", "sum", "max", "minimum", "maximum", "floor", "tanh", "expm1",
-}  # fmt: skip
-"""Operations that give 0 where all their arguments are 0."""
-
-
-_ELEMENT_WISE = {*OPERATORS, *FUNCTIONS, "where", "astype"}
-
-
 def _fit(shape: Sequence[int], other: Sequence[int]) -> bool:
     """Whether one of the shapes can be broadcast to the other."""
     pairs = list(zip(reversed(shape), reversed(other), strict=False))
@@ -483,15 +347,10 @@ def _within(place: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(p if n > 1 else 0 for p, n in zip(place[start:], shape, strict=True))
 
 
-def _in_front(dims: Sequence[Any]) -> Sequence[Any]:
-    """The dimensions in front of the one in the lanes; none if there is none."""
-    place = next((i for i, d in enumerate(dims) if isinstance(d, Size)), 0)
-    return dims[:place]
-
-
 def _operands(node: Node) -> list[Node]:
     """The nodes whose values an operation takes, without constants: of a product that it absorbs, the factors."""
-    place, found = absorbed_product(node), []
+    place = absorbed_product(node)
+    found: list[Node] = []
     for i, below in enumerate(node.args):
         found += below.args if i == place else (below,)
     return list({n.number: n for n in found if n.op != "constant"}.values())
@@ -499,11 +358,3 @@ def _operands(node: Node) -> list[Node]:
 
 def _single(element: Any) -> Any:
     return filled((), [element])
-
-
-def filled(shape: Sequence[int], elements: Sequence[Any]) -> Any:
-    """An array of objects with these elements."""
-    flat = np.empty(len(elements), object)
-    for i, element in enumerate(elements):
-        flat[i] = element
-    return flat.reshape(tuple(shape))

@@ -102,7 +102,7 @@ class Lowering:
     def _map(self, k: Map) -> Call:
         formula, kinds, reads, scalars, whole = formula_of(k)
         names = [f"o{i}" for i in range(len(k.outputs))]
-        address, entries = compiled.loop(formula, kinds, names, self.precision)
+        address, entries = compiled.loop(formula, kinds, names, self.precision, k.space.columns)
         words: list[int] = []
         for entry in entries:
             if entry.kind == "scalar":

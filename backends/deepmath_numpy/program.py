@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ from deepmath.checks import is_sparse
 from deepmath.formulas.random import SHUFFLE, sorted_order
 from deepmath.pace import Pace
 from deepmath.parameters import Layout
-from deepmath.program import Batch, Data, Program, Recipe, Snapshot, finished, tally
+from deepmath.program import Batch, ColumnMap, Data, Predict, Program, Recipe, Snapshot, finished, tally
 from deepmath_numpy import compiled
 from deepmath_numpy.memory import Memory
-from deepmath_numpy.prediction import Measuring, Predicting
+from deepmath_numpy.measuring import Measuring
+from deepmath_numpy.prediction import Predicting
 from deepmath_numpy.small import Small, small
 from deepmath_numpy.training import Training
 
@@ -60,6 +61,9 @@ class CompiledProgram(Program):
     @functools.cached_property
     def _predicting(self) -> Predicting:
         return Predicting(self.recipe, self._memory)
+
+    def predictor(self, maps: Sequence[ColumnMap]) -> Predict:
+        return Predicting(self.recipe, self._memory, maps) if maps else self._predicting
 
     @functools.cached_property
     def _measuring(self) -> Measuring:
@@ -124,9 +128,7 @@ class CompiledProgram(Program):
         self.step += 1
 
     def predict(self, x: Any) -> Any:
-        last = self.recipe.parts[-1]
-        shape = last.layer.output_shape(last.shape)
-        return self._predicting.run(x).reshape(x.shape[0], *shape)
+        return self._predicting.run(x)
 
     def measure(self, data: Data) -> Any:
         head = self.recipe.head

@@ -168,6 +168,10 @@ class Section:
         for words, i in self._patches.get(name, ()):
             words[i] = address
 
+    def filled_in(self, name: str) -> list[int]:
+        """The addresses of the words that `fill` writes."""
+        return [int(words.ctypes.data) + 8 * i for words, i in self._patches.get(name, ())]
+
     def run(self, launches: Any, numbers: Any, hook: Callable[[Any, Any], None], threads: int = 1) -> None:
         """Run launches; `hook(kernel, numbers of the launch)` is called for what Python does."""
         hooks = self.tables.hooks

@@ -157,6 +157,10 @@ class TextBuilder:
     def store(self, value: Any, pointer: Any, align: int) -> None:
         self.lines.append(f"store {self.typed(value)}, {self.typed(pointer)}, align {align}")
 
+    def fence(self) -> None:
+        """What is loaded behind it is loaded anew; the processor gets no instruction."""
+        self.lines.append('fence syncscope("singlethread") seq_cst')
+
     def call(self, function: Any, values: Sequence[Any], fastmath: Sequence[str] = ()) -> Value | None:
         kind = function.function_type.return_type
         given = ", ".join(map(self.typed, values))

@@ -164,7 +164,7 @@ class Training:
     ) -> Call:  # fmt: skip
         """A call of a formula's loop on arrays (address, row stride), in place where an output is an argument's number."""
         names = [f"a{o}" if isinstance(o, int) else o for o in outputs]
-        address, entries = compiled.loop(formula, kinds, names, self.recipe.precision)
+        address, entries = compiled.loop(formula, kinds, names, self.recipe.precision, columns)
         words: list[int] = []
         given = len([k for k in kinds if not k.startswith("scalar")])
         new = [n for n in names if not n.startswith("a")]

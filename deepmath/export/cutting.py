@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.errors import TraceError
+from deepmath.evaluation import evaluate
 from deepmath.graph import Graph, Node, needed
-from deepmath.trace import Symbols, evaluate
+from deepmath.trace import Symbols
 
 
 class Product(NamedTuple):

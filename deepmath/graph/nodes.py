@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -484,13 +484,13 @@ def _simplified(op: str, args: tuple[Node, ...]) -> Node | None:
     return keep if keep is not None and keep.dtype == wanted else None
 
 
-def needed(outputs: Iterable[Node]) -> list[Node]:
-    """All nodes below `outputs`, in the order of their making."""
+def needed(outputs: Iterable[Node], known: Collection[int] = ()) -> list[Node]:
+    """All nodes below `outputs`, in the order of their making, but those that are known and what only they need."""
     seen: dict[int, Node] = {}
     stack = list(outputs)
     while stack:
         node = stack.pop()
-        if node.number not in seen:
+        if node.number not in seen and node.number not in known:
             seen[node.number] = node
             stack.extend(node.args)
     return [seen[n] for n in sorted(seen)]

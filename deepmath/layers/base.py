@@ -16,11 +16,12 @@ import numpy as np
 
 from deepmath.derivative import gradients
 from deepmath.errors import ConfigError
+from deepmath.evaluation import evaluate
 from deepmath.graph import Dims, Graph, Node, Size
 from deepmath.initializers import Draws
 from deepmath.ranges import UNKNOWN, Range
 from deepmath.regularizers import Constraint, Regularizer
-from deepmath.trace import Arrays, evaluate
+from deepmath.trace import Arrays
 from deepmath.typing import Namespace
 
 Shape = tuple[int, ...]

@@ -10,7 +10,7 @@ from typing import Any
 from deepmath.descriptions import described, set_field
 from deepmath.errors import ConfigError, FormatError
 from deepmath.preprocessing.inputs import Input
-from deepmath.preprocessing.transform import Fitted, Transform
+from deepmath.preprocessing.transform import ColumnMap, Fitted, Transform
 
 
 @described
@@ -117,6 +117,10 @@ class Chained(Fitted):
         for f in self.fitted:
             given = Input(f.mapped(given))
         return given.x
+
+    def maps(self) -> list[ColumnMap] | None:
+        found = [f.maps() for f in self.fitted]
+        return None if None in found else [step for steps in found if steps is not None for step in steps]
 
     def unmapped(self, given: Input) -> Any:
         for f in reversed(self.fitted):

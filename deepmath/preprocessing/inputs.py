@@ -106,6 +106,10 @@ def _widest(xp: Any) -> str:
 def _fitted_to(dtype: str, constant: Any) -> list[Any]:
     if not isinstance(constant, tuple):
         return [constant]
-    mean, rest = constant
+    return two_parts(dtype, *constant)
+
+
+def two_parts(dtype: str, mean: Any, rest: Any) -> list[Any]:
+    """mean + rest as two float64 arrays, of which the first holds numbers of this type."""
     rounded = mean.astype(dtype).astype(np.float64)
     return [rounded, (mean - rounded) + rest]

@@ -13,7 +13,7 @@ from deepmath.errors import ConfigError, FormatError
 from deepmath.formulas.preprocessing import min_max, undo_min_max
 from deepmath.preprocessing.inputs import Input
 from deepmath.preprocessing.moments import check_range
-from deepmath.preprocessing.transform import Fitted, Transform, taken
+from deepmath.preprocessing.transform import ColumnMap, Fitted, Transform, taken
 
 
 @described
@@ -69,6 +69,9 @@ class MinMaxed(Fitted):
 
     def mapped(self, given: Input) -> Any:
         return given.mapped(self._with_ends(min_max), self.least, self.most)
+
+    def maps(self) -> list[ColumnMap]:
+        return [(self._with_ends(min_max), (self.least, self.most))]
 
     def unmapped(self, given: Input) -> Any:
         return given.mapped(self._with_ends(undo_min_max), self.least, self.most)

@@ -12,7 +12,7 @@ from deepmath.descriptions import check_number, described
 from deepmath.errors import ConfigError, FormatError
 from deepmath.formulas.preprocessing import smooth_clip, undo_smooth_clip
 from deepmath.preprocessing.inputs import Input
-from deepmath.preprocessing.transform import Fitted, Transform, taken
+from deepmath.preprocessing.transform import ColumnMap, Fitted, Transform, taken
 
 
 @described
@@ -59,6 +59,9 @@ class SmoothClipped(Fitted):
 
     def mapped(self, given: Input) -> Any:
         return given.mapped(smooth_clip, self.limits)
+
+    def maps(self) -> list[ColumnMap]:
+        return [(smooth_clip, (self.limits,))]
 
     def unmapped(self, given: Input) -> Any:
         limit = float(self.transform.limit)

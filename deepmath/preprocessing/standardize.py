@@ -10,9 +10,9 @@ import numpy as np
 
 from deepmath.descriptions import described
 from deepmath.formulas.preprocessing import column_scale, standardize, unstandardize
-from deepmath.preprocessing.inputs import Input
+from deepmath.preprocessing.inputs import Input, two_parts
 from deepmath.preprocessing.moments import Moments, moments_of
-from deepmath.preprocessing.transform import Fitted, Transform, taken
+from deepmath.preprocessing.transform import ColumnMap, Fitted, Transform, taken
 
 
 @described
@@ -62,6 +62,9 @@ class Standardized(Fitted):
 
     def mapped(self, given: Input) -> Any:
         return given.mapped(standardize, (self.moments.mean, self.moments.rest), self.scale)
+
+    def maps(self) -> list[ColumnMap]:
+        return [(standardize, (*two_parts("float64", self.moments.mean, self.moments.rest), self.scale))]
 
     def unmapped(self, given: Input) -> Any:
         return given.mapped(unstandardize, (self.moments.mean, self.moments.rest), self.scale)

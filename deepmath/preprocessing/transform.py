@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from deepmath.arrays import is_frame
 from deepmath.errors import ConfigError, FormatError
-from deepmath.preprocessing.inputs import Input, admit
+from deepmath.preprocessing.inputs import Input, Map, admit
 
 F = TypeVar("F", bound="Fitted")
+ColumnMap = tuple[Map, tuple[Any, ...]]
+"""(formula, constants): formula(xp, x, *constants) for elements x, with float64 constants [columns]."""
 
 
 class Transform(abc.ABC):
@@ -94,6 +96,13 @@ class Fitted(abc.ABC):
     @abc.abstractmethod
     def mapped(self, given: Input) -> Any:
         """`apply` behind the border."""
+
+    def maps(self) -> Sequence[ColumnMap] | None:
+        """`mapped` as formulas that go element by element, one after the other, for who compiles them.
+
+        They are computed in float64, each rounded to the inputs' type. None, as here, where it is no such thing.
+        """
+        return None
 
     @abc.abstractmethod
     def unmapped(self, given: Input) -> Any:

@@ -87,15 +87,21 @@ class ByRows(Nest):
         def body(j: Any, old: Sequence[Any], copies: int, mask: Any) -> list[Any]:
             places = Places(self, lines, j, copies, mask, wide)
             places.compute(step.inside, read)
-            new = [self.joined(v, n, x, places.lookup(), mask) for n, x in zip(step.reductions, old, strict=True)]
+            new = [self.joined(v, n, x, places.lookup(), mask) for n, x in zip(step.reductions, old, strict=False)]
             places.store(outputs)
-            return new
+            return [*old[len(new) :], *new]
 
-        starts = [_start(v, n) for n in step.reductions]
+        # Two sums that take turns: an addition needn't wait for the one before it.
+        starts = [_start(v, n) for n in step.reductions] * 2
         several = len(self.kernel.passes) == 1 and _weight(step.inside) <= 12
         sums = self.over_columns(stop, 2 if several else 1, starts, body)
-        across = [v.sum(x) if n.op == "row_sum" else v.max(x) for n, x in zip(step.reductions, sums, strict=True)]
-        return {n.number: x for n, x in zip(step.reductions, across, strict=True)}
+        pairs = zip(step.reductions, sums, sums[len(step.reductions) :], strict=False)
+        return {n.number: self._across(n, x, y) for n, x, y in pairs}
+
+    def _across(self, reduction: Node, a: Any, b: Any) -> Any:
+        """One number of the lanes of two vectors."""
+        v = self.vectors
+        return v.sum(self.builder.fadd(a, b)) if reduction.op == "row_sum" else v.max(v.maximum(a, b))
 
 
 def _flattens(kernel: Kernel) -> bool:

@@ -13,7 +13,7 @@ from deepmath.errors import ConfigError, NonFiniteError
 from deepmath.optimizers import SGD
 from deepmath.program import Data
 from deepmath.study.differences import FINE, STEPS, Slope, article_ratio, slope
-from deepmath.study.parts import Chain, Values
+from deepmath.study.parts import Objective, Values
 from deepmath.study.subject import BACKEND, Subject, subject
 
 EVERY = 1000
@@ -122,12 +122,12 @@ def _checked(chosen: Subject, backend: Any, rng: np.random.Generator, tell: Prog
     with np.errstate(all="ignore"):
         moved = {n: _moved(rng, v) if n.startswith("params.") else v for n, v in chosen.values.items()}
         chosen = replace(chosen, values=moved)
-        chain = Chain(chosen)
+        objective = Objective(chosen)
         claimed = gradient(chosen, backend)
-        _finite(chain, claimed)
+        _finite(objective, claimed)
         every = chosen.size <= EVERY
-        gradients, pairs = _whole(chain, claimed, every, rng, tell)
-        parts = tuple(_parts(chain, rng, tell))
+        gradients, pairs = _whole(objective, claimed, every, rng, tell)
+        parts = tuple(_parts(objective, rng, tell))
     return GradientCheck(gradients, parts, article_ratio(*pairs), chosen.size, every)
 
 
@@ -148,8 +148,8 @@ def gradient(chosen: Subject, backend: Any) -> Values:
     return {n: np.asarray(state[f"v.{n}"]) for n in chosen.parameters}
 
 
-def _finite(chain: Chain, claimed: Mapping[str, Any]) -> None:
-    value = chain.objective(chain._params, 0, chain.subject.data.x)
+def _finite(objective: Objective, claimed: Mapping[str, Any]) -> None:
+    value = objective.value(objective.params, 0, objective.subject.data.x)
     bad = next((n for n, g in claimed.items() if not np.isfinite(g).all()), None)
     if not np.isfinite(value) or bad is not None:
         what = f"the objective is {value}" if not np.isfinite(value) else f"the gradient of {bad} is not finite"
@@ -162,23 +162,23 @@ def _moved(rng: np.random.Generator, value: Any) -> Any:
 
 
 def _whole(
-    chain: Chain, claimed: Mapping[str, Any], every: bool, rng: np.random.Generator, tell: Progress
+    objective: Objective, claimed: Mapping[str, Any], every: bool, rng: np.random.Generator, tell: Progress
 ) -> tuple[tuple[Finding, ...], tuple[list[float], list[float]]]:
     """Findings by parameter, and all derivatives: those claimed and those found."""
-    params = dict(chain._params)
-    passing = chain.inputs(params)
+    params = dict(objective.params)
+    passing = objective.inputs(params)
     norm = np.sqrt(sum(float(np.sum(g * g)) for g in claimed.values()))
     typical = norm / np.sqrt(sum(g.size for g in claimed.values()))
     findings, pairs = [], ([], [])  # type: ignore[var-annotated]
     total, done = _number(claimed, every), 0
     for name, g in claimed.items():
-        start, w = chain.first_part(name), params[name]
+        start, w = objective.first_part(name), params[name]
         size = max(float(np.sqrt(np.mean(w * w))), 1e-2)
         slopes = []
         for direction in _directions(rng, w.shape, every):
 
             def at(t: float, name: str = name, w: Any = w, d: Any = direction, start: int = start) -> float:
-                return chain.objective(params | {name: w + t * d}, start, passing[start])
+                return objective.value(params | {name: w + t * d}, start, passing[start])
 
             length = float(np.linalg.norm(direction))
             scale = max(float(np.sqrt(np.mean(g * g))), 1e-3 * typical) * length
@@ -212,35 +212,35 @@ def _steps(numbers: int) -> tuple[float, ...]:
     return STEPS if numbers <= EVERY else FINE
 
 
-def _parts(chain: Chain, rng: np.random.Generator, tell: Progress) -> Iterator[Finding]:
+def _parts(objective: Objective, rng: np.random.Generator, tell: Progress) -> Iterator[Finding]:
     """Each part, the loss and each penalty: their own derivatives along random directions."""
-    params = dict(chain._params)
-    passing = chain.inputs(params)
-    parts = chain.recipe.parts
+    params = dict(objective.params)
+    passing = objective.inputs(params)
+    parts = objective.recipe.parts
     for number, (part, x) in enumerate(zip(parts, passing, strict=False)):
         tell(f"part {number + 1}", number + 1, len(parts))
         x = _moved(rng, x)
-        y, pullback = chain.forward(part, params, x)
+        y, pullback = objective.forward(part, params, x)
         dy = rng.standard_normal(y.shape) / np.sqrt(y.size)
         dx, own = pullback(dy)
         what = f"layer {part.number + 1} ({_title(part.layer)})"
 
         def by_x(moved: Any, part: Any = part, dy: Any = dy) -> float:
-            return float(np.sum(dy * chain.forward(part, params, moved)[0]))
+            return float(np.sum(dy * objective.forward(part, params, moved)[0]))
 
         yield _along(rng, f"{what}: inputs", by_x, x, dx)
         for name, g in own.items():
             full = f"{part.number}.{name}"
 
             def by_w(moved: Any, part: Any = part, dy: Any = dy, x: Any = x, full: str = full) -> float:
-                return float(np.sum(dy * chain.forward(part, params | {full: moved}, x)[0]))
+                return float(np.sum(dy * objective.forward(part, params | {full: moved}, x)[0]))
 
             yield _along(rng, f"{what}: {name}", by_w, params[full], g)
     scores = passing[-1]
-    head = chain.recipe.head
+    head = objective.recipe.head
     assert head is not None
-    yield _along(rng, f"loss {head.loss.name}", chain.loss, scores, chain.dscores(scores))
-    for name, rule in chain.recipe.penalties.items():
+    yield _along(rng, f"loss {head.loss.name}", objective.loss, scores, objective.dscores(scores))
+    for name, rule in objective.recipe.penalties.items():
         w = params[name]
 
         def by_penalty(moved: Any, rule: Any = rule) -> float:

@@ -1,7 +1,7 @@
-"""The reference program run on a notebook: it leaves the equation of every number of one training step.
+"""The equation of every number of one training step: the reference program run on a notebook, and looked at.
 
-Nothing of the step is written a second time here: layers, loss, penalties and optimiser are called as always, and
-this file only says what the numbers are called as they come by.
+Nothing of the step is written a second time here: its graph, penalties and optimiser are run as always, and this file
+only says what the numbers are called as they come by.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from deepmath.activations import ActivationFunction
-from deepmath.formulas.losses import one_hot
 from deepmath.graph import Node
 from deepmath.layers import Activation
 from deepmath.pace import Pace
 from deepmath.program import Data
-from deepmath.reference import Gradients
+from deepmath.reference import Gradients, ReferenceProgram
 from deepmath.study import symbols
 from deepmath.study.grid import Grid, Grids
 from deepmath.study.notebook import Equation, Notebook, Symbol
 from deepmath.study.subject import Subject
 from deepmath.study.symbols import Namer
-from deepmath.study.watched import Stage, Watched
+from deepmath.study.watched import Stage, StageRecorder
 
 
 class Passage(NamedTuple):
@@ -35,7 +34,7 @@ class Passage(NamedTuple):
     stage: Stage | None = None
 
 
-class Derivation(Watched):
+class Derivation(StageRecorder):
     """One training step of a subject, number by number.
 
     `found` are the program's gradients by parameter name. They equal the derived ones but for rounding; the update
@@ -43,10 +42,14 @@ class Derivation(Watched):
     """
 
     def __init__(self, subject: Subject, found: Mapping[str, Any]) -> None:
+        super().__init__(subject.recipe)
         self.subject, self.found = subject, found
         self.book = Notebook()
-        self.rows = subject.data.rows
+        self.xp = Grids(self.book)
+        self.rows, self.batch = subject.data.rows, subject.batch
         self.passages: list[Passage] = []
+        self._pending: list[Equation] = []
+        self._params: dict[str, Grid] = {}
         self.inputs = symbols.data("x", None, self.rows, "x")
         x = self._given(subject.data.x, self.inputs)
         self._pairs(subject.data.x, x, "inputs")
@@ -54,33 +57,25 @@ class Derivation(Watched):
         letter = symbols.data("c" if labels else "d", None, self.rows, "target")
         targets = self._given(subject.data.targets, letter)
         self._pairs(subject.data.targets, targets, "labels" if labels else "targets")
-        super().__init__(subject.recipe, subject.values, Grids(self.book), None, Data(x, targets, subject.data.weights))
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        self._params, self._state = {}, {}
-        self._slots = {slot: {} for slot in self.recipe.optimizer.slots}
-        for name, value in state.items():
-            kind, _, own = name.partition(".")
-            if kind == "params":
-                self._params[own] = self._given(value, symbols.parameter(own))
-                self._pairs(value, self._params[own], f"parameter {own}")
-            elif kind == "state":
-                self._state[own] = self._given(value, symbols.parameter(own))
-        for slot in self._slots:
-            for own, w in self._params.items():
-                value = state.get(f"{slot}.{own}", np.zeros(w.shape))
-                self._slots[slot][own] = self._given(value, symbols.slot(slot, own, "", f"{slot}.{own}"))
-        self.step = int(state.get("step", 0))
-        self.pace = NamedPace(self.recipe.optimizer, self.book)
-        self.pace.value = state.get("rate", 1.0)
+        data = Data(x, targets, subject.data.weights)
+        self._program = ReferenceProgram(subject.recipe, subject.values, self.xp, None, data, self, self._put)
+        self.pace = NamedPace(subject.recipe.optimizer, self.book)
+        self.pace.value = self._program.pace.value
+        self._program.pace = self.pace
 
     def derive(self) -> None:
         """Run the step."""
         with np.errstate(all="ignore"):
-            self.batch = self.subject.batch
-            gradients = self.gradients(self.batch)
-            self._penalties(gradients)
-            self.apply(gradients)
+            gradients = self._program.gradients(self.batch)
+            for name in self.recipe.penalties:
+                names = symbols.derivative("J", symbols.parameter(name), f"gradient.{name}")
+                self.passages.append(Passage("penalty", name, self._define(gradients.values[name], names)))
+            whole = "J" if self.recipe.penalties else "E"
+            known = {}  # by their own names: a bias's derivative is that of its score, and would go by that
+            for name in gradients.values:
+                names = symbols.derivative(whole, symbols.parameter(name), f"gradient.{name}")
+                known[name] = self._given(self.found[name], names)
+            self._program.apply(Gradients(known, gradients.state, gradients.sums))
 
     def namer(self, stage: Stage) -> Namer:
         """What a stage's outputs are called."""
@@ -91,34 +86,61 @@ class Derivation(Watched):
         place = self.stages.index(stage)
         return (self.namer(self.stages[place - 1]), self.stages[place - 1].name) if place else (self.inputs, "x")
 
-    def saw_forward(self, stage: Stage, new_state: Mapping[str, Any]) -> None:
-        equations = self._define(stage.y, self.namer(stage))
-        for own, value in new_state.items():
-            name = f"{stage.part.number}.{own}"
-            equations += self._define(value, symbols.parameter(name, "'", f"new.{name}"))
-        self.passages.append(Passage("forward", stage.name, equations, stage))
+    def saw(self, name: str, part: int | None, direction: str, value: Any) -> None:
+        super().saw(name, part, direction, value)
+        kind, _, own = name.partition(".")
+        if direction == "update":
+            self._saw_update(kind, own, value)
+        elif kind in ("predictions", "one_hot", "loss", "dz"):
+            self._saw_head(kind, value)
+        elif kind == "penalty" and self.recipe.penalties:
+            self._saw_penalty(own, value)
+        elif part is not None and direction == "forward":
+            self._saw_forward(kind, own, self.stages[part], value)
+        elif part is not None:
+            self._saw_backward(kind, own, self.stages[part], value)
 
-    def saw_loss(self, targets: Any, index: Any, weight: Any) -> None:
-        head = self.recipe.head
-        assert head is not None
-        equations: list[Equation] = []
+    def _saw_forward(self, kind: str, own: str, stage: Stage, value: Any) -> None:
+        """A part's outputs, and its new state after them."""
+        if kind == "y":
+            self.passages.append(Passage("forward", stage.name, self._define(value, self.namer(stage)), stage))
+        else:
+            self.passages[-1].equations += self._define(value, symbols.parameter(own, "'", f"new.{own}"))
+
+    def _saw_head(self, kind: str, value: Any) -> None:
+        """Predictions, targets as numbers, the rows' losses, and their derivatives by the scores."""
         scores, key = self.namer(self.stages[-1]), self.stages[-1].name
-        if head.activation is not None:
-            p = head.activation.value(self.xp, self.scores)
-            equations += self._define(p, symbols.data("p", None, self.rows, "prediction"))
-        if head.labelled:
-            d = one_hot(self.xp, targets, index, self.scores)
-            equations += self._define(d, symbols.data("d", None, self.rows, "one_hot"))
-        if self.rows > 1:
-            equations += self._define(self.losses, _row_losses)
-        counted = [i for i, share in enumerate(self.batch.weights) if share > 0.0]
-        total = self.xp.sum((self.losses * weight)[counted])
-        equations += self._define(total, lambda _: Symbol("E", "E", ("cost", ())))
-        self.passages.append(Passage("loss", "loss", equations))
-        derivatives = self._define(self.dscores, symbols.derivative("E", scores, f"gradient.{key}"))
-        self.passages.append(Passage("backward", "loss", derivatives))
+        if kind == "predictions":
+            self._pending += self._define(value, symbols.data("p", None, self.rows, "prediction"))
+        elif kind == "one_hot":
+            self._pending += self._define(value, symbols.data("d", None, self.rows, "one_hot"))
+        elif kind == "loss":
+            if self.rows > 1:
+                self._pending += self._define(value, _row_losses)
+            counted = [i for i, share in enumerate(self.batch.weights) if share > 0.0]
+            total = self.xp.sum((value * self.head["weight"])[counted])
+            self._pending += self._define(total, lambda _: Symbol("E", "E", ("cost", ())))
+            self._passage("loss", "loss")
+        else:
+            derivatives = self._define(value, symbols.derivative("E", scores, f"gradient.{key}"))
+            self.passages.append(Passage("backward", "loss", derivatives))
 
-    def before_backward(self, stage: Stage) -> None:
+    def _saw_backward(self, kind: str, own: str, stage: Stage, value: Any) -> None:
+        """What comes to a part, its parameters' derivatives, and those of its inputs."""
+        if kind == "dy":
+            self._slope(stage)
+        elif kind == "grad":
+            letter = "J" if self.recipe.penalties else "E"
+            of, key = ("E", "cost_gradient") if own in self.recipe.penalties else (letter, "gradient")
+            self._pending += self._define(value, symbols.derivative(of, symbols.parameter(own), f"{key}.{own}"))
+        else:
+            names, key = self.before(stage)
+            if key != "x":
+                self._pending += self._define(value, symbols.derivative("E", names, f"gradient.{key}"))
+            self._passage("backward", stage.name, stage)
+
+    def _slope(self, stage: Stage) -> None:
+        """An activation's slope at each number, which its derivatives are made of."""
         layer = stage.part.layer
         function: Any = layer.activation if isinstance(layer, Activation) else None
         if not isinstance(function, ActivationFunction) or function.slope is None:
@@ -129,77 +151,52 @@ class Derivation(Watched):
         equations = self.book.define([(s, n) for s, n in nodes if n.op != "constant"])
         self.passages.append(Passage("backward", "slope", equations, stage))
 
-    def saw_backward(self, stage: Stage) -> None:
-        equations: list[Equation] = []
-        letter = "J" if self.recipe.penalties else "E"
-        for own, value in stage.gradients.items():
-            name = f"{stage.part.number}.{own}"
-            of, key = ("E", "cost_gradient") if name in self.recipe.penalties else (letter, "gradient")
-            equations += self._define(value, symbols.derivative(of, symbols.parameter(name), f"{key}.{name}"))
-        names, key = self.before(stage)
-        if key != "x":
-            equations += self._define(stage.dx, symbols.derivative("E", names, f"gradient.{key}"))
-        self.passages.append(Passage("backward", stage.name, equations, stage))
-
-    def _penalty(self) -> float:
-        """The penalties as equations, and the objective J = E + penalties."""
-        if not self.recipe.penalties:
-            return 0.0
-        equations: list[Equation] = []
-        whole = self.passages_total()
-        for name, rule in self.recipe.penalties.items():
-            w = self.xp.reshape(self._params[name], (1, -1))
-            value = rule.penalty(self.xp, w, *rule.strengths)
-            layer = int(name.partition(".")[0]) + 1
-            symbol = Symbol(f"R{layer}", f"R^{{({layer})}}", (f"penalty.{name}", ()))
-            equations += self.book.define([(symbol, value.nodes.flat[0])])
-            whole = whole + value.nodes.flat[0]
-        equations += self.book.define([(Symbol("J", "J", ("loss", ())), whole)])
-        self.passages.append(Passage("penalty", "objective", equations))
-        return float(self.book.value(whole)) - float(self.book.value(self.passages_total()))
-
-    def passages_total(self) -> Node:
-        """The node of E."""
-        return next(e.node for p in self.passages if p.phase == "loss" for e in p.equations if e.left.plain == "E")
-
-    def _penalties(self, gradients: Gradients) -> None:
+    def _saw_penalty(self, own: str, value: Any) -> None:
+        """A penalty R, and after the last of them the objective J = E + penalties."""
+        if own:
+            layer = int(own.partition(".")[0]) + 1
+            symbol = Symbol(f"R{layer}", f"R^{{({layer})}}", (f"penalty.{own}", ()))
+            self._pending += self.book.define([(symbol, value.nodes.flat[0])])
+            return
+        whole = next(e.node for p in self.passages if p.phase == "loss" for e in p.equations if e.left.plain == "E")
         for name in self.recipe.penalties:
-            names = symbols.derivative("J", symbols.parameter(name), f"gradient.{name}")
-            self.passages.append(Passage("penalty", name, self._define(gradients.values[name], names)))
+            whole = whole + self.head[f"penalty.{name}"].nodes.flat[0]
+        self._pending += self.book.define([(Symbol("J", "J", ("loss", ())), whole)])
+        self._passage("penalty", "objective")
 
-    def _clipped(self, gradients: dict[str, Any]) -> dict[str, Any]:
-        clipped = super()._clipped(gradients)
-        if clipped is not gradients:
-            equations: list[Equation] = []
-            for name, value in clipped.items():
-                equations += self._define(value, _clipped_name(name))
-            self.passages.append(Passage("clip", "clip", equations))
-        return clipped
+    def _saw_update(self, kind: str, own: str, value: Any) -> None:
+        """A clipped gradient, a parameter's new slot, or after its slots its new value."""
+        if kind == "clipped":
+            if self.passages[-1].phase != "clip":
+                self.passages.append(Passage("clip", "clip", []))
+            self.passages[-1].equations += self._define(value, _clipped_name(own))
+        elif kind in self.recipe.optimizer.slots:
+            self._pending += self._define(value, symbols.slot(kind, own, "'", f"new.{kind}.{own}"))
+        elif kind == "params":
+            self._pending += self._define(value, symbols.parameter(own, "'", f"new.{own}"))
+            if value is self._params[own]:  # frozen
+                self._pending = []
+            self._passage("update", own)
 
-    def apply(self, gradients: Gradients) -> None:
-        before = dict(self._params)
-        whole = "J" if self.recipe.penalties else "E"
-        known = {}  # by their own names: a bias's derivative is that of its score, and would go by that
-        for name in gradients.values:
-            names = symbols.derivative(whole, symbols.parameter(name), f"gradient.{name}")
-            known[name] = self._given(self.found[name], names)
-        super().apply(Gradients(known, gradients.state, gradients.sums))
-        slots = self.recipe.optimizer.slots
-        for name, value in self._params.items():
-            equations: list[Equation] = []
-            for slot in slots:
-                names = symbols.slot(slot, name, "'", f"new.{slot}.{name}")
-                equations += self._define(self._slots[slot][name], names)
-            equations += self._define(value, symbols.parameter(name, "'", f"new.{name}"))
-            frozen = value is before[name]
-            self.passages.append(Passage("update", name, [] if frozen else equations))
+    def _passage(self, phase: str, title: str, stage: Stage | None = None) -> None:
+        """The equations so far are a passage."""
+        self.passages.append(Passage(phase, title, self._pending, stage))
+        self._pending = []
 
-    def _put(self, x: Any, dtype: str | None = None) -> Any:
+    def _put(self, name: str, x: Any, dtype: str | None) -> Grid:
+        """What the program takes from the host: values and random bits get names, all else is constants."""
+        kind, _, own = name.partition(".")
+        if kind == "params":
+            self._params[own] = self._given(x, symbols.parameter(own))
+            self._pairs(x, self._params[own], f"parameter {own}")
+            return self._params[own]
+        if kind == "state":
+            return self._given(x, symbols.parameter(own))
+        if kind in self.recipe.optimizer.slots:
+            return self._given(x, symbols.slot(kind, own, "", name))
+        if kind == "bits":
+            return self._given(x, symbols.data("r", int(own) + 1, self.rows, f"{own}.bits"))
         return self.xp.asarray(x if dtype is None else np.asarray(x, np.float64))
-
-    def _bits(self, rows: int, units: int, first: int, layer: int) -> Any:
-        bits = _host_bits(self, rows, units, first, layer)
-        return self._given(bits, symbols.data("r", layer + 1, self.rows, f"{layer}.bits"))
 
     def _given(self, value: Any, names: Namer) -> Grid:
         array = np.asarray(value)
@@ -248,12 +245,3 @@ def _clipped_name(name: str) -> Namer:
         return Symbol(f"g[{below.plain}]", f"g_{{{below.latex}}}", (f"clipped.{name}", place))
 
     return named
-
-
-def _host_bits(program: Derivation, rows: int, units: int, first: int, layer: int) -> Any:
-    """The bits that every program draws here."""
-    from deepmath.formulas import random
-
-    seed = program.recipe.seed
-    words = random.host_words(seed, random.NOISE, rows, units, step=program.step, layer=layer, first=first)
-    return np.asarray(words >> 8, np.int64)

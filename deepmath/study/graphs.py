@@ -216,7 +216,7 @@ def _of_arrays(step: Step) -> ComputationGraph:
             edges.append(Edge(name, link.after, _norm(step.values[name]), _norm(share)))
     last = step.chain[-1].after
     vertices[0] = _array(step, "x", step.stages[0].dx)
-    edges.append(Edge(last, result, _norm(step.values[last]), _norm(step.dscores)))
+    edges.append(Edge(last, result, _norm(step.values[last]), _norm(step.head["dz"])))
     for name in step.recipe.penalties:
         slope = step.values[f"gradient.{name}"] - step.values[f"cost_gradient.{name}"]
         edges.append(Edge(name, result, _norm(step.values[name]), _norm(slope)))

@@ -113,7 +113,7 @@ class Grids(Symbols):
             return lambda *args: elementwise(self.book, functools.partial(self.book.node, name), *args)
         raise TraceError(f"xp.{name} can't be followed number by number")
 
-    def asarray(self, x: Any, *, device: Any = None) -> Grid:  # noqa: ARG002 - as the standard has it
+    def asarray(self, x: Any, *, dtype: Any = None, device: Any = None) -> Grid:  # noqa: ARG002 - as the standard has it
         """Constants."""
         return x if isinstance(x, Grid) else Grid(self.book, _constants(self.book, x))
 
@@ -150,6 +150,15 @@ class Grids(Symbols):
 
     def reshape(self, x: Any, shape: tuple[int, ...]) -> Grid:
         return Grid(self.book, x.nodes.reshape(shape))
+
+    def permute_dims(self, x: Any, axes: Sequence[int]) -> Grid:
+        return Grid(self.book, np.transpose(x.nodes, axes))
+
+    def broadcast_to(self, x: Any, shape: tuple[int, ...]) -> Grid:
+        return Grid(self.book, np.broadcast_to(x.nodes, shape))
+
+    def zeros_like(self, x: Any) -> Grid:
+        return self.asarray(np.zeros(x.shape))
 
     def concat(self, arrays: Sequence[Any], *, axis: int = 0) -> Grid:
         return Grid(self.book, np.concatenate([a.nodes for a in arrays], axis=axis))

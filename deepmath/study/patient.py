@@ -21,8 +21,9 @@ from deepmath.layers import Activation
 from deepmath.model import Sequential
 from deepmath.program import Head, results_formula
 from deepmath.recipes import first_values
+from deepmath.reference import ReferenceProgram
 from deepmath.study.subject import BACKEND, Subject, subject
-from deepmath.study.watched import Stage, Watched
+from deepmath.study.watched import Stage, StageRecorder
 
 ROWS = 1000
 """At most so many rows are looked at; of more, a choice by chance."""
@@ -150,11 +151,12 @@ class Patient:
 
 
 def look(chosen: Subject) -> Sight:
-    """One watched pass in training mode."""
-    program = Watched(chosen.recipe, chosen.values, np, None, chosen.data)
+    """One pass in training mode."""
+    recorder = StageRecorder(chosen.recipe)
+    program = ReferenceProgram(chosen.recipe, chosen.values, np, None, chosen.data, recorder)
     with np.errstate(all="ignore"):
         gradients = program.gradients(chosen.batch)
-    return Sight(float(gradients.sums[1]), tuple(program.stages), gradients.values)
+    return Sight(float(gradients.sums[1]), tuple(recorder.stages), gradients.values)
 
 
 def row_errors(chosen: Subject) -> Any:

@@ -1,4 +1,4 @@
-"""The numbers of one training step by name, from the watched reference program."""
+"""The numbers of one training step by name, as an observer of the reference program sees them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.program import Part
+from deepmath.reference import ReferenceProgram
 from deepmath.study.subject import Subject
-from deepmath.study.watched import Watched
+from deepmath.study.watched import StageRecorder
 
 
-class Chain(NamedTuple):
+class Link(NamedTuple):
     """A part of the chain and the names of what it takes and gives."""
 
     part: Part
@@ -20,36 +21,38 @@ class Chain(NamedTuple):
     after: str
 
 
-class Step(Watched):
+class Step(StageRecorder):
     """One step of a subject on NumPy, whose numbers are kept in `values`."""
 
-    values: dict[str, Any]
-
     def __init__(self, subject: Subject) -> None:
-        super().__init__(subject.recipe, subject.values, np, None, subject.data)
+        super().__init__(subject.recipe)
         self.subject = subject
+        self.values: dict[str, Any] = {}
+
+    def saw(self, name: str, part: int | None, direction: str, value: Any) -> None:
+        super().saw(name, part, direction, value)
+        if name.startswith(("gradient.", "clipped.")):
+            self.values[name] = value
 
     def take(self) -> None:
         """Run the step; what was there before has its own names, what comes after has "new." in front."""
+        subject = self.subject
+        program = ReferenceProgram(subject.recipe, subject.values, np, None, subject.data, self)
         with np.errstate(all="ignore"):
-            before = self.state()
-            gradients = self.gradients(self.subject.batch)
-            self.values = {"x": self.subject.data.x, "target": self.subject.data.targets}
+            before = program.state()
+            gradients = program.gradients(subject.batch)
+            self.values |= {"x": subject.data.x, "target": subject.data.targets}
             self.values |= _renamed(before, "")
             self._passing()
             self._objective(gradients.sums)
-            self.values |= {f"gradient.{n}": g for n, g in gradients.values.items()}
-            clipped = self._clipped(gradients.values)
-            if clipped is not gradients.values:
-                self.values |= {f"clipped.{n}": g for n, g in clipped.items()}
-            self.apply(gradients)
-            self.values |= _renamed(self.state(), "new.")
+            program.apply(gradients)
+            self.values |= _renamed(program.state(), "new.")
 
     @property
-    def chain(self) -> list[Chain]:
+    def chain(self) -> list[Link]:
         """The parts with the names of their inputs and outputs."""
         names = ["x", *(s.name for s in self.stages)]
-        return [Chain(s.part, b, s.name) for s, b in zip(self.stages, names, strict=False)]
+        return [Link(s.part, b, s.name) for s, b in zip(self.stages, names, strict=False)]
 
     def _passing(self) -> None:
         """What passes from part to part, forward and backward."""
@@ -60,17 +63,15 @@ class Step(Watched):
                 name = f"{stage.part.number}.{own}"
                 if name in self.recipe.penalties:
                     self.values[f"cost_gradient.{name}"] = stage.gradients[own]
-        head = self.recipe.head
-        if head is not None and head.activation is not None:
-            self.values["prediction"] = head.activation.value(np, self.scores)
+        if "predictions" in self.head:
+            self.values["prediction"] = self.head["predictions"]
 
     def _objective(self, sums: Any) -> None:
-        self.values["losses"] = self.losses
+        self.values["losses"] = self.head["loss"]
         self.values["cost"] = np.float64(sums[1])
         self.values["loss"] = np.float64(sums[0] + sums[1])
-        for name, rule in self.recipe.penalties.items():
-            w = np.reshape(self._params[name], (1, -1))
-            self.values[f"penalty.{name}"] = rule.penalty(np, w, *rule.strengths)[0, 0]
+        for name in self.recipe.penalties:
+            self.values[f"penalty.{name}"] = self.head[f"penalty.{name}"][0, 0]
 
 
 def _renamed(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""The reference program, watched: every value that passes between the parts of a chain, forward and backward."""
+"""What passes between the parts of a chain in a training step, forward and backward, as an observer gathers it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepmath.program import Batch, Part
-from deepmath.reference import Gradients, ReferenceProgram
+from deepmath.program import Part, Recipe
+from deepmath.step_evaluation import Observer
 
 
 @dataclass
@@ -35,47 +34,33 @@ LETTERS = {"Dense": "z", "Activation": "a"}
 """What a part's outputs are called; y for any other."""
 
 
-class Watched(ReferenceProgram):
-    """A reference program that keeps what it has seen in its last call of `gradients`."""
+class StageRecorder(Observer):
+    """Keeps what it has seen in the last forward and backward pass.
 
-    stages: list[Stage]
-    losses: Any
-    scores: Any
-    dscores: Any
+    `head` holds what belongs to no part, by name: "z", the scores, "loss", that of each row, and what else there is.
+    """
 
-    def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
-        self.stages = []
-        head = self._head
-        assert head is not None
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.stages: list[Stage] = []
+        self.head: dict[str, Any] = {}
 
-        def seen(xp: Any, z: Any, targets: Any, index: Any, weight: Any, *constants: Any) -> tuple[Any, ...]:
-            dz, loss, *metrics = head(xp, z, targets, index, weight, *constants)
-            self.scores, self.losses, self.dscores = z, loss, dz
-            self.saw_loss(targets, index, weight)
-            return (self.dscores, self.losses, *metrics)
-
-        self._head = seen
-        try:
-            return super().gradients(batch, previous)
-        finally:
-            self._head = head
-
-    def _forward(self, part: Part, x: Any, state: Mapping[str, Any], first: int, training: bool) -> Any:
-        y, pullback, new_state = super()._forward(part, x, state, first, training)
-        if not training:
-            return y, pullback, new_state
-        stage = Stage(part, self._letter(part), x, y)
-        self.stages.append(stage)
-        self.saw_forward(stage, new_state)
-
-        def seen(dy: Any) -> Any:
-            stage.dy = dy
-            self.before_backward(stage)
-            stage.dx, stage.gradients = pullback(dy)
-            self.saw_backward(stage)
-            return stage.dx, stage.gradients
-
-        return y, seen, new_state
+    def saw(self, name: str, part: int | None, direction: str, value: Any) -> None:
+        if part is None and direction != "update":
+            if name == "x":
+                self.stages, self.head = [], {}
+            self.head[name] = value
+        elif part is not None and name == "y":
+            before = self.stages[-1].y if self.stages else self.head["x"]
+            self.stages.append(Stage(self.recipe.parts[part], self._letter(self.recipe.parts[part]), before, value))
+        elif part is not None and direction == "backward":
+            stage = self.stages[part]
+            if name == "dy":
+                stage.dy = value
+            elif name == "dx":
+                stage.dx = value
+            else:
+                stage.gradients[name.removeprefix(f"grad.{stage.part.number}.")] = value
 
     def _letter(self, part: Part) -> str:
         letter = LETTERS.get(type(part.layer).__name__, "y")
@@ -83,15 +68,3 @@ class Watched(ReferenceProgram):
         while letter in taken:
             letter += "'"
         return letter
-
-    def saw_forward(self, stage: Stage, new_state: Mapping[str, Any]) -> None:
-        """A part has run forward."""
-
-    def saw_loss(self, targets: Any, index: Any, weight: Any) -> None:
-        """The losses of the rows and their derivative by the scores are there."""
-
-    def before_backward(self, stage: Stage) -> None:
-        """A part is about to run backward."""
-
-    def saw_backward(self, stage: Stage) -> None:
-        """A part has run backward."""

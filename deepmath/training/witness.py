@@ -12,7 +12,8 @@ import numpy as np
 from deepmath.arrays import FLOATS, namespace_of, to_numpy
 from deepmath.layers import Activation
 from deepmath.program import Data, Recipe
-from deepmath.reference import Gradients, ReferenceProgram
+from deepmath.reference import ReferenceProgram
+from deepmath.step_evaluation import Observer
 
 
 def first_bad_value(recipe: Recipe, data: Data, state: Mapping[str, Any]) -> str | None:
@@ -23,12 +24,17 @@ def first_bad_value(recipe: Recipe, data: Data, state: Mapping[str, Any]) -> str
     return seen(recipe, data, state).found
 
 
-def seen(recipe: Recipe, data: Data, state: Mapping[str, Any]) -> Witness:
-    """The witness of the step that starts from this state."""
-    witness = Witness(recipe, data, state)
+def seen(recipe: Recipe, data: Data, state: Mapping[str, Any]) -> NonFiniteObserver:
+    """What the step that starts from this state shows."""
+    if recipe.precision not in FLOATS:  # what is shorter on a device is looked at in float32
+        recipe = replace(recipe, precision="float32")
+    observer = NonFiniteObserver(recipe)
+    device = array_api_compat.device(data.targets)
+    program = ReferenceProgram(recipe, state, namespace_of(data.targets), device, data, observer)
     with np.errstate(all="ignore"):
-        witness.run(1)
-    return witness
+        program.run(1)
+    observer.found = observer.found or bad_value_of(recipe, program.state(), AFTER_UPDATE)
+    return observer
 
 
 def bad_value_of(recipe: Recipe, state: Mapping[str, Any], when: str = "") -> str | None:
@@ -52,74 +58,75 @@ class Place(NamedTuple):
     undefined: bool
 
 
-class Witness(ReferenceProgram):
-    """The reference program, looking at every number that passes.
+class NonFiniteObserver(Observer):
+    """Looks at every number of a step. `found` tells the first that is not finite, and `place` what gave it."""
 
-    `found` tells the first that is not finite, and `place` what gave it.
-    """
-
-    def __init__(self, recipe: Recipe, data: Data, state: Mapping[str, Any]) -> None:
-        if recipe.precision not in FLOATS:  # what is shorter on a device is looked at in float32
-            recipe = replace(recipe, precision="float32")
-        super().__init__(recipe, state, namespace_of(data.targets), array_api_compat.device(data.targets), data)
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._inputs: Any = None
+        self._head: dict[str, Any] = {}
         self.found: str | None = None
         self.place = Place("", False)
-        head, told = self._head, recipe.head
+
+    def saw(self, name: str, part: int | None, direction: str, value: Any) -> None:
+        if self.found is not None:
+            return
+        if part is not None:
+            self._saw_part(name, part, value)
+        elif name == "x":
+            self._inputs = value
+        elif name in ("z", "targets", "labels", "weight"):
+            self._head[name.replace("labels", "targets")] = to_numpy(value)
+        elif name in ("loss", "dz"):
+            self._saw_loss(name, to_numpy(value))
+        elif name == "penalty":
+            self._see("penalty of the weights", value)
+        elif name.startswith("gradient."):  # with the penalties' share, and all micro-batches'
+            self._see(f"gradient of {array_name(self._recipe, name.removeprefix('gradient.'))}", value)
+
+    def _saw_part(self, name: str, part: int, value: Any) -> None:
+        layer, number, _ = self._recipe.parts[part]
+        where = _layer_name(self._recipe, number)
+        kind, _, array = name.partition(".")
+        own = array.removeprefix(f"{number}.")
+        if kind == "y":
+            inputs, self._inputs = self._inputs, value
+            self._see(
+                f"output of {where}", value, lambda: _function_at(where, layer, to_numpy(inputs), to_numpy(value))
+            )
+        elif kind == "state":
+            self._see(f"{own} of {where}", value)
+        elif kind == "grad":
+            self._see(f"gradient of {own} of {where}", value)
+        elif kind == "dx":
+            self._see(f"gradient of the inputs of {where}", value)
+
+    def _saw_loss(self, name: str, values: Any) -> None:
+        """The losses of the rows, of which those of weight 0 may be what they like, or their gradient."""
+        assert self._recipe.head is not None
+        counted = self._head["weight"][:, 0] > 0.0
+        loss = f"loss '{self._recipe.head.loss.name}'"
+        if name == "loss":
+            self._see("loss", values[counted], lambda: self._row(loss, values, counted))
+        else:
+            self._see("gradient of the loss", values, lambda: self._row(f"the slope of {loss}", values, counted))
+
+    def _row(self, what: str, values: Any, counted: Any) -> Place:
+        """The first row that is not finite, with the numbers that it came from."""
+        head = self._recipe.head
         assert head is not None
-        assert told is not None
-        name = told.loss.name
-        names = "scores" if told.activation else "prediction", "label" if told.labelled else "target"
-
-        def watched(xp: Any, z: Any, targets: Any, index: Any, weight: Any, *constants: Any) -> tuple[Any, ...]:
-            dz, loss, *metrics = head(xp, z, targets, index, weight, *constants)
-            counted = to_numpy(weight) > 0.0  # rows of weight 0 may lose what they like
-
-            def place(what: str, values: Any) -> Place:
-                row = int(np.argmax(counted[:, 0] & ~np.isfinite(values).all(axis=1)))
-                given = [np.ravel(to_numpy(a)[row]) for a in (z, targets)]
-                p, d = (", ".join(f"{n:.4g}" for n in numbers) for numbers in given)
-                value = values[row][~np.isfinite(values[row])][0]
-                told = f"{what} for {names[0]} {p} and {names[1]} {d} is {value:g}"
-                return Place(told, bool(np.isnan(value)) and max(map(_largest, given)) < FAR)
-
-            self._see("loss", to_numpy(loss)[counted], lambda: place(f"loss '{name}'", to_numpy(loss)))
-            self._see("gradient of the loss", dz, lambda: place(f"the slope of loss '{name}'", to_numpy(dz)))
-            return (dz, loss, *metrics)
-
-        self._head = watched
-
-    def apply(self, gradients: Gradients) -> None:
-        for name, value in gradients.values.items():  # with the penalties' share, and all micro-batches'
-            self._see(f"gradient of {array_name(self.recipe, name)}", value)
-        super().apply(gradients)
-        self.found = self.found or bad_value_of(self.recipe, self.state(), AFTER_UPDATE)
-
-    def _forward(self, part: Any, x: Any, state: Mapping[str, Any], first: int, training: bool) -> Any:
-        y, pullback, new_state = super()._forward(part, x, state, first, training)
-        where = _layer_name(self.recipe, part.number)
-        self._see(f"output of {where}", y, lambda: _function_at(where, part.layer, to_numpy(x), to_numpy(y)))
-        for name, value in new_state.items():
-            self._see(f"{name} of {where}", value)
-
-        def watched(dy: Any) -> Any:
-            dx, gradients = pullback(dy)
-            for name, value in gradients.items():
-                self._see(f"gradient of {name} of {where}", value)
-            self._see(f"gradient of the inputs of {where}", dx)
-            return dx, gradients
-
-        return y, watched, new_state
-
-    def _penalty(self) -> float:
-        total = super()._penalty()
-        self._see("penalty of the weights", np.asarray(total))
-        return total
+        names = "scores" if head.activation else "prediction", "label" if head.labelled else "target"
+        row = int(np.argmax(counted & ~np.isfinite(values).all(axis=1)))
+        given = [np.ravel(self._head[n][row]) for n in ("z", "targets")]
+        p, d = (", ".join(f"{n:.4g}" for n in numbers) for numbers in given)
+        value = values[row][~np.isfinite(values[row])][0]
+        told = f"{what} for {names[0]} {p} and {names[1]} {d} is {value:g}"
+        return Place(told, bool(np.isnan(value)) and max(map(_largest, given)) < FAR)
 
     def _see(self, what: str, values: Any, place: Callable[[], Place] | None = None) -> None:
-        if self.found is None:
-            self.found = _told(what, to_numpy(values))
-            if self.found is not None:
-                self.place = Place(f"{what} is not finite", False) if place is None else place()
+        self.found = _told(what, to_numpy(values))
+        if self.found is not None:
+            self.place = Place(f"{what} is not finite", False) if place is None else place()
 
 
 def _told(what: str, values: Any) -> str | None:

@@ -11,7 +11,8 @@ from deepmath.derivative import pullback
 from deepmath.initializers import Constant, Draws, RandomNormal
 from deepmath.optimizers import LBFGS, SGD, Adam
 from deepmath.preprocessing import Standardize
-from deepmath.trace import evaluate, trace
+from deepmath.evaluation import evaluate
+from deepmath.trace import trace
 
 
 @pytest.mark.parametrize(("m", "parts"), [

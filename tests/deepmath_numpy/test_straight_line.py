@@ -45,7 +45,7 @@ class Run:
         self.params, self.states = Layout(shapes(values, "params.")), Layout(shapes(values, "state."))
         self.graph = training_graph(recipe, self.params.shapes, self.states.shapes)
         self.text = straight_line.module(recipe, self.graph, self.params, self.states, lanes)
-        self.code = load(self.text, 0)
+        self.code = load(self.text)
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.steps = kind(self.code.address("steps"))
         self.pace = Pace(recipe.optimizer)
