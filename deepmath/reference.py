@@ -48,7 +48,7 @@ class Gradients:
 class ReferenceProgram(Program):
     """A recipe run step by step through the Array API, one operation after the other.
 
-    An observer sees every value of its training steps. `put` brings what comes from the host to the library, by default
+    An observer sees every value of its training steps and predictions. `put` brings what comes from the host to the library, by default
     as it is: values by their names in `state`, and what a step takes: "rows", "weight", "index", "bits.0" of a layer.
     """
 
@@ -191,7 +191,7 @@ class ReferenceProgram(Program):
 
     @functools.cached_property
     def _predicting(self) -> StepEvaluation:
-        return self._evaluation(prediction_graph)
+        return self._evaluation(prediction_graph, self.observer)
 
     def _evaluation(self, graph: Callable[..., StepGraph], observer: Observer | None = None) -> StepEvaluation:
         shapes = [{n: tuple(v.shape) for n, v in values.items()} for values in (self._params, self._state)]

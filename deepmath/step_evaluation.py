@@ -16,7 +16,7 @@ Bits: TypeAlias = Callable[[int, int, int], Any]
 
 
 class Observer(abc.ABC):
-    """Sees the values of training steps in the order of computing."""
+    """Sees the values of training steps, and of predictions, in the order of computing."""
 
     @abc.abstractmethod
     def saw(self, name: str, part: int | None, direction: str, value: Any) -> None:

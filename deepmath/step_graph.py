@@ -46,7 +46,7 @@ class StepGraph:
     and "state.1.moving_mean" (the new one), in prediction "predictions". An opaque node's value is (what runs, which of
     its results): what runs is the number of a part and a direction, "head" or "last".
 
-    `seen` names the values of a step of training in the order of computing:
+    `seen` names the values in the order of computing, those of the parts forward for a prediction too:
 
     * "x", the inputs of the first part;
     * of each part forward, its outputs "y" and new states, "state.1.moving_mean";

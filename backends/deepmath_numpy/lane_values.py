@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -110,8 +111,8 @@ class Printer:
         return Place(pointer, vector.type, ALIGN)
 
     def blocks(self, vector: Any) -> list[Any]:
-        """A vector of floats cut into vectors of at most `PACKED` lanes."""
-        count, lanes = vector.type.count, min(vector.type.count, PACKED)
+        """A vector of floats cut into vectors of `block_lanes`."""
+        count, lanes = vector.type.count, block_lanes(vector.type.count)
         kind = self.vectors(lanes).types["float"]
         if isinstance(vector, Place):
             return self._once(vector, 0, lambda: self._loaded_blocks(vector, kind, count // lanes))
@@ -204,6 +205,11 @@ class _Vectors(Vectors):
 
     def at(self, builder: Any) -> Vectors:
         return Vectors(self.module, builder, self.precision, self.lanes, self.inline)
+
+
+def block_lanes(lanes: int) -> int:
+    """Lanes of the blocks that vectors of so many are cut into, to be summed: 4, 8 or 16, for a multiple of 4."""
+    return math.gcd(lanes, PACKED)
 
 
 def packed_lanes(count: int) -> int:

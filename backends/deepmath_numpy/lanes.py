@@ -1,8 +1,8 @@
 """Values of a graph of arrays as LLVM vectors: one axis, such as the batch, lies in the lanes, all others are unrolled.
 
-The value of a node is a NumPy array of objects with the node's axes. The axis in the lanes has length 1 there, or k where
-the node's dimension is k times the axis. An object is a vector, with a lane for each place of the axis; a scalar, where
-all lanes would be the same; either of them as a `Place` in memory; a Python number, a constant; or a `LaneSum`.
+The value of a node is a NumPy array of objects with the node's axes. The axis in the lanes has length 1 there, or k
+where the node's dimension is k times the axis. An object is a vector, with a lane for each place of the axis; a scalar,
+where all lanes would be the same; either of them as a `Place` in memory; a Python number, a constant; or a `LaneSum`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deepmath.errors import TraceError
 from deepmath.graph import Node, Size, needed
 from deepmath.printers.vectors import absorbed_product, computed
 from deepmath_numpy.lane_nodes import ELEMENT_WISE, KEEP_ZEROS, unsupported
-from deepmath_numpy.lane_values import PACKED, LaneSum, Place, Printer, filled, is_vector
+from deepmath_numpy.lane_values import LaneSum, Place, Printer, block_lanes, filled, is_vector
 
 TOGETHER = 4
 """How many elements are computed side by side: what they take is loaded once, and the processor does some at once."""
@@ -205,7 +205,7 @@ class Evaluation:
 
     def _over_lanes(self, row: Any, column: Any, outside: bool) -> LaneSum:
         """The same where the lanes are summed too; `outside`: lanes that don't count must be set to 0."""
-        lanes = min(self.axis.lanes, PACKED)
+        lanes = block_lanes(self.axis.lanes)
 
         def vector() -> Any:
             pairs: list[Any] = []
@@ -269,7 +269,7 @@ class Evaluation:
         found = []
         for group in map(list, groups):
             if across and op == "+":
-                total = LaneSum(min(self.axis.lanes, PACKED), functools.partial(self._summed, group, outside))
+                total = LaneSum(block_lanes(self.axis.lanes), functools.partial(self._summed, group, outside))
             elif across:
                 total = self.printer.vectors(self.axis.lanes).max(self._inside(self._folded(group, op), -math.inf))
             else:

@@ -184,28 +184,25 @@ def _turn(text: Any, precision: str, target: Target) -> Any:
     def one(i: Any, j: Any) -> None:
         b.write(b.read(b.at(source, b.add(b.mul(j, stride), i))), b.at(out, b.add(b.mul(i, width), j)))
 
-    def strip(j: Any) -> None:
+    def squares(lanes: int, i: Any, j: Any) -> None:
         j = b.least(j, last_column)
-        first = b.at(source, b.mul(j, stride))
-        rows = [b.at(first, b.mul(stride, I64(r))) for r in range(side)]
+        here, there = b.at(source, b.add(b.mul(j, stride), i)), b.at(out, b.add(b.mul(i, width), j))
+        turned = _turned(b, [b.read(b.at(here, b.mul(stride, I64(r))), lanes) for r in range(side)])
+        for start in range(0, lanes, side):
+            for r, x in enumerate(turned):
+                part = b.shuffle_vector(x, x, _order(*range(start, start + side)))
+                b.write(part, b.at(there, b.mul(width, I64(start + r))))
 
-        def squares(lanes: int, i: Any) -> None:
-            i = b.least(i, b.sub(deep, I64(lanes)))
-            place = b.at(out, b.add(b.mul(i, width), j))
-            turned = _turned(b, [b.read(b.at(row, i), lanes) for row in rows])
-            for start in range(0, lanes, side):
-                for r, x in enumerate(turned):
-                    part = b.shuffle_vector(x, x, _order(*range(start, start + side)))
-                    b.write(part, b.at(place, b.mul(width, I64(start + r))))
-
-        done = b.loop(I64(0), b.sub(deep, I64(b.lanes - 1)), I64(b.lanes), partial(squares, b.lanes))
-        b.loop(done, deep, I64(side), partial(squares, side))
+    def strip(lanes: int, i: Any) -> None:
+        i = b.least(i, b.sub(deep, I64(lanes)))
+        b.loop(I64(0), columns, I64(side), partial(squares, lanes, i))
 
     with b.if_else(b.icmp_signed("<", b.least(last_row, last_column), I64(0))) as (narrow, usual):
         with narrow:
             b.loop(I64(0), deep, I64(1), lambda i: b.loop(I64(0), columns, I64(1), lambda j: one(i, j)))
         with usual:
-            b.loop(I64(0), columns, I64(side), strip)
+            done = b.loop(I64(0), b.sub(deep, I64(b.lanes - 1)), I64(b.lanes), partial(strip, b.lanes))
+            b.loop(done, deep, I64(side), partial(strip, side))
     b.ret_void()
     return function
 

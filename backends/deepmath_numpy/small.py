@@ -52,10 +52,6 @@ class Small:
 
 def small(recipe: Recipe, memory: Memory, capacity: int) -> tuple[Small | None, str]:
     """The steps of a recipe as a straight line, or why not."""
-    if recipe.accumulate > 1:
-        return None, "gradients are accumulated"
-    if capacity > straight_line.LANES:
-        return None, f"batches have more than {straight_line.LANES} rows"
     step = training_graph(recipe, memory.params.shapes, memory.states.shapes)
     found = straight_line.supports(recipe, step)
     if found is not True:

@@ -12,6 +12,7 @@ takes them (`packed_updates.py`). The function knows all sizes: it is compiled f
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -126,6 +127,7 @@ class _Steps:
         lines = [
             "define void @steps(ptr %a, ptr %c, i64 %first, i64 %count) nounwind {",
             "entry:",
+            *FLUSH,
             f"%scratch = alloca {scratch}, align {ALIGN}",
             # Who has seen its address might write there: so LLVM leaves in memory what shall be there.
             'call void asm sideeffect "", "r"(ptr %scratch)',
@@ -139,10 +141,11 @@ class _Steps:
             "%more = icmp slt i64 %next, %count",
             "br i1 %more, label %step, label %exit",
             "exit:",
+            *RESTORE,
             "ret void",
             "}",
         ]
-        return str(self.module) + "\n" + "\n".join(lines) + "\n"
+        return str(self.module) + "\n" + "\n".join([*_CONTROL, *lines]) + "\n"
 
     def entry(self) -> None:
         """What all steps read: the entries of `a` and `c`."""
@@ -250,9 +253,8 @@ class _Steps:
         graph, kind = Graph(of_arrays=True), self.wide.types["int"]
         rows, *others = (graph.array(n, (), "int") for n in ("rows", "group", "step", "layer", "seed"))
         group, step, layer, seed = others
-        four = random.philox(
-            Arrays(graph), group, rows, graph.node("&", step, MASK), layer, seed, graph.constant(random.NOISE)
-        )
+        noise = graph.constant(random.NOISE)
+        four = random.philox(Arrays(graph), group, rows, graph.node("&", step, MASK), layer, seed, noise)
         outputs = [word >> 8 for word in four]
         result = ir.LiteralStructType([kind] * 4)
         function = ir.Function(self.module, ir.FunctionType(result, [kind, *[I64] * 4]), "philox")

@@ -15,9 +15,8 @@ from deepmath import trainable
 from deepmath.arrays import is_finite
 from deepmath.errors import ConfigError, NumericError, TraceError
 from deepmath.export.cutting import Map, Product, cut
-from deepmath.formulas import normalization
 from deepmath.formulas.preprocessing import unstandardize
-from deepmath.layers import BatchNormalization, Layer
+from deepmath.layers import Layer
 from deepmath.model import Sequential
 from deepmath.preprocessing import Fitted
 from deepmath.preprocessing.chain import Chained
@@ -147,13 +146,7 @@ def _layer(
         own, states = ({n: held[n] for n in names} for names in (params, state))
         return layer.apply(xp, own, states, x, _no_bits, False)[0]
 
-    def scaled(xp: Any, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any) -> Any:
-        assert isinstance(layer, BatchNormalization)
-        return normalization.scale(xp, x, mean, variance, gamma, beta, layer.epsilon)
-
-    # Batch normalisation turns its batch round, which a trace can't; in prediction it is its formula on columns.
-    formula = scaled if isinstance(layer, BatchNormalization) else apply
-    return cut(what, formula, features, list(given.values()))
+    return cut(what, apply, features, list(given.values()))
 
 
 def _no_bits(*_: int) -> Any:

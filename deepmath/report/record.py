@@ -13,6 +13,7 @@ from deepmath.arrays import all_finite
 from deepmath.layers import Layer
 from deepmath.model import Sequential
 from deepmath.report.views import View
+from deepmath.study.watched import LayerOutputs
 from deepmath.training.callbacks import Callback, Run
 from deepmath.training.statistics import describe, next_gradients
 
@@ -76,10 +77,11 @@ class Recorder(Callback):
     def __init__(self, model: Sequential, view: View) -> None:
         self.model, self.view, self.record = model, view, Record()
         self._every = 1
+        self._layers: LayerOutputs | None = None
 
     def on_train_begin(self, run: Run) -> None:
         self.record = Record(tuple(_name(i, layer) for i, layer in enumerate(self.model.layers)))
-        self._first, self._away = run.step, 0.0
+        self._first, self._away, self._layers = run.step, 0.0, None
         self._begin = time.perf_counter()
         self._look(run)
 
@@ -104,8 +106,8 @@ class Recorder(Callback):
         values = run.program.state()
         if all_finite(values.values()):
             gradients = next_gradients(run)
-            view, text = self.view.frame(lambda X: self._forward(values, X)[-1])
-            outputs = self._forward(values, self.view.X[:ROWS])
+            view, text = self.view.frame(lambda X: self._outputs(values, X)[-1])
+            outputs = self._outputs(values, self.view.X[:ROWS])
             layers = [_numbers(i, values, a, gradients) for i, a in enumerate(outputs)]
             self.record.frames.append(Frame(run.epoch, view, text, tuple(layers)))
             if len(self.record.frames) > FRAMES:
@@ -113,26 +115,15 @@ class Recorder(Callback):
                 self.record.frames = [f for f in self.record.frames if f.epoch % self._every == 0]
         self._away += time.perf_counter() - begin
 
-    def _forward(self, values: Mapping[str, Any], X: Any) -> list[Any]:
+    def _outputs(self, values: Mapping[str, Any], X: Any) -> list[Any]:
         """The outputs of every layer, in prediction mode."""
         fitted = self.model.preprocessing
-        x = np.asarray(X if fitted is None else fitted.apply(X), np.float64)
-        found = []
+        x = np.asarray(X if fitted is None else fitted.apply(X))
+        if self._layers is None:
+            self._layers = LayerOutputs(self.model.layers, x.shape[1:], values)
+        self._layers.load(values)
         with np.errstate(over="ignore", under="ignore"):
-            for i, layer in enumerate(self.model.layers):
-                params, state = (_own(values, f"{kind}.{i}.") for kind in ("params", "state"))
-                x, _, _ = layer.apply(np, params, state, x, _bits, training=False)
-                found.append(x)
-        return found
-
-
-def _own(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {n.removeprefix(prefix): np.asarray(v, np.float64) for n, v in values.items() if n.startswith(prefix)}
-
-
-def _bits(rows: int, units: int) -> Any:
-    """Random bits of a layer: none are looked at in prediction mode."""
-    return np.zeros((rows, units), np.int64)
+            return self._layers.of(x)
 
 
 def _name(place: int, layer: Layer) -> str:

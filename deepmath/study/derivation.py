@@ -105,7 +105,7 @@ class Derivation(StageRecorder):
         if kind == "y":
             self.passages.append(Passage("forward", stage.name, self._define(value, self.namer(stage)), stage))
         else:
-            self.passages[-1].equations += self._define(value, symbols.parameter(own, "'", f"new.{own}"))
+            self.passages[-1].equations.extend(self._define(value, symbols.parameter(own, "'", f"new.{own}")))
 
     def _saw_head(self, kind: str, value: Any) -> None:
         """Predictions, targets as numbers, the rows' losses, and their derivatives by the scores."""
@@ -169,7 +169,7 @@ class Derivation(StageRecorder):
         if kind == "clipped":
             if self.passages[-1].phase != "clip":
                 self.passages.append(Passage("clip", "clip", []))
-            self.passages[-1].equations += self._define(value, _clipped_name(own))
+            self.passages[-1].equations.extend(self._define(value, _clipped_name(own)))
         elif kind in self.recipe.optimizer.slots:
             self._pending += self._define(value, symbols.slot(kind, own, "'", f"new.{kind}.{own}"))
         elif kind == "params":

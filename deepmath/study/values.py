@@ -28,6 +28,8 @@ class Step(StageRecorder):
         super().__init__(subject.recipe)
         self.subject = subject
         self.values: dict[str, Any] = {}
+        self._program = ReferenceProgram(subject.recipe, subject.values, np, None, subject.data, self)
+        self.pace = self._program.pace
 
     def saw(self, name: str, part: int | None, direction: str, value: Any) -> None:
         super().saw(name, part, direction, value)
@@ -36,8 +38,7 @@ class Step(StageRecorder):
 
     def take(self) -> None:
         """Run the step; what was there before has its own names, what comes after has "new." in front."""
-        subject = self.subject
-        program = ReferenceProgram(subject.recipe, subject.values, np, None, subject.data, self)
+        subject, program = self.subject, self._program
         with np.errstate(all="ignore"):
             before = program.state()
             gradients = program.gradients(subject.batch)

@@ -1,11 +1,18 @@
-"""What passes between the parts of a chain in a training step, forward and backward, as an observer gathers it."""
+"""What passes between the parts of a chain: in a training step, forward and backward, and in a prediction."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from deepmath.layers import Layer
+from deepmath.optimizers import SGD
 from deepmath.program import Part, Recipe
+from deepmath.recipes import recipe_of
+from deepmath.reference import ReferenceProgram
 from deepmath.step_evaluation import Observer
 
 
@@ -68,3 +75,28 @@ class StageRecorder(Observer):
         while letter in taken:
             letter += "'"
         return letter
+
+
+class LayerOutputs(Observer):
+    """The outputs of each layer in prediction mode, in float64, for rows [rows, *shape]."""
+
+    def __init__(self, layers: Sequence[Layer], shape: tuple[int, ...], values: Mapping[str, Any]) -> None:
+        self._recipe = recipe_of(layers, shape, SGD(), None, (), precision="float64")
+        self._program = ReferenceProgram(self._recipe, values, np, None, None, self)
+        self._pieces: list[dict[int, Any]] = []
+
+    def saw(self, name: str, part: int | None, direction: str, value: Any) -> None:  # noqa: ARG002 - all is forward
+        if name == "x":
+            self._pieces.append({})
+        elif part is not None:
+            self._pieces[-1][self._recipe.parts[part].number] = value  # the last part's outputs are the layer's
+
+    def load(self, values: Mapping[str, Any]) -> None:
+        """Go on with other values."""
+        self._program.load(values)
+
+    def of(self, X: Any) -> list[Any]:
+        """The outputs for these rows, of the first layer to the last."""
+        self._pieces = []
+        self._program.predict(np.asarray(X, np.float64))
+        return [np.concatenate([piece[number] for piece in self._pieces]) for number in self._pieces[0]]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from deepmath_numpy import is_fused, program, schedule, small
+from deepmath_numpy.memory import Memory
 
 from deepmath import Dense
 from deepmath.backend import load_backend
@@ -58,4 +59,6 @@ def test_a_small_network_is_a_straight_line_and_a_wide_one_is_not():
 
 def test_why_a_network_is_no_straight_line_is_told():
     recipe = dataclasses.replace(NETWORKS["truth"].recipe("float32"), accumulate=2)
-    assert small.small(recipe, None, 16) == (None, "gradients are accumulated")
+    values = NETWORKS["truth"].values
+    memory = Memory(recipe, *(program._layout(values, prefix) for prefix in ("params.", "state.")))
+    assert small.small(recipe, memory, 16) == (None, "gradients are accumulated")

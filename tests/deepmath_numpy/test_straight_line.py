@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from deepmath_numpy import straight_line
+from deepmath_numpy.compiler import load
+from deepmath_numpy.lane_nodes import unsupported
 
 from deepmath.backend import load_backend
 from deepmath.batches import batches_of, row_weights
-from deepmath.losses import get as loss_of
-from deepmath.layers import Dense, Dropout
-from deepmath.optimizers import SGD, Adam
+from deepmath.graph import Graph, Node, Size, needed
+from deepmath.layers import Activation, BatchNormalization, Dense, PReLU
+from deepmath.optimizers import SGD, Adam, Nadam
 from deepmath.pace import Pace
 from deepmath.parameters import Layout
 from deepmath.program import Recipe
-from deepmath.recipes import first_values, recipe_of
-from deepmath.regularizers import L2, MaxNorm
+from deepmath.regularizers import L1, L2, MaxNorm
 from deepmath.step_graph import training_graph
 from deepmath.testing.contract import gradients as reference_gradients
 from deepmath.testing.contract import length
 from deepmath.testing.networks import NETWORKS, Network
-from deepmath_numpy import straight_line
-from deepmath_numpy.compiler import load
 
 STEPS = 200
 LOCK_STEPS = 40
@@ -76,7 +77,7 @@ class Run:
         """The arrays of a call, by name, and the number of steps."""
         weights, head, count = self.data.weights, self.recipe.head, len(bounds) - 1
         assert head is not None
-        shares = [row_weights(weights, rows[a:b], head.loss.summed) for a, b in zip(bounds, bounds[1:], strict=False)]
+        shares = [row_weights(weights, rows[a:b], head.loss.summed) for a, b in itertools.pairwise(bounds)]
         x, targets = (np.ascontiguousarray(a.reshape(len(a), -1)) for a in (self.data.x, self.data.targets))
         arrays = {
             "x": x, "x_stride": x.shape[1], "targets": targets, "targets_stride": targets.shape[1], "order": rows,
@@ -122,14 +123,16 @@ def assert_agrees(run: Run, reference: Any, steps: int, tolerance: float) -> Non
     """Raise AssertionError unless results and values are the reference's after so many steps."""
     found, expected = run.run(steps), reference.run(steps)
     scale = 1.0 + np.abs(expected)
-    assert np.all(np.abs(found.sum(1) - 0) < np.inf)
+    assert np.all(np.isfinite(found))
     assert np.max(np.abs(found[:, 0] + found[:, 1] - expected[:, 0]) / scale[:, 0]) < tolerance
     assert np.max(np.abs(found[:, 1] - expected[:, 1]) / scale[:, 1]) < tolerance
     weight = np.where(expected[:, 2:3] > 0.0, expected[:, 2:3], 1.0)
     assert np.max(np.abs(found[:, 2:] / weight - expected[:, 4:]) / scale[:, 4:], initial=0.0) < tolerance
     state = reference.state()
     for name, value in run.state().items():
-        assert np.max(np.abs(value - state[name]), initial=0.0) < tolerance * (1.0 + np.max(np.abs(value), initial=0.0)), name
+        assert np.max(np.abs(value - state[name]), initial=0.0) < tolerance * (
+            1.0 + np.max(np.abs(value), initial=0.0)
+        ), name
 
 
 @networks
@@ -163,3 +166,72 @@ def test_steps_of_one_call_have_the_bits_of_one_call_for_each(name: str, precisi
     assert results.tobytes() == np.concatenate([one.run(1) for _ in range(9)]).tobytes()
     for name, value in many.state().items():
         assert value.tobytes() == one.state()[name].tobytes(), name
+
+
+RATED = Network(
+    (
+        Dense(5, "relu", kernel_constraint=MaxNorm(0.7), kernel_regularizer=L1(0.002)), PReLU(),
+        Dense(17, "tanh", kernel_regularizer=L2(0.01)), BatchNormalization(), Activation("elu"), Dense(3),
+    ),
+    "mse", Nadam(0.01, clipnorm=0.2, clipvalue=0.05), "numbers", {"batch_size": 24}, True, ("mae",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rates", [{}, {"0.kernel": 0.0, "2.bias": 0.5, "1.alpha": 2.0}, {"2.kernel": 0.0}])
+@pytest.mark.parametrize("lanes", [24, 32, 48, 64])
+def test_frozen_parameters_own_rates_and_any_number_of_lanes(rates: dict[str, float], lanes: int) -> None:
+    backend = load_backend("reference")
+    recipe = replace(RATED.recipe("float64"), rates=rates)
+    data = RATED.data(backend, "float64")
+    reference = backend.compile(recipe, RATED.values, data)
+    assert_agrees(Run(recipe, RATED.values, data, lanes), reference, 30, 1e-11)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8])
+def test_small_batches_and_one_row(rows: int) -> None:
+    network = replace(NETWORKS["truth"], settings={"batch_size": rows}, optimizer=Adam(0.01))
+    assert_agrees(*pair(network, "float64", 8), 60, 1e-11)
+
+
+def test_rows_without_weight_count_nowhere() -> None:
+    network = replace(whole(NETWORKS["truth"]), layers=(Dense(4, "relu"), Dense(1)), loss="mse", metrics=("mae",))
+    run, other = pair(network, "float64")[0], pair(network, "float64")[0]
+    x, none = np.array(run.data.x), run.data.weights == 0.0
+    x[none] *= 1e3
+    other.data = replace(other.data, x=x)
+    assert run.run(20).tobytes() == other.run(20).tobytes()
+
+
+def supported(network: Network) -> bool | str:
+    values, recipe = network.values, network.recipe("float32")
+    return straight_line.supports(recipe, training_graph(recipe, shapes(values, "params."), shapes(values, "state.")))
+
+
+def test_what_is_small_and_can_be_traced_is_supported() -> None:
+    assert supported(NETWORKS["truth"]) is True
+    assert supported(RATED) is True
+    assert "flip" in str(supported(NETWORKS["own layer"]))
+    assert supported(NETWORKS["normalised"]) == "gradients are accumulated"
+    assert "rows" in str(supported(replace(RATED, settings={"batch_size": 65})))
+    assert "instructions" in str(supported(replace(RATED, layers=(Dense(64, "relu"), Dense(64), Dense(3)))))
+
+
+class Normed(SGD):
+    """A rule in which parameters go together."""
+
+    def update(self, xp: Any, w: Any, g: Any, *rest: Any) -> tuple[Any, ...]:
+        return (w - rest[0] * g / xp.sum(g * g, axis=-1, keepdims=True),)
+
+
+def test_rules_that_go_beyond_single_weights_are_not_supported() -> None:
+    network = replace(NETWORKS["own formulas"], optimizer=Normed(0.1))
+    assert supported(network) == "the update goes beyond single weights"
+
+
+def test_rows_stay_in_their_lanes() -> None:
+    graph = Graph(of_arrays=True)
+    x = graph.array("x", (Size(graph, "rows"), 4, 3))
+    turned = graph.permute(x, (1, 0, 2))
+    moved: list[Node] = [graph.reshape(turned, (-1, 3)), graph.reshape(x, (-1, 3)), graph.reshape(x, (-1, 12))]
+    assert [bool(unsupported(node)) for node in moved] == [True, False, False]
+    assert not any(map(unsupported, needed([turned])))
