@@ -34,7 +34,7 @@ class Evaluation:
         self._stages: list[_Stage] = []
         for output, nodes in reversed(stages):
             dropped = _last_uses([output], later)
-            operations = [_Operation(n, _rule(n), _last_uses(n.args, later)) for n in reversed(nodes)]
+            operations = [_operation(node, later) for node in reversed(nodes)]
             self._stages.append(_Stage(operations[::-1], output, dropped))
         self._stages.reverse()
 
@@ -43,8 +43,8 @@ class Evaluation:
         known = dict(values)
         given = Given(xp, known, self._stages[0].output.graph.nodes, outside) if self._stages else None
         for operations, output, dropped in self._stages:
-            for node, rule, unused in operations:
-                known[node.number] = rule(given, node, [known[a.number] for a in node.args])
+            for node, rule, args, unused in operations:
+                known[node.number] = rule(given, node, [known[a] for a in args])
                 for number in unused:
                     del known[number]
             value = known[output.number]
@@ -54,10 +54,11 @@ class Evaluation:
 
 
 class _Operation(NamedTuple):
-    """A node, the rule that computes it, and the numbers of the nodes that nobody takes after it."""
+    """A node, the rule that computes it, and the numbers of the nodes that it takes, and that nobody takes after it."""
 
     node: Node
     rule: Rule
+    args: tuple[int, ...]
     unused: tuple[int, ...]
 
 
@@ -67,6 +68,10 @@ class _Stage(NamedTuple):
     operations: list[_Operation]
     output: Node
     unused: tuple[int, ...]
+
+
+def _operation(node: Node, later: set[int]) -> _Operation:
+    return _Operation(node, _rule(node), tuple(a.number for a in node.args), _last_uses(node.args, later))
 
 
 def _last_uses(nodes: Sequence[Node], later: set[int]) -> tuple[int, ...]:

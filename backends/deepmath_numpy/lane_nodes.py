@@ -18,7 +18,8 @@ KEEP_ZEROS = {
 _SHAPES = {"reshape", "permute_dims", "broadcast_to", "concat", "slice", "embed"}
 _SUMS = {"row_sum", "row_max", "sum", "max", "batch_sum"}
 _GIVEN = {"argument", "constant", "columns", "size", "index"}
-_CALLED = {"exp", "expm1", "log", "log1p", "tanh", "cos", "sin", "pow", "//", "%"}
+CALLED = {"exp", "expm1", "log", "log1p", "tanh", "cos", "sin", "pow", "//", "%"}
+"""Operations that call a function."""
 
 
 def is_single(node: Node) -> bool:
@@ -49,7 +50,7 @@ def cost(node: Node, vectors: int) -> int:
         return math.prod(d.times if isinstance(d, Size) else d for d in below) * vectors + 4 * elements
     if node.op == "random":
         return elements * 4 * vectors
-    if node.op in _CALLED:
+    if node.op in CALLED:
         return elements * (wide + 4)
     return elements * wide if node.op in ELEMENT_WISE else 0
 

@@ -10,6 +10,7 @@ import numpy as np
 from llvmlite import ir
 
 from deepmath.printers.vectors import Vectors
+from deepmath_numpy.target import host
 from deepmath_numpy.text_builder import TextBuilder, Value
 
 I32, POINTER = ir.IntType(32), ir.PointerType()
@@ -46,6 +47,7 @@ class Printer:
     def __init__(self, module: Any, builder: TextBuilder, precision: str, inline: bool) -> None:
         self.module, self.builder, self.precision, self.inline = module, builder, precision, inline
         self.scratch_size = 0
+        self.returned = 4 * host().lanes(precision)
         self._at_hand: dict[tuple[int, int], tuple[Place, Any]] = {}
         self._vectors: dict[int, Vectors] = {}
         self._constants: dict[tuple[str, str, int], Any] = {}
@@ -166,6 +168,20 @@ class Printer:
         low, high = (self.builder.picked(a, a if b is None else b, places, kind)
                      for places in (even, [i + block for i in even]))  # fmt: skip
         return self.builder.fadd(low, high)
+
+    def called(self, name: str, vectors: Sequence[Any]) -> list[Any]:
+        """The values of a function of one number for vectors; a call takes as many as a function can give back."""
+        lanes, found, rest = vectors[0].type.count, [], list(vectors)
+        most = max(1, self.returned // lanes)
+        while rest:
+            count = 1 << (min(len(rest), most).bit_length() - 1)
+            some, rest = rest[:count], rest[count:]
+            while len(some) > 1:
+                some = [self._concatenated(a, b) for a, b in zip(some[::2], some[1::2], strict=True)]
+            value, kind = self.vectors(count * lanes).function(name, *some), vectors[0].type
+            starts = range(0, count * lanes, lanes)
+            found += [self.builder.picked(value, value, range(i, i + lanes), kind) for i in starts]
+        return found
 
     def _concatenated(self, a: Any, b: Any) -> Any:
         count = 2 * a.type.count

@@ -17,11 +17,15 @@ import numpy as np
 from deepmath.errors import TraceError
 from deepmath.graph import Node, Size, needed
 from deepmath.printers.vectors import absorbed_product, computed
-from deepmath_numpy.lane_nodes import ELEMENT_WISE, KEEP_ZEROS, unsupported
+from deepmath_numpy.lane_nodes import CALLED, ELEMENT_WISE, KEEP_ZEROS, unsupported
 from deepmath_numpy.lane_values import LaneSum, Place, Printer, block_lanes, filled, is_vector
 
 TOGETHER = 4
 """How many elements are computed side by side: what they take is loaded once, and the processor does some at once."""
+
+
+Compute = Callable[[Sequence[tuple[int, ...]]], list[Any]]
+"""Gives the elements of a node's value at these places."""
 
 
 class Axis:
@@ -96,7 +100,7 @@ class Evaluation:
         for node in nodes.values():
             self._values[node.number] = np.empty(self.shape(node.dims), object)
         for node in nodes.values():
-            compute = self._product_of(node) if node.op == "matmul" else self._element_of(node)
+            compute = self._products_of(node) if node.op == "matmul" else self._elements_of(node)
             steps.append((self._values[node.number], compute))
         kept = [
             self._values[n.number] for n in nodes.values()
@@ -107,10 +111,10 @@ class Evaluation:
             if self._stores:
                 self.printer.fence()
             for array, compute in steps:
-                for place in places[start : start + TOGETHER]:
-                    at = _within(place, array.shape)
-                    if array[at] is None:
-                        array[at] = compute(at)
+                some = dict.fromkeys(_within(place, array.shape) for place in places[start : start + TOGETHER])
+                new = [at for at in some if array[at] is None]
+                for at, element in zip(new, compute(new), strict=True):
+                    array[at] = element
             for array in kept:
                 for place in places[start : start + TOGETHER]:
                     at = _within(place, array.shape)
@@ -143,8 +147,8 @@ class Evaluation:
             raise TraceError(f"'{op}' has no value here")
         return getattr(self, f"_{op}")(node, *(self._values[a.number] for a in node.args))
 
-    def _element_of(self, node: Node) -> Callable[[tuple[int, ...]], Any]:
-        """What computes an element of an operation that goes element by element."""
+    def _elements_of(self, node: Node) -> Compute:
+        """What computes elements of an operation that goes element by element."""
         operands = [(o.number, o.dtype, self._taken(o)) for o in _operands(node)]
         printer, wide = self.printer, self.axis.lanes
 
@@ -157,7 +161,15 @@ class Evaluation:
             }
             return printer.vectors(lanes).evaluate(node, lambda below: ready[below.number])
 
-        return compute
+        def called(places: Sequence[tuple[int, ...]]) -> list[Any]:
+            array = operands[0][2]
+            elements = [array[_within(place, array.shape)] for place in places]
+            if not elements or not all(map(is_vector, elements)):
+                return [compute(place) for place in places]
+            return printer.called(node.op, [printer.spread(e, "float", wide) for e in elements])
+
+        one_float = len(operands) == 1 and operands[0][1] == "float"
+        return called if node.op in CALLED and one_float else lambda places: [compute(place) for place in places]
 
     def _taken(self, node: Node) -> Any:
         """The value of a node without `LaneSum`s."""
@@ -175,8 +187,8 @@ class Evaluation:
 
     # Products and reductions
 
-    def _product_of(self, node: Node) -> Callable[[tuple[int, ...]], Any]:
-        """What computes an element of a matrix product."""
+    def _products_of(self, node: Node) -> Compute:
+        """What computes elements of a matrix product."""
         left, right = node.args
         a, b = self._taken(left), self._taken(right)
 
@@ -185,7 +197,7 @@ class Evaluation:
             row, column = a[(*_within(stack, a.shape[:-2]), i)], b[(*_within(stack, b.shape[:-2]), slice(None), j)]
             return self._dot(row, column)
 
-        return compute
+        return lambda places: [compute(place) for place in places]
 
     def _matmul(self, node: Node, *_: Any) -> Any:
         """A matrix product over the axis in the lanes."""

@@ -35,8 +35,9 @@ PAGE, MANY = 4000, 1 << 18
 page, or if that times the rows of the result is so much, so that a panel is read often."""
 
 NARROW, HIGH = 16, 16
-PLAIN = 0
-"""Up to so many columns and from so many rows on, vectors along the rows of C do more than those along its columns."""
+"""Up to so many columns and from so many rows on, vectors along the rows of C are fuller than along its columns."""
+WORTH_TURNING = {"float32": 4, "float64": 0}
+"""The same where A has to be turned for it, which costs as much as some columns take."""
 
 I1, I32, I64, POINTER, NOTHING = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.PointerType(), ir.VoidType()
 PACKING = [POINTER, I64, POINTER, I64, I64, I64]
@@ -330,8 +331,9 @@ def _product(text: Any, precision: str, target: Target) -> None:
 
     is_narrow = b.and_(b.icmp_signed("<=", columns, I64(NARROW)), b.icmp_signed(">", columns, I64(0)))
     stands = b.icmp_signed("==", a_row, I64(1))
-    if PLAIN:
-        stands = b.or_(stands, b.and_(b.icmp_signed("==", a_inner, I64(1)), b.icmp_signed("<=", columns, I64(PLAIN))))
+    lies = b.icmp_signed("==", a_inner, I64(1))
+    may_turn = b.and_(lies, b.icmp_signed("<=", columns, I64(WORTH_TURNING[precision])))
+    stands = b.or_(stands, may_turn)
     is_high = b.icmp_signed(">=", rows, I64(HIGH))
     with b.if_else(b.and_(is_narrow, b.and_(stands, is_high))) as (yes, no):
         with yes:

@@ -56,6 +56,17 @@ LANES = 64
 """Most rows of a batch."""
 
 
+X86 = {"x86_64", "AMD64"}
+_CONTROL = [f"declare void @llvm.x86.sse.{n}mxcsr(ptr)" for n in ("st", "ld")] if platform.machine() in X86 else []
+FLUSH = [
+    "%word = alloca i32", "call void @llvm.x86.sse.stmxcsr(ptr %word)", "%before = load i32, ptr %word",
+    "%flush = or i32 %before, 32832", "store i32 %flush, ptr %word", "call void @llvm.x86.sse.ldmxcsr(ptr %word)",
+] if _CONTROL else []  # fmt: skip
+"""From now on numbers below the smallest normal one count as zero in this thread, as in `driver_ir.py`."""
+RESTORE = ["store i32 %before, ptr %word", "call void @llvm.x86.sse.ldmxcsr(ptr %word)"] if _CONTROL else []
+"""And no more."""
+
+
 def supports(recipe: Recipe, graph: StepGraph) -> bool | str:
     """Whether steps can be printed and are small enough, or why not."""
     if recipe.accumulate > 1:

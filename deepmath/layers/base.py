@@ -118,7 +118,7 @@ def traced(
 def trace_layer(
     layer: Layer, shape: Shape, params: Mapping[str, Dims], state: Mapping[str, Dims], training: bool
 ) -> TracedLayer:
-    """The graph of a layer by itself, for inputs [batch, *shape]."""
+    """The graph of a layer's `forward` by itself, for inputs [batch, *shape]."""
     graph = Graph(of_arrays=True)
     xp = Arrays(graph)
     x = graph.array("x", (Size(graph, "batch"), *shape))
@@ -129,7 +129,8 @@ def trace_layer(
     def bits(rows: Any, units: int) -> Node:
         return graph.add("random", (), units, "int", (rows, units))
 
-    y, pullback, new = traced(layer, xp, of_params, of_state, x, bits, training, constants)
+    y, new = layer.forward(xp, of_params, of_state, x, bits, training, *constants)
+    pullback = functools.partial(_pulled, xp, x, of_params, y)
     return TracedLayer(xp, x, of_params, of_state, constants, y, pullback, new)
 
 
