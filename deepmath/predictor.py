@@ -13,6 +13,7 @@ class FrozenModel(Protocol):
     """A model that nobody changes, as far as it is needed here."""
 
     target: Any
+    input_shape: tuple[int, ...] | None
 
     def predict(self, X: Any, *, backend: Any = None, device: Any = None, precision: str = "float32") -> Any:
         """Predictions for X."""
@@ -26,8 +27,8 @@ class Predictor:
 
     All that doesn't depend on X is done once. A C-contiguous NumPy array of float32 or float64 goes to compiled code
     in one call, preprocessing included: a few microseconds for a row of a small network. Everything else that `predict`
-    takes (lists, other types, data frames, arrays of other libraries, files) goes the way of `predict`, with its errors.
-    On another backend than "numpy" everything does.
+    takes (lists, other types, data frames, arrays of other libraries, files) goes the way of `predict`, with its
+    errors; so does everything on another backend than "numpy", and whitening, which BLAS computes.
 
     * It holds a copy of the weights: to train the model further doesn't change it.
     * Several threads may call it at once; many rows are shared among the cores.
@@ -57,4 +58,7 @@ class Predictor:
         self._prepare()
 
     def _prepare(self) -> None:
+        """Compile, or load from the cache, so that the first call is as quick as any."""
         self._target, self._quick = self._model.target, self._model._compiled(*self._asked)
+        if self._quick is not None:
+            self._quick(np.zeros((1, *(self._model.input_shape or ())), self._asked[2]))

@@ -64,7 +64,7 @@ class Driver:
             job[words["over"]] = 1
 
     def job(self, launches: Any, numbers: Any) -> Any:
-        """What `execute` takes to run these in one thread, as often as it is called; the caller keeps all three alive."""
+        """What `execute` takes to run these in one thread, as often as it is called; the caller keeps all alive."""
         _check("launches", launches, np.int64, 4)
         _check("numbers", numbers, np.float64, numbers.shape[-1])
         job, words = self._job.copy(), self._words

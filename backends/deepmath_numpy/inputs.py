@@ -1,7 +1,7 @@
 """What becomes of inputs before the first layer: checked, preprocessed, brought to the program's precision.
 
-Preprocessing is computed in float64 and rounded to the inputs' own type after each step, as `Fitted.apply` does it, with
-the same bits: each operation is rounded by itself.
+Preprocessing is computed in float64 and rounded to the inputs' own type after each step, as `Fitted.apply` does it,
+with the same bits: each operation is rounded by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from deepmath_numpy.target import host
 
 I8, I64, FLOAT, DOUBLE, POINTER = ir.IntType(8), ir.IntType(64), ir.FloatType(), ir.DoubleType(), ir.PointerType()
 KINDS = {"check32": (FLOAT, FLOAT), "check64": (DOUBLE, DOUBLE), "widen": (FLOAT, DOUBLE), "narrow": (DOUBLE, FLOAT)}
-"""Kernels by name, with the types of what they read and write. "round" rounds float64 numbers to float32 ones in place."""
+"""Kernels by name, with the types of what they read and write. "round" rounds float64 numbers in place, to float32."""
 BUFFER = -1
 """The number of the float64 array that preprocessing works on; it is no node of the graph."""
 
@@ -33,8 +33,8 @@ BUFFER = -1
 class Inputs:
     """The calls that turn rows of the type `given` into what the network reads; `capacity` rows at a time.
 
-    `in_place`: the network reads them where they are. Else it reads at `address`, or where it likes if that is None. `bad`
-    holds 1 after a run in which a number wasn't finite, before or after preprocessing.
+    `in_place`: the network reads them where they are. Else it reads at `address`, or where it likes if that is None.
+    `bad` holds 1 after a run in which a number wasn't finite, before or after preprocessing.
     """
 
     def __init__(self, given: str, precision: str, columns: int, capacity: int, maps: Sequence[ColumnMap]) -> None:
@@ -83,9 +83,8 @@ class Inputs:
         self._kept += given
         kinds = ["element", *["column"] * len(given), "index"]
         in_place = source == out
-        address, entries = compiled.loop(
-            each_rounded(formula, len(given)), kinds, ["a0" if in_place else "o"], "float64"
-        )
+        exact, outputs = each_rounded(formula, len(given)), ["a0" if in_place else "o"]
+        address, entries = compiled.loop(exact, kinds, outputs, "float64", self._columns)
         arrays = {"a0": source, "out_o": out} | {f"a{i + 1}": int(c.ctypes.data) for i, c in enumerate(given)}
         words = [word for entry in entries for word in (arrays[entry.name], self._columns)]
         inputs = (BUFFER,) if in_place else ()
@@ -125,8 +124,8 @@ def move(name: str) -> int:
 def module() -> str:
     """LLVM IR of all kernels, `void (i64 *a, double *c, i64 n, i64 r0, i64 r1, i64 c0, i64 c1)`.
 
-    a = [source, destination, columns of both, address of a word that becomes 1 where a number isn't finite]; "widen" and
-    "round" look at none, "check32" and "check64" write nothing else.
+    a = [source, destination, columns of both, address of a word that becomes 1 where a number isn't finite]; "widen"
+    and "round" look at none, "check32" and "check64" write nothing else.
     """
     text = ir.Module("inputs")
     for name, (source, out) in (KINDS | {"round": (DOUBLE, DOUBLE)}).items():

@@ -1,9 +1,9 @@
 """Predictions: rows in, rows out, from a single row to millions, in any number of threads at once.
 
-A `Forward` is one set of tables and work arrays, for one thread at a time. Few rows are predicted by one call of compiled
-code that takes the Python objects as they are. Many rows are cut into chunks whose work arrays stay in the cache; the
-threads that share them each take the next chunk with a set of their own. Where the weights don't fit the cache, threads
-share each product instead, and where a layer runs by Python, one thread does all. A row's bits depend on none of this.
+A `Forward` is one set of tables and work arrays, for one thread at a time. Rows are cut into chunks whose work arrays
+stay in the cache, and one call of compiled code takes the Python objects as they are. Threads that share many rows each
+take the next chunk with a set of their own. Where the weights don't fit the cache, threads share each product instead,
+and where a layer runs by Python, one thread does all. A row's bits depend on none of this.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import contextlib
 import ctypes
 import functools
 import math
-import sysconfig
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ from deepmath_numpy.threads import Choice, Threads, available
 CHUNK = 1024
 """Rows that are predicted at a time where threads share products, or Python runs a layer."""
 LEAST, NEAR = 64, 3 << 14
-"""Elsewhere a chunk has so many rows at least, and work arrays of about so many bytes, which the nearest caches hold."""
+"""Elsewhere a chunk has so many rows at least, and work arrays of about so many bytes, which near caches hold."""
 FEW = 1 << 20
 """Multiplications up to which rows are predicted under the interpreter's lock: about 20 microseconds."""
 SHARED = 1 << 23
@@ -63,7 +62,7 @@ class Forward:
         self.launches[0, 1] = len(self.section.tables.phases)
         self.has_hooks = bool(self.section.tables.hooks)
         self.work = sum(c.work for c in calls_in(self.section.items)) or 1.0
-        self.rank = 1 + len(recipe.parts[0].shape)
+        self.row_shape = recipe.parts[0].shape
 
     def _laid_out(self, recipe: Recipe, memory: Memory, step: Any) -> tuple[Section, str]:
         """The section, whose calls begin with those of the inputs, and the name of what is filled in for the inputs."""
@@ -82,6 +81,11 @@ class Forward:
                 group.row_block = ALL
         section.finish(phases)
         return section, source
+
+    @property
+    def few(self) -> int:
+        """Rows that take no longer than others can wait."""
+        return max(1, int(FEW / self.work))
 
     @property
     def is_bad(self) -> bool:
@@ -111,7 +115,8 @@ class Forward:
             for name, opened in (("input", self.source), ("output", "predictions"))
         }
         words = {"execute": execute_address(), "job": self._job.ctypes.data, "launch": self.launches.ctypes.data}
-        words |= {"numbers": self.numbers.ctypes.data, "rank": self.rank, "chunk": self.chunk}
+        words |= {"numbers": self.numbers.ctypes.data, "rank": 1 + len(self.row_shape)}
+        words |= {"chunk": self.chunk, "few": self.few}
         words |= {f"{name}s": p.ctypes.data for name, p in self._places.items()}
         words |= {f"{name}_count": len(p) for name, p in self._places.items()}
         words |= dict(zip(("input_bytes", "output_bytes"), self.row_bytes, strict=True))
@@ -128,128 +133,122 @@ class Forward:
         table[-4:] = x, out, rows, counters.ctypes.data
         return table
 
+    @functools.cached_property
+    def address(self) -> int:
+        """Where the table lies."""
+        return int(self.table.ctypes.data)
+
 
 class Predicting:
     """Predictions of a recipe, with the values in `memory`. Threads may call it at once while nobody changes these."""
 
     def __init__(self, recipe: Recipe, memory: Memory, maps: Sequence[ColumnMap] = ()) -> None:
-        self._recipe, self._memory, self._maps = recipe, memory, maps
         last = recipe.parts[-1]
         self._rows, self._result = recipe.parts[0].shape, last.layer.output_shape(last.shape)
-        self._dtype = np.dtype(recipe.precision)
-        self._free: dict[str, list[Forward]] = {"float32": [], "float64": []}
+        self._dtype, self._rank = np.dtype(recipe.precision), 1 + len(self._rows)
+        self._float32, self._float64 = (_Kind(recipe, memory, given, maps) for given in ("float32", "float64"))
+        self._own = self._float32 if recipe.precision == "float32" else self._float64
         self._threads, self._choice, self._choosing = Threads(), Choice(available()), threading.Lock()
-        self._float32: _Few | None = None
-        self._float64: _Few | None = None
 
     def __call__(self, x: Any) -> Any:
         """Predictions of a NumPy array [rows, ...]; None unless it has rows of the right shape and finite floats."""
         dtype = x.dtype
-        few = self._float32 if dtype is _FLOAT32 else self._float64 if dtype is _FLOAT64 else None
-        if few is None:
-            few = self._opened(dtype)
-        if few is None or x.ndim != few.rank:
+        kind = self._float32 if dtype is _FLOAT32 else self._float64 if dtype is _FLOAT64 else self._kind(dtype)
+        if kind is None or x.ndim != self._rank:
             return None
         rows = len(x)
-        if not 0 < rows <= few.rows:
-            return self._many(x)
-        out = np.empty((rows, *self._result), self._dtype)
-        return None if few.call(x, out, few.table) else out
+        if not 0 < rows <= kind.few:
+            if x.shape[1:] != self._rows or not rows:
+                return None
+            out, is_bad = self._predicted(kind, np.ascontiguousarray(x))
+            return None if is_bad else out
+        out, forward = np.empty((rows, *self._result), self._dtype), kind.take()
+        status = kind.call(x, out, forward.address)
+        kind.free.append(forward)
+        return None if status else out
 
     def run(self, x: Any) -> Any:
         """Predictions [rows, outputs] of checked inputs: sparse rows, or an array of the recipe's precision."""
         if hasattr(x, "toarray"):
             pieces = (x[i : i + CHUNK].toarray() for i in range(0, x.shape[0], CHUNK))
-            found = [self._predicted(np.ascontiguousarray(p, self._dtype))[0] for p in pieces]
+            found = [self._predicted(self._own, np.ascontiguousarray(p, self._dtype))[0] for p in pieces]
             return np.concatenate(found) if found else np.empty((0, *self._result), self._dtype)
-        return self._predicted(np.ascontiguousarray(x, self._dtype))[0]
+        return self._predicted(self._own, np.ascontiguousarray(x, self._dtype))[0]
 
     def plan(self) -> list[tuple[str, str]]:
         """How each part runs."""
-        with self._forward(self._dtype.name) as forward:
-            return [("predictions", "compiled"), *forward.section.plan()]
+        forward = self._own.take()
+        self._own.free.append(forward)
+        return [("predictions", "compiled"), *forward.section.plan()]
 
-    def _many(self, x: Any) -> Any:
-        """`__call__` for any number of rows of any layout."""
-        if x.shape[1:] != self._rows or not len(x):
-            return None
-        out, is_bad = self._predicted(np.ascontiguousarray(x))
-        return None if is_bad else out
+    def _kind(self, dtype: Any) -> _Kind | None:
+        """What predicts rows of this type, which needn't be NumPy's own object; None for a type that isn't taken."""
+        return self._float32 if dtype == _FLOAT32 else self._float64 if dtype == _FLOAT64 else None
 
-    def _predicted(self, x: Any) -> tuple[Any, bool]:
+    def _predicted(self, kind: _Kind, x: Any) -> tuple[Any, bool]:
         """Predictions, and whether a number wasn't finite; x is contiguous."""
-        out = np.empty((len(x), *self._result), self._dtype)
-        start, to = x.ctypes.data, out.ctypes.data
-        with self._forward(x.dtype.name) as forward:
+        rows = len(x)
+        out = np.empty((rows, *self._result), self._dtype)
+        forward = kind.take()
+        try:
             if forward.in_cache and not forward.has_hooks:
-                return out, self._shared(forward, start, to, len(x), x.dtype.name)
+                if rows * forward.work < SHARED or rows <= forward.chunk or not self._choosing.acquire(blocking=False):
+                    return out, bool(kind.call(x, out, forward.address))
+                try:
+                    return out, self._shared(kind, forward, x.ctypes.data, out.ctypes.data, rows)
+                finally:
+                    self._choosing.release()
             forward.begin()
-            for i in range(0, len(x), forward.chunk):
-                places = (at + i * size for at, size in zip((start, to), forward.row_bytes, strict=True))
-                forward.run(*places, min(forward.chunk, len(x) - i), self._threads)
+            for i in range(0, rows, forward.chunk):
+                ends = (a.ctypes.data + i * n for a, n in zip((x, out), forward.row_bytes, strict=True))
+                forward.run(*ends, min(forward.chunk, rows - i), self._threads)
             return out, forward.is_bad
+        finally:
+            kind.free.append(forward)
 
-    def _shared(self, forward: Forward, x: int, out: int, rows: int, given: str) -> bool:
+    def _shared(self, kind: _Kind, forward: Forward, x: int, out: int, rows: int) -> bool:
         """Predict rows in as many threads as are quickest; gives whether a number wasn't finite."""
+        begin = time.perf_counter()
+        count = min(self._choice.threads, -(-rows // forward.chunk))
         run, helps = _code()[:2]
-        counters = np.zeros(prediction_ir.COUNTERS, np.int64)
-        several = rows * forward.work >= SHARED and rows > forward.chunk and self._choosing.acquire(blocking=False)
-        with contextlib.ExitStack() as stack:
-            helpers = []
-            if several:
-                stack.callback(self._choosing.release)
-                count = min(self._choice.threads, -(-rows // forward.chunk))
-                helpers = [stack.enter_context(self._forward(given)) for _ in range(count - 1)]
-            begin = time.perf_counter()
+        counters, helpers = np.zeros(prediction_ir.COUNTERS, np.int64), [kind.take() for _ in range(count - 1)]
+        try:
             for helper in helpers:
                 table = helper.table_for(x, out, rows, counters)
                 with contextlib.suppress(RuntimeError):  # a thread that the system doesn't give isn't needed
                     _thread.start_new_thread(_help, (helps, table, counters))
             table = forward.table_for(x, out, rows, counters)
             run(table.ctypes.data)
-            if several:
-                self._choice.record(rows, time.perf_counter() - begin)
-            return forward.is_bad or any(helper.is_bad for helper in helpers)
-
-    @contextlib.contextmanager
-    def _forward(self, given: str) -> Iterator[Forward]:
-        """Tables and work arrays that nobody else uses meanwhile."""
-        free = self._free[given]
-        try:
-            found = free.pop()
-        except IndexError:
-            found = Forward(self._recipe, self._memory, given, self._maps)
-        try:
-            yield found
+            is_bad = forward.is_bad or any(helper.is_bad for helper in helpers)
         finally:
-            free.append(found)
-
-    def _opened(self, dtype: Any) -> _Few | None:
-        """What predicts few rows of this type; None for a type that isn't taken."""
-        if dtype == _FLOAT32:
-            if self._float32 is None:
-                self._float32 = _Few(Forward(self._recipe, self._memory, "float32", self._maps))
-            return self._float32
-        if dtype == _FLOAT64:
-            if self._float64 is None:
-                self._float64 = _Few(Forward(self._recipe, self._memory, "float64", self._maps))
-            return self._float64
-        return None
+            kind.free.extend(helpers)
+        self._choice.record(rows, time.perf_counter() - begin)
+        return is_bad
 
 
-class _Few:
-    """What predicts up to `rows` rows of arrays with `rank` axes, under the interpreter's lock."""
+class _Kind:
+    """What predicts rows of one type. Others can wait for the interpreter's lock while up to `few` rows are predicted."""
 
-    def __init__(self, forward: Forward) -> None:
-        self.rank, self.rows, self.table, self.call = forward.rank, 0, 0, _code()[2]
-        if not forward.has_hooks and not _FREE_THREADED:
-            self._forward = forward
-            self.rows, self.table = max(1, int(FEW / forward.work)), int(forward.table.ctypes.data)
+    few = 0
+    call: Any = None
+
+    def __init__(self, recipe: Recipe, memory: Memory, given: str, maps: Sequence[ColumnMap]) -> None:
+        self._make = functools.partial(Forward, recipe, memory, given, maps)
+        self.free: list[Forward] = []
+
+    def take(self) -> Forward:
+        """Tables and work arrays that nobody else uses until they are put back among the free."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            made = self._make()
+            self.call = _code()[2]
+            if not made.has_hooks and len(made.row_shape) == 1:
+                self.few = made.few
+            return made
 
 
 _FLOAT32, _FLOAT64 = np.dtype("float32"), np.dtype("float64")
-_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-"""Whether threads run Python at once, so that no lock keeps them from the same work arrays."""
 
 
 def _help(helps: Any, table: Any, counters: Any) -> None:
@@ -272,6 +271,7 @@ def _python() -> dict[str, int]:
     python = ctypes.pythonapi
     found = {
         "get_buffer": python.PyObject_GetBuffer, "release_buffer": python.PyBuffer_Release,
-        "clear_error": python.PyErr_Clear,
+        "clear_error": python.PyErr_Clear, "save_thread": python.PyEval_SaveThread,
+        "restore_thread": python.PyEval_RestoreThread,
     }  # fmt: skip
     return {name: int(ctypes.cast(f, ctypes.c_void_p).value or 0) for name, f in found.items()}

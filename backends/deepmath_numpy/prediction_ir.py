@@ -1,13 +1,14 @@
-"""How compiled code goes through the rows of a prediction, as LLVM IR: some rows at a time, alone or with other threads.
+"""How compiled code goes through the rows of a prediction, as LLVM IR: in chunks, alone or with other threads.
 
 All functions take a table, an array of int64 words: `WORDS` says where each lies. A table belongs to one set of work
 arrays, so it serves one thread at a time.
 
-* `call(X, out, table)` reads the rows of one Python object and writes into another, both C-contiguous buffers. The caller
-  holds the interpreter's lock. Answers 0, or 1 where the buffers don't fit or a number isn't finite.
+* `call(X, out, table)` reads the rows of one Python object and writes into another, both C-contiguous buffers. The
+  caller holds the interpreter's lock; while many rows are predicted others get it. Answers 0, or 1 where the buffers
+  don't fit or a number isn't finite.
 * `run(table)` predicts `rows` rows from `x` on, and returns when all of them are done, by whomever.
-* `help(table)` takes part in that with a table of its own, in another thread: who is free takes the next rows. The first
-  of the two `counters` says which rows are free, the second how many are done; they lie 128 bytes apart.
+* `help(table)` takes part in that with a table of its own, in another thread: who is free takes the next rows. The
+  first of the two `counters` says which rows are free, the second how many are done; they lie 128 bytes apart.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ WORDS = {
     name: i
     for i, name in enumerate((
         "execute", "job", "launch", "numbers", "inputs", "input_count", "outputs", "output_count", "input_bytes",
-        "output_bytes", "rank", "chunk", "bad", "get_buffer", "release_buffer", "clear_error", "x", "out", "rows", "counters",
+        "output_bytes", "rank", "chunk", "bad", "few", "get_buffer", "release_buffer", "clear_error", "save_thread",
+        "restore_thread", "x", "out", "rows", "counters",
     ))
 }  # fmt: skip
 """Where a table's words lie. `execute` and `job`: the driver's. `launch`, `numbers`: what its one launch reads.
 
 `inputs`, `outputs`: addresses of the words that say where rows begin, so many. `input_bytes`, `output_bytes`: of a row.
 `rank`: axes of the inputs. `chunk`: rows at a time. `bad`: the address of a word that becomes 1 where a number isn't
-finite. Three functions of Python's. The last four tell what `run` and `help` work on.
+finite. `few`: rows up to which `call` keeps the interpreter's lock. Five functions of Python's. The last four tell what `run` and `help` work on.
 """
 COUNTERS = 32
 """How many words `counters` has."""
@@ -145,12 +147,18 @@ def _call(text: Any, chunk: Any) -> None:
         with b.if_then(fits):
             bad, step = _pointer(b, table, "bad"), _word(b, table, "chunk")
             b.put(I64(0), bad, 0)
+            is_long = b.icmp_signed(">", rows, _word(b, table, "few"))
+            state = b.variable(I64(0))
+            with b.if_then(is_long):
+                save = b.inttoptr(_word(b, table, "save_thread"), ir.FunctionType(I64, []).as_pointer())
+                b.store(b.call(save, []), state)
             with b.loop(I64(0), rows, step) as start:
                 places = (b.add(at, b.mul(start, size)) for at, size in ((x, input_bytes), (out, output_bytes)))
                 b.call(chunk, [table, *places, b.least(step, b.sub(rows, start))])
+            with b.if_then(is_long):
+                restore = b.inttoptr(_word(b, table, "restore_thread"), ir.FunctionType(VOID, [I64]).as_pointer())
+                b.call(restore, [b.load(state)])
             b.store(b.get(bad, 0), status)
     b.call(release, [taken])
     b.call(release, [given])
     b.ret(b.trunc(b.load(status), I32))
-
-

@@ -2,8 +2,9 @@
 
 Calls that work row by row of the batch run one after the other on the same block of rows, which stays in the cache, and
 blocks of rows are independent. A call that needs all rows, a sum over the batch, waits for them in a later phase. Where the
-weights don't fit the cache, each product is a phase of its own, cut along rows and columns. The blocks depend on the recipe
-alone, so the bits don't depend on the number of threads.
+weights don't fit the cache, each product is a phase of its own, cut along rows and columns. No kernel's bits depend on the
+block that it computes, so blocks may be as many as the processor's cores ask for: two for each, so that one core may be
+slower than another.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from deepmath_numpy import threads
 from deepmath_numpy.lowering import Call
 
 ALL = 1 << 40
@@ -112,24 +114,24 @@ def _phase(numbers: list[int], items: Sequence[Any], chain: list[int], capacity:
 
 def _rows_group(calls: list[Call], capacity: int, blocked: bool) -> Group:
     if not blocked:
-        return Group(calls, -1, _eighth(capacity, 8, 64), 1, ALL)
+        return Group(calls, -1, _part_of(capacity, 8, 64, 2 * threads.available()), 1, ALL)
     columns = calls[0].columns
-    return Group(calls, -1, _eighth(capacity, 64, 128), columns, _eighth(columns, 128, 256) if columns > 256 else columns)
+    return Group(calls, -1, 128, columns, _part_of(columns, 32, 256, 2 * threads.available()))
 
 
 def _group(call: Call, capacity: int) -> Group:
     if call.over_batch:
         return Group([call], -1, ALL, call.columns, 64)
     if call.name == "product":
-        return Group([call], call.rows, _eighth(call.rows, 8, 64), call.columns, 256)
+        return Group([call], call.rows, _part_of(call.rows, 8, 64, 4 * threads.available()), call.columns, 256)
     if call.whole or call.batched:
         return Group([call], call.rows, ALL, 1, ALL)
     return Group([call], call.rows, max(1, FLAT // max(call.columns, 1)), call.columns, FLAT)
 
 
-def _eighth(size: int, least: int, most: int) -> int:
-    """About an eighth of a size, as a multiple of `least`."""
-    return max(least, min(most, -(-size // (8 * least)) * least))
+def _part_of(size: int, least: int, most: int, parts: int) -> int:
+    """A size in about so many parts: the length of a part, a multiple of `least`."""
+    return max(least, min(most, -(-size // (parts * least)) * least))
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Small:
         """Take the rows of batches from these data from now on."""
         assert not is_sparse(data.x)
         labelled = self._recipe.head is not None and self._recipe.head.labelled
-        self._x = np.ascontiguousarray(data.x).reshape(len(data.x), -1)
+        self._x = np.ascontiguousarray(data.x).reshape(len(data.x), math.prod(data.x.shape[1:]))
         self._targets = np.ascontiguousarray(data.targets, np.int64 if labelled else self._recipe.precision)
 
     def run(self, rows: Any, bounds: Any, shares: Any, weights: Any, step: int, coefficients: Any) -> Any:
