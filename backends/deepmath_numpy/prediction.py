@@ -200,8 +200,8 @@ class Predicting:
                     self._choosing.release()
             forward.begin()
             for i in range(0, rows, forward.chunk):
-                ends = (a.ctypes.data + i * n for a, n in zip((x, out), forward.row_bytes, strict=True))
-                forward.run(*ends, min(forward.chunk, rows - i), self._threads)
+                source, to = (a.ctypes.data + i * n for a, n in zip((x, out), forward.row_bytes, strict=True))
+                forward.run(source, to, min(forward.chunk, rows - i), self._threads)
             return out, forward.is_bad
         finally:
             kind.free.append(forward)
@@ -227,7 +227,7 @@ class Predicting:
 
 
 class _Kind:
-    """What predicts rows of one type. Others can wait for the interpreter's lock while up to `few` rows are predicted."""
+    """What predicts rows of one type. Others can wait for the interpreter's lock while `few` rows are predicted."""
 
     few = 0
     call: Any = None

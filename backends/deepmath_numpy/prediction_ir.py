@@ -35,7 +35,8 @@ WORDS = {
 
 `inputs`, `outputs`: addresses of the words that say where rows begin, so many. `input_bytes`, `output_bytes`: of a row.
 `rank`: axes of the inputs. `chunk`: rows at a time. `bad`: the address of a word that becomes 1 where a number isn't
-finite. `few`: rows up to which `call` keeps the interpreter's lock. Five functions of Python's. The last four tell what `run` and `help` work on.
+finite. `few`: rows up to which `call` keeps the interpreter's lock. Five functions of Python's. The last four tell what
+`run` and `help` work on.
 """
 COUNTERS = 32
 """How many words `counters` has."""

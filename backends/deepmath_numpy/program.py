@@ -50,6 +50,7 @@ class CompiledProgram(Program):
         self._rates = rates_of(recipe)
         self._sparse = data is not None and is_sparse(data.x)
         self._small: Small | None = None
+        self._bounds: Any = None
         self._why_not_small = "inputs are sparse"
         self._fill(values)
         if data is not None:
@@ -93,19 +94,19 @@ class CompiledProgram(Program):
             coefficients = self.pace.table(self.step, n, self._rates)
             steps = self._training if self._small is None else self._small
             sums = steps.run(rows, bounds, shares, weights, self.step, coefficients)
-            results[done : done + n] = _finished(sums, *counts)
+            _finish(results[done : done + n], sums, *counts)
             self.step += n
             done += n
         return results
 
     def _weighted(self, rows: Any, bounds: Any) -> tuple[Any, Any, tuple[Any, Any]]:
         """The rows' shares of their steps, what they weigh by themselves, and the steps' weights and numbers of rows."""
-        sizes = np.diff(bounds)
         summed = self.recipe.head is not None and self.recipe.head.loss.summed
         given = self.data.weights if self.data is not None else None
         if given is None:
-            shares = np.ones(len(rows)) if summed else np.repeat(1.0 / np.maximum(sizes, 1), sizes)
-            return shares, np.ones(len(rows)), (sizes, sizes)
+            if not np.array_equal(bounds, self._bounds):  # mostly the next epochs are as those before
+                self._bounds, self._shares = bounds, _equal_shares(bounds, summed)
+            return self._shares
         pieces = [rows[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
         shares = np.concatenate([row_weights(given, piece, summed) for piece in pieces])
         return shares, np.asarray(given[rows], np.float64), tuple(
@@ -176,10 +177,19 @@ class CompiledProgram(Program):
         return self._training.plan()
 
 
-def _finished(sums: Any, weights: Any, rows: Any) -> Any:
-    """`finished` for many steps: sums [steps, 1 + results], weights and rows [steps]."""
-    means = sums[:, 2:] / np.where(weights == 0.0, 1.0, weights)[:, None]
-    return np.column_stack([sums[:, 0] + sums[:, 1], sums[:, 1], weights, rows, means])
+def _finish(results: Any, sums: Any, weights: Any, rows: Any) -> None:
+    """Write what `finished` says for many steps: sums [steps, 1 + results], weights and rows [steps]."""
+    np.add(sums[:, 0], sums[:, 1], out=results[:, 0])
+    results[:, 1], results[:, 2], results[:, 3] = sums[:, 1], weights, rows
+    if results.shape[1] > 4:
+        np.divide(sums[:, 2:], np.where(weights == 0.0, 1.0, weights)[:, None], out=results[:, 4:])
+
+
+def _equal_shares(bounds: Any, summed: bool) -> tuple[Any, Any, tuple[Any, Any]]:
+    """`_weighted` where no weights are given."""
+    sizes = np.diff(bounds)
+    ones = np.ones(int(bounds[-1]))
+    return ones if summed else np.repeat(1.0 / np.maximum(sizes, 1), sizes), ones, (sizes, sizes)
 
 
 def rates_of(recipe: Recipe) -> list[float]:
