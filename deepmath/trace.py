@@ -94,7 +94,7 @@ class Arrays(Symbols):
             return lambda *args: self._graph.node(operator, *args)
         if name in FUNCTIONS:
             return super().__getattr__(name)
-        raise TraceError(f"xp.{name} is outside what can be traced: see the page on tracing for what is inside")
+        raise TraceError(f"xp.{name} is outside what can be traced; the page 'Write a layer' lists what is inside")
 
     def matmul(self, a: Node, b: Node) -> Node:
         return self._graph.matmul(a, b)

@@ -20,6 +20,7 @@ from deepmath_numpy import compiled
 from deepmath_numpy.memory import Memory
 from deepmath_numpy.measuring import Measuring
 from deepmath_numpy.prediction import Predicting
+from deepmath_numpy.section import layers_of
 from deepmath_numpy.small import Small, small
 from deepmath_numpy.training import Training
 
@@ -172,8 +173,8 @@ class CompiledProgram(Program):
         if self.data is None:
             return self._predicting.plan()
         if self._small is not None:
-            parts = [(type(p.layer).__name__, "compiled") for p in self.recipe.parts]
-            return [("steps", "compiled as one straight line, the batch in the lanes"), *parts]
+            how = "compiled as one straight line, the batch in the lanes"
+            return [("steps", how), *layers_of(self.recipe, {})]
         return self._training.plan()
 
 

@@ -199,16 +199,24 @@ class Section:
 
     def plan(self) -> list[tuple[str, str]]:
         """How each part runs."""
-        found = []
-        for i, part in enumerate(self.recipe.parts):
-            name = type(part.layer).__name__
-            why = self.step.reasons.get(f"part{i}")
-            found.append((name, f"reference on numpy: {why}" if why else "compiled"))
+        found = layers_of(self.recipe, self.step.reasons)
         found += [(w, f"reference on numpy: {self.step.reasons[k]}") for k, w in _OTHERS if k in self.step.reasons]
         return found
 
 
 _OTHERS = (("head", "loss and metrics"), ("last", "last activation"), ("update", "optimizer"))
+
+
+def layers_of(recipe: Recipe, reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each layer, and how it runs; of the parts of a layer, the reason of one that isn't compiled."""
+    names: dict[int, str] = {}
+    how: dict[int, str] = {}
+    for i, part in enumerate(recipe.parts):
+        names.setdefault(part.number, type(part.layer).__name__)
+        why = reasons.get(f"part{i}")
+        if why or part.number not in how:
+            how[part.number] = f"reference on numpy: {why}" if why else "compiled"
+    return [(name, how[number]) for number, name in names.items()]
 
 
 def calls_in(items: Sequence[Any]) -> list[Call]:
