@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmath.trace import FUNCTIONS
+from deepmath.graph import FUNCTIONS
 
 KINDS = ["element", "element:int", "column"]
 

@@ -13,8 +13,9 @@ import array_api_compat.numpy as xnp
 import numpy as np
 from table import Row
 
+from deepmath.graph import OPERATORS, Node
 from deepmath.printers import loops
-from deepmath.trace import OPERATORS, Node, Trace, trace
+from deepmath.trace import Trace, trace
 
 SHAPES = [(1, 1), (3, 1), (1, 7), (5, 16), (33, 17), (0, 4)]
 

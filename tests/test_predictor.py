@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -157,7 +158,7 @@ def test_predict_follows_every_change_of_the_model():
     ):
         change()
         seen.append(check())
-    different = [not np.array_equal(a, b) for a, b in zip(seen, seen[1:], strict=False)]
+    different = [not np.array_equal(a, b) for a, b in itertools.pairwise(seen)]
     assert different == [True, True, True, True, True, False, True]
 
 

@@ -9,7 +9,8 @@ from table import TABLE, by_name
 from deepmath.derivative import pullback
 from deepmath.errors import TraceError
 from deepmath.evaluation import evaluate
-from deepmath.trace import Graph, Symbols, argument_names, trace
+from deepmath.graph import Graph
+from deepmath.trace import Symbols, argument_names, trace
 
 NAMES = [row.name for row in TABLE]
 

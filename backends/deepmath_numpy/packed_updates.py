@@ -133,11 +133,25 @@ class Updates:
 
     def update(self, grads: dict[str, Any]) -> None:
         """Clip the gradients, let the optimiser move the parameters, and put these back into what is allowed."""
+        self._moved(lambda chunk: self.gradient(chunk, grads))
+
+    def to_memory(self, grads: dict[str, Any]) -> None:
+        """Leave the gradients, with the slopes of penalties, in memory; also those of frozen parameters."""
+        narrow = self.recipe.optimizer.clipnorm is None
+        for name in self.params.shapes:
+            for chunk in _chunks(self.params, name, narrow):
+                self.builder.store(self.gradient(chunk, grads), self.place("grads", chunk.place), self.size)
+
+    def from_memory(self) -> None:
+        """`update` with the gradients that lie in memory."""
+        self._moved(lambda c: self.builder.load(self.place("grads", c.place), self.size, self.kind(c.lanes)))
+
+    def _moved(self, gradient: Callable[[Chunk], Any]) -> None:
         optimizer = self.recipe.optimizer
         coefficients = {rate: self.coefficients(rate) for rate in set(self.moving.values())}
         packed = []
         for chunk in self.chunks:
-            g = self.gradient(chunk, grads)
+            g = self.bounded(gradient(chunk), chunk.lanes)
             if optimizer.clipnorm is None:
                 self.move(chunk, g, coefficients)
             packed.append(g)
@@ -149,7 +163,7 @@ class Updates:
                 self.constrain(name)
 
     def gradient(self, chunk: Chunk, grads: dict[str, Any]) -> Any:
-        """The gradient of a vector of parameters, with the slope of their penalty, clipped by value."""
+        """The gradient of a vector of parameters, with the slope of their penalty."""
         name, at, count, lanes = chunk
         start = at - self.params.offsets[name]
         self.printer.fence()
@@ -158,9 +172,13 @@ class Updates:
             w = self.builder.load(self.place("params", at), self.size, self.kind(lanes))
             slope = self.on_chunk(self.recipe.penalties[name].slope, [w], self.strengths(name), lanes)[0]
             g = self.builder.fadd(g, slope)
-        if self.recipe.optimizer.clipvalue is not None:
-            g = self.on_chunk(regularizers.clip_by_value, [g], self.floats(len(self.numbers) - 2, 1), lanes)[0]
         return g
+
+    def bounded(self, g: Any, lanes: int) -> Any:
+        """A gradient clipped by value, if that is asked for."""
+        if self.recipe.optimizer.clipvalue is None:
+            return g
+        return self.on_chunk(regularizers.clip_by_value, [g], self.floats(len(self.numbers) - 2, 1), lanes)[0]
 
     def move(self, chunk: Chunk, g: Any, coefficients: dict[float, list[Any]]) -> None:
         """Update a vector of parameters and their slots."""

@@ -119,14 +119,18 @@ class CompiledProgram(Program):
         rows, shares = np.ascontiguousarray(batch.rows, np.int64), np.array(batch.weights, np.float64)
         weights = np.array(self.data.weights_of(rows))
         coefficients = self.pace.table(self.step, 1, self._rates)
-        again = previous is not None
-        sums = self._training.gradients(rows, shares, weights, self.step, batch.first, again, coefficients)
+        if self._small is not None and previous is None and not batch.first:
+            sums = self._small.gradients(rows, shares, weights, self.step, coefficients)
+        else:
+            again = previous is not None
+            sums = self._training.gradients(rows, shares, weights, self.step, batch.first, again, coefficients)
         if previous is not None:
             sums = previous.sums + sums
         return Gradients(self._memory.floats["grads"], self._memory.params, sums)
 
     def apply(self, gradients: Gradients) -> None:
-        self._training.apply(self.pace.table(self.step, 1, self._rates), self.step)
+        steps = self._training if self._small is None else self._small
+        steps.apply(self.pace.table(self.step, 1, self._rates), self.step)
         self.step += 1
 
     def predict(self, x: Any) -> Any:

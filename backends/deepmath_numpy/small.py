@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 from typing import Any
 
@@ -20,12 +21,18 @@ class Small:
 
     def __init__(self, recipe: Recipe, memory: Memory, step: StepGraph, capacity: int) -> None:
         self._recipe, self._memory = recipe, memory
+        self._step, self._lanes = step, lanes_of(capacity)
         self._count = 1 + sum(name.startswith("result.") for name in step.outputs)
-        lanes = lanes_of(capacity)
-        text = straight_line.module(recipe, step, memory.params, memory.states, lanes)
-        address = compiler.load(text).address("steps")
-        self._steps = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
         self._c = np.asarray(straight_line.numbers(recipe, step), np.float64)
+        self._function("steps")
+
+    @functools.cache  # noqa: B019 - as long as the program lives
+    def _function(self, half: str) -> Any:
+        """The compiled function of one of `straight_line.HALVES`."""
+        memory = self._memory
+        text = straight_line.module(self._recipe, self._step, memory.params, memory.states, self._lanes, half)
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        return kind(compiler.load(text).address("steps"))
 
     def attach(self, data: Data) -> None:
         """Take the rows of batches from these data from now on."""
@@ -36,6 +43,23 @@ class Small:
 
     def run(self, rows: Any, bounds: Any, shares: Any, weights: Any, step: int, coefficients: Any) -> Any:
         """Train the steps between `bounds`; gives float64 [steps, 1 + results]: penalty, sums of loss and metrics."""
+        return self._call("steps", rows, bounds, shares, weights, step, coefficients)
+
+    def gradients(self, rows: Any, shares: Any, weights: Any, step: int, coefficients: Any) -> Any:
+        """The gradient of one batch, in the program's memory, and the layers' next state; gives its sums."""
+        next_state, state = (self._memory.floats[n] for n in ("next_state", "state"))
+        next_state[...] = state
+        return self._call("gradients", rows, np.asarray([0, len(rows)]), shares, weights, step, coefficients)[0]
+
+    def apply(self, coefficients: Any, step: int) -> None:
+        """Update by the gradient that lies in memory, and take over the next state."""
+        nothing = np.zeros(1)
+        self._call("update", np.zeros(1, np.int64), np.asarray([0, 1]), nothing, nothing, step, coefficients)
+        self._memory.floats["state"][...] = self._memory.floats["next_state"]
+
+    def _call(
+        self, half: str, rows: Any, bounds: Any, shares: Any, weights: Any, step: int, coefficients: Any
+    ) -> Any:  # fmt: skip
         count = len(bounds) - 1
         sums = np.zeros((count, self._count))
         arrays = {
@@ -43,11 +67,12 @@ class Small:
             "bounds": np.ascontiguousarray(bounds, np.int64), "shares": shares, "weights": weights,
             "coefficients": np.ascontiguousarray(coefficients), "results": sums,
         }  # fmt: skip
-        arrays |= {name: self._memory.floats[name] for name in ("params", "slots", "state")}
-        strides = {"x_stride": self._x.shape[1], "targets_stride": int(np.prod(self._targets.shape[1:]))}
+        arrays |= {name: self._memory.floats[name] for name in ("params", "slots", "state", "grads")}
+        arrays["next_state"] = self._memory.floats["state" if half == "steps" else "next_state"]
+        strides = {"x_stride": self._x.shape[1], "targets_stride": math.prod(self._targets.shape[1:])}
         words = [strides[n] if n in strides else arrays[n].ctypes.data for n in straight_line.ARGUMENTS]
         a = np.asarray(words, np.int64)
-        self._steps(a.ctypes.data, self._c.ctypes.data, step, count)
+        self._function(half)(a.ctypes.data, self._c.ctypes.data, step, count)
         return sums
 
 

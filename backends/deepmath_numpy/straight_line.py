@@ -33,13 +33,13 @@ from deepmath_numpy.packed_updates import MASK, Updates, moving, numbers, rates_
 from deepmath_numpy.target import host
 from deepmath_numpy.text_builder import TextBuilder, Value
 
-__all__ = ["ARGUMENTS", "LANES", "module", "numbers", "rates_of", "supports"]
+__all__ = ["ARGUMENTS", "HALVES", "LANES", "module", "numbers", "rates_of", "supports"]
 
 I64, DOUBLE, POINTER = ir.IntType(64), ir.DoubleType(), ir.PointerType()
 
 ARGUMENTS = (
     "x", "x_stride", "targets", "targets_stride", "order", "bounds", "shares", "weights", "coefficients", "results",
-    "params", "slots", "state",
+    "params", "slots", "state", "next_state", "grads",
 )  # fmt: skip
 """The entries of `a`; all but strides, which count numbers, are addresses.
 
@@ -48,8 +48,11 @@ steps. "bounds": int64 [count + 1]; step i visits order[bounds[i] : bounds[i + 1
 "weights": float64, one for each place of `order`: what its loss and its metrics are multiplied by. "coefficients":
 float64 [count, rates, n], rates as `rates_of` tells. "results": float64 [count, 1 + results]: penalty, sum of shares
 times loss, sums of weights times metrics over the rows whose share is above 0. "params", "state": buffers of their
-layouts. "slots": one buffer of the parameters' layout after the other.
+layouts. "slots": one buffer of the parameters' layout after the other. "next_state": where the layers' new state goes, which
+is the state itself in whole steps. "grads": by the parameters' layout, what the half "gradients" leaves and "update" takes.
 """
+HALVES = ("steps", "gradients", "update")
+"""What the function does: whole steps, or one of the halves of a step. The halves together have the bits of the whole."""
 LIMIT = 5000
 """Most instructions of a step, about: on a quiet core they take 0.2 s to print and to compile."""
 LANES = 64
@@ -111,15 +114,20 @@ def instructions(nodes: Sequence[Node], rows: int, precision: str) -> int:
     return sum(cost(node, vectors) for node in nodes)
 
 
-def module(recipe: Recipe, graph: StepGraph, params: Layout, states: Layout, lanes: int) -> str:
+def module(
+    recipe: Recipe, graph: StepGraph, params: Layout, states: Layout, lanes: int, half: str = "steps"
+) -> str:  # fmt: skip
     """LLVM IR of a module with the function `steps`, for batches of at most so many rows: a multiple of 4."""
-    return _Steps(recipe, graph, params, states, lanes).text()
+    return _Steps(recipe, graph, params, states, lanes, half).text()
 
 
 class _Steps:
     """Prints the function for one recipe."""
 
-    def __init__(self, recipe: Recipe, graph: StepGraph, params: Layout, states: Layout, lanes: int) -> None:
+    def __init__(
+        self, recipe: Recipe, graph: StepGraph, params: Layout, states: Layout, lanes: int, half: str
+    ) -> None:  # fmt: skip
+        self.half = half
         self.recipe, self.graph, self.params, self.states, self.lanes = recipe, graph, params, states, lanes
         self.builder = TextBuilder()
         self.module = ir.Module("straight_line")
@@ -133,7 +141,10 @@ class _Steps:
         self.entry()
         first = b.lines
         b.lines = []
-        self.step()
+        if self.half == "update":
+            self.updates().from_memory()
+        else:
+            self.step()
         scratch = f"[{self.printer.scratch_size} x {self.number}]"
         lines = [
             "define void @steps(ptr %a, ptr %c, i64 %first, i64 %count) nounwind {",
@@ -182,16 +193,18 @@ class _Steps:
                            for name in ("shares", "weights"))  # fmt: skip
         evaluation = Evaluation(self.printer, axis, self.arguments(shares), self.random, stores=True)
         outputs = self.graph.outputs
-        frozen = {f"grad.{name}" for name in self.params.shapes} - {
-            f"grad.{name}" for name in moving(self.recipe, self.params)
-        }
-        wanted = [name for name in outputs if name not in frozen]
+        frozen = set(self.params.shapes) - set(moving(self.recipe, self.params)) if self.half == "steps" else set()
+        wanted = [name for name in outputs if name.removeprefix("grad.") not in frozen]
         values = dict(zip(wanted, evaluation.run([outputs[n] for n in wanted]), strict=True))
-        updates = Updates(self.printer, self.recipe, self.graph, self.params, self.given, self.numbers, self.i)
+        updates = self.updates()
         self.report([v for n, v in values.items() if n.startswith("result.")], shares, weights, updates.penalty())
         for name in self.states.shapes:
             self.store_state(name, values.get(f"state.{name}"))
-        updates.update({n.removeprefix("grad."): v for n, v in values.items() if n.startswith("grad.")})
+        grads = {n.removeprefix("grad."): v for n, v in values.items() if n.startswith("grad.")}
+        (updates.update if self.half == "steps" else updates.to_memory)(grads)
+
+    def updates(self) -> Updates:
+        return Updates(self.printer, self.recipe, self.graph, self.params, self.given, self.numbers, self.i)
 
     # What the graph takes
 
@@ -311,5 +324,5 @@ class _Steps:
         if value is None:
             return
         for i, scalar in enumerate(self.printer.scalars(value.ravel())):
-            place = self.builder.offset(self.number, self.given["state"], self.states.offsets[name] + i)
+            place = self.builder.offset(self.number, self.given["next_state"], self.states.offsets[name] + i)
             self.builder.store(self.printer.spread(scalar, "float", 1), place, self.size)

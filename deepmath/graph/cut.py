@@ -9,7 +9,7 @@ print them, `describe` shows them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -148,6 +148,21 @@ def kind_in(space: Space, dims: Dims) -> str:
 def cut(graph: Graph, outputs: Sequence[Node]) -> list[Kernel]:
     """The kernels that compute these nodes, each after what it needs."""
     return _Cut(graph, [root(o) for o in outputs]).kernels()
+
+
+def check(nodes: Iterable[Node]) -> None:
+    """Raise TraceError for a node that no kernel computes: then what it belongs to runs without one."""
+    for node in nodes:
+        if node.op == "matmul":
+            if len(node.args[1].dims) != 2:
+                raise TraceError("a product of stacks of matrices has no kernel yet")
+        elif is_turn(node):
+            continue  # only a product may read it, and whatever else does is refused in its turn
+        elif is_copy(node):
+            if max(len(piece.dims) for piece in copy_pieces(node)[0]) > RANK_OF_COPIES:
+                raise TraceError(f"an array of more than {RANK_OF_COPIES} axes can't be copied by a kernel")
+        elif node.op != "reshape" or any(isinstance(d, Size) for d in node.dims):
+            space_of(node.dims)
 
 
 class _Cut:

@@ -83,7 +83,8 @@ class Run:
             "x": x, "x_stride": x.shape[1], "targets": targets, "targets_stride": targets.shape[1], "order": rows,
             "bounds": bounds, "shares": np.concatenate(shares), "weights": self.data.weights_of(rows),
             "coefficients": self.pace.table(self.step, count, straight_line.rates_of(self.recipe)),
-            "results": np.zeros((count, 2 + len(head.metrics))), **self.buffers,
+            "results": np.zeros((count, 2 + len(head.metrics))), "next_state": self.buffers["state"],
+            "grads": self.params.zeros(self.recipe.precision), **self.buffers,
         }  # fmt: skip
         return arrays, count
 
@@ -235,3 +236,17 @@ def test_rows_stay_in_their_lanes() -> None:
     moved: list[Node] = [graph.reshape(turned, (-1, 3)), graph.reshape(x, (-1, 3)), graph.reshape(x, (-1, 12))]
     assert [bool(unsupported(node)) for node in moved] == [True, False, False]
     assert not any(map(unsupported, needed([turned])))
+
+
+@precisions
+@networks
+def test_the_halves_of_a_step_have_the_bits_of_the_whole(name, precision):
+    network = whole(NETWORKS[name])
+    one, two = (network.compiled(load_backend("numpy"), precision) for _ in range(2))
+    one.run(3)
+    for _ in range(3):
+        (batch,) = two._batches.at(two.step)
+        two.apply(two.gradients(batch))
+    assert "straight line" in one.plan()[0][1]
+    for key, value in one.state().items():
+        assert two.state()[key].tobytes() == value.tobytes(), key
