@@ -9,10 +9,8 @@ import pytest
 from differences import TOLERANCE, gradient_error, network
 from networks import PROGRAMS, Case
 
-from deepmath import activations, losses
+from deepmath import activations, derivative, losses
 from deepmath.activations import ActivationFunction
-from deepmath.formulas import affine as affine_formulas
-from deepmath.formulas import normalization
 from deepmath.layers import Activation, BatchNormalization, Dense, Dropout, LayerNormalization, PReLU
 from deepmath.losses import Loss
 from deepmath.regularizers import L1, L2
@@ -96,73 +94,80 @@ def test_a_planted_mistake_is_caught(name, backend):
     assert gradient_error(PLANTED[name], backend) > 1e3 * TOLERANCE
 
 
-_DEFINITION = normalization.normalize_pullback
+RULES = dict(derivative.RULES)
+"""The right ones."""
 
 
-def _affine_with(change: Any) -> Any:
-    def affine(xp: Any, x: Any, w: Any, b: Any) -> Any:
-        y, pullback = affine_formulas.affine(xp, x, w, b)
-        return y, lambda dy: change(w, dy, *pullback(dy))
-
-    return affine
+def _is(node: Any, name: str) -> bool:
+    """Whether a node is a layer's parameter of this name."""
+    return node.op == "argument" and str(node.value).endswith(f".{name}")
 
 
-def _pullback_without_mean(xp, x, mean, variance, gamma, dy, eps):
-    n = (x - mean) / xp.sqrt(variance + eps)
-    u = gamma * dy
-    return (u - n * xp.mean(u * n, axis=-1, keepdims=True)) / xp.sqrt(variance + eps), dy * n
+def _untransposed(da: bool) -> Any:
+    """The rule of products without a transpose, where the shapes allow that."""
+
+    def rule(xp: Any, y: Any, c: Any, a: Any, w: Any) -> Any:
+        dx, dw = RULES["matmul"](xp, y, c, a, w)
+        if w.dims != (4, 4):
+            return dx, dw
+        return (xp.matmul(c, w), dw) if da else (dx, xp.matrix_transpose(dw))
+
+    return rule
 
 
-def _pullback_without_variance(xp, x, mean, variance, gamma, dy, eps):
-    n = (x - mean) / xp.sqrt(variance + eps)
-    u = gamma * dy
-    return (u - xp.mean(u, axis=-1, keepdims=True)) / xp.sqrt(variance + eps), dy * n
+def _biased(change: Any) -> Any:
+    """The rule of sums with another gradient of biases."""
+    return lambda xp, y, c, a, b: (c, change(c, y) if _is(b, "bias") else c)
 
 
-def _pullback_with_inputs(xp, x, mean, variance, gamma, dy, eps):
-    return _DEFINITION(xp, x, mean, variance, gamma, dy, eps)[0], dy * x
+def _moment_forgotten(squares: bool) -> Any:
+    """The rule of sums where those of squares, or all others, count as constants."""
+    return lambda xp, y, c, a: (None if (a.op == "*") == squares else c,)
 
 
-def _prelu_without_alpha(xp, z, alpha, dy):
-    return xp.where(z > 0.0, dy, 0.0 * dy), xp.where(z > 0.0, 0.0, z * dy)
+def _of_raw_inputs(xp: Any, y: Any, c: Any, a: Any, b: Any) -> Any:
+    right = RULES["*"](xp, y, c, a, b)
+    return (c * b.args[0].args[0], right[1]) if _is(a, "gamma") else right
 
 
-def _prelu_of_all_inputs(xp, z, alpha, dy):
-    return xp.where(z > 0.0, dy, alpha * dy), z * dy
+def _alpha_forgotten(xp: Any, y: Any, c: Any, a: Any, b: Any) -> Any:
+    da, db = RULES["*"](xp, y, c, a, b)
+    return None if _is(b, "alpha") else da, None if _is(a, "alpha") else db
+
+
+def _of_all_inputs(xp: Any, y: Any, c: Any, condition: Any, a: Any, b: Any) -> Any:
+    return None, xp.where(condition, c, 0.0), c
 
 
 _SQUARE = network(Dense(4, "tanh"), Dense(4, "tanh"), Dense(3))
 _NORMALISED = network(Dense(5), BatchNormalization(), Activation("tanh"), Dense(3))
 _ROWS = network(Dense(5), LayerNormalization(), Activation("tanh"), Dense(3))
 _LEARNT = network(Dense(5), PReLU(), Dense(3))
-_PULLBACK = "normalization.normalize_pullback"
-_PRELU = "rectifiers.prelu_pullback"
 
-MONKEYPATCHED = {
-    "no transpose in dx": (_SQUARE, "affine", lambda w, dy, dx, dw, db: (dy @ w if w.shape == (4, 4) else dx, dw, db)),
-    "no transpose in dW": (_SQUARE, "affine", lambda w, dy, dx, dw, db: (dx, dw.T if w.shape == (4, 4) else dw, db)),
-    "bias by the mean": (_SQUARE, "affine", lambda w, dy, dx, dw, db: (dx, dw, db / dy.shape[0])),
-    "bias of one row": (_SQUARE, "affine", lambda w, dy, dx, dw, db: (dx, dw, dy[0])),
-    "batch norm's mean forgotten": (_NORMALISED, _PULLBACK, _pullback_without_mean),
-    "batch norm's variance forgotten": (_NORMALISED, _PULLBACK, _pullback_without_variance),
-    "gamma's gradient of raw inputs": (_NORMALISED, _PULLBACK, _pullback_with_inputs),
-    "layer norm's mean forgotten": (_ROWS, _PULLBACK, _pullback_without_mean),
-    "layer norm's variance forgotten": (_ROWS, _PULLBACK, _pullback_without_variance),
-    "alpha forgotten": (_LEARNT, _PRELU, _prelu_without_alpha),
-    "alpha's gradient of all inputs": (_LEARNT, _PRELU, _prelu_of_all_inputs),
+RULED = {
+    "no transpose in dx": (_SQUARE, "matmul", _untransposed(True)),
+    "no transpose in dW": (_SQUARE, "matmul", _untransposed(False)),
+    "bias by the mean": (_SQUARE, "+", _biased(lambda c, y: c / y.dims[0])),
+    "sign of the bias": (_SQUARE, "+", _biased(lambda c, y: -c)),
+    "batch norm's mean forgotten": (_NORMALISED, "batch_sum", _moment_forgotten(False)),
+    "batch norm's variance forgotten": (_NORMALISED, "batch_sum", _moment_forgotten(True)),
+    "gamma's gradient of raw inputs": (_NORMALISED, "*", _of_raw_inputs),
+    "layer norm's mean forgotten": (_ROWS, "row_sum", _moment_forgotten(False)),
+    "layer norm's variance forgotten": (_ROWS, "row_sum", _moment_forgotten(True)),
+    "alpha forgotten": (_LEARNT, "*", _alpha_forgotten),
+    "alpha's gradient of all inputs": (_LEARNT, "where", _of_all_inputs),
 }
-"""Mistakes inside layers, where the reference computes them."""
+"""Mistakes in the rules by which the graph of a layer is differentiated, where its own parameters or sums come by."""
 
 
-@pytest.mark.parametrize("name", MONKEYPATCHED)
-def test_a_mistake_inside_a_layer_is_caught(name, monkeypatch):
-    case, where, change = MONKEYPATCHED[name]
-    if where == "affine":
-        monkeypatch.setattr("deepmath.layers.dense.affine", _affine_with(change))
-    else:
-        monkeypatch.setattr(f"deepmath.formulas.{where}", change)
-    assert gradient_error(case, "reference") > 1e3 * TOLERANCE
+@pytest.mark.parametrize("backend", PROGRAMS)
+@pytest.mark.parametrize("name", RULED)
+def test_a_mistake_inside_a_layer_is_caught(name, backend, monkeypatch):
+    case, op, change = RULED[name]
+    assert gradient_error(case, backend) < TOLERANCE
+    monkeypatch.setitem(derivative.RULES, op, change)
+    assert gradient_error(case, backend) > 1e3 * TOLERANCE
 
 
 def test_that_many_mistakes_were_planted():
-    assert len(PLANTED) + len(MONKEYPATCHED) >= 24
+    assert len(PLANTED) + len(RULED) >= 24

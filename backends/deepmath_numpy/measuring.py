@@ -17,7 +17,14 @@ from deepmath_numpy.schedule import ALL, Group, Phase
 from deepmath_numpy.section import Section
 
 CHUNK = 1024
+DENSE = 1 << 19
+"""Numbers that sparse rows are made dense to at a time."""
 """How many rows are measured at a time."""
+
+
+def dense_rows(features: int) -> int:
+    """How many sparse rows are made dense at a time."""
+    return max(1, min(CHUNK, DENSE // features))
 
 
 class Measuring:
@@ -51,8 +58,9 @@ class Measuring:
         shares = np.ones(data.rows) if data.weights is None else np.asarray(data.weights, np.float64)
         total, sums = np.zeros(1 + self._count), np.zeros((1, 1 + self._count))
         self._section.fill("sums", sums.ctypes.data)
-        for start in range(0, data.rows, CHUNK):
-            n = min(CHUNK, data.rows - start)
+        chunk = dense_rows(x.shape[1]) if is_sparse(x) else CHUNK
+        for start in range(0, data.rows, chunk):
+            n = min(chunk, data.rows - start)
             self._section.fill(self._given, targets.ctypes.data + start * targets.strides[0])
             self._section.fill("shares", shares.ctypes.data + start * 8)
             self._chunk(x, start, n)

@@ -27,13 +27,12 @@ from deepmath_numpy.driver import execute_address
 from deepmath_numpy.hooks import Hooks
 from deepmath_numpy.inputs import Inputs
 from deepmath_numpy.lowering import LAUNCH, ROWS
+from deepmath_numpy.measuring import CHUNK, dense_rows
 from deepmath_numpy.memory import Memory
 from deepmath_numpy.schedule import ALL, IN_CACHE
 from deepmath_numpy.section import Section, calls_in, nodes_named
 from deepmath_numpy.threads import Choice, Threads, available
 
-CHUNK = 1024
-"""Rows that are predicted at a time where threads share products, or Python runs a layer."""
 LEAST, NEAR = 64, 3 << 14
 """Elsewhere a chunk has so many rows at least, and work arrays of about so many bytes, which near caches hold."""
 FEW = 1 << 20
@@ -170,7 +169,8 @@ class Predicting:
     def run(self, x: Any) -> Any:
         """Predictions [rows, outputs] of checked inputs: sparse rows, or an array of the recipe's precision."""
         if hasattr(x, "toarray"):
-            pieces = (x[i : i + CHUNK].toarray() for i in range(0, x.shape[0], CHUNK))
+            rows = dense_rows(x.shape[1])
+            pieces = (x[i : i + rows].toarray() for i in range(0, x.shape[0], rows))
             found = [self._predicted(self._own, np.ascontiguousarray(p, self._dtype))[0] for p in pieces]
             return np.concatenate(found) if found else np.empty((0, *self._result), self._dtype)
         return self._predicted(self._own, np.ascontiguousarray(x, self._dtype))[0]

@@ -26,12 +26,13 @@ __all__ = ["ARGUMENTS", "module"]
 
 ARGUMENTS = ("a", "a_row", "a_inner", "b", "b_inner", "b_column", "c", "c_row", "inner", "accumulate")
 """What the array of integers holds: addresses, strides in numbers, the length of the inner axis (-1: n), 0 or 1."""
-DEEP, SHALLOW = 256, 64
-"""How long a piece of the inner axis is: a packed panel of B stays near; and where each step along A is far from the
-last, what was read of A stays in the first cache, and its pages in the table of pages, until the next tile of rows."""
-FAR = 64
-"""Numbers from which on a step along A is far."""
-PAGE, MANY = 4000, 1 << 18
+DEEP = 256
+"""How long a piece of the inner axis is where panels of B are packed: one stays in the second cache."""
+FAR, SHALLOW, LONG, LESS_SHALLOW = 64, 64, 256, 128
+"""How long a piece is where a step along A is more than FAR numbers: what was read of A stays in the first cache, and
+its pages in the table of pages, until the next tile of rows. In a longer sum than LONG, C is passed through less often.
+"""
+PAGE, MANY = 4000, 1 << 17
 """Panels that could be read where they lie are packed too if B's rows are so many bytes apart, so that each takes a
 page, or if that times the rows of the result is so much, so that a panel is read often."""
 
@@ -93,7 +94,8 @@ def _panels(text: Any, precision: str, target: Target) -> Any:
     is_turned = b.icmp_signed("!=", b_column, I64(1))
     packs = b.or_(is_turned, _reads_badly(b, b_inner, rows, widest))
     end = b.select(b.icmp_signed(">", inner, I64(0)), inner, I64(1))  # an empty sum is written too
-    step = b.select(b.icmp_signed(">", a_inner, I64(FAR)), I64(SHALLOW), b.select(packs, I64(DEEP), end))
+    shallow = b.select(b.icmp_signed(">", inner, I64(LONG)), I64(LESS_SHALLOW), I64(SHALLOW))
+    step = b.select(b.icmp_signed(">", a_inner, I64(FAR)), shallow, b.select(packs, I64(DEEP), end))
 
     def panel(k: Any, vectors: int, lanes: int, masked: bool, packs: Any, column: Any) -> None:
         width, deep = I64(vectors * lanes), b.least(b.sub(inner, k), step)

@@ -93,12 +93,15 @@ class CompiledProgram(Program):
             n = len(bounds) - 1
             shares, weights, counts = self._weighted(rows, bounds)
             coefficients = self.pace.table(self.step, n, self._rates)
-            steps = self._training if self._small is None else self._small
-            sums = steps.run(rows, bounds, shares, weights, self.step, coefficients)
+            sums = self._steps_for(int(np.diff(bounds).max())).run(rows, bounds, shares, weights, self.step, coefficients)
             _finish(results[done : done + n], sums, *counts)
             self.step += n
             done += n
         return results
+
+    def _steps_for(self, rows: int) -> Training | Small:
+        """Who runs steps of at most so many rows: the straight line, if they have space in its lanes."""
+        return self._small if self._small is not None and rows <= self._small.lanes else self._training
 
     def _weighted(self, rows: Any, bounds: Any) -> tuple[Any, Any, tuple[Any, Any]]:
         """The rows' shares of their steps, what they weigh by themselves, and the steps' weights and numbers of rows."""
@@ -119,10 +122,10 @@ class CompiledProgram(Program):
         rows, shares = np.ascontiguousarray(batch.rows, np.int64), np.array(batch.weights, np.float64)
         weights = np.array(self.data.weights_of(rows))
         coefficients = self.pace.table(self.step, 1, self._rates)
-        if self._small is not None and previous is None and not batch.first:
-            sums = self._small.gradients(rows, shares, weights, self.step, coefficients)
+        steps, again = self._steps_for(len(rows)), previous is not None
+        if isinstance(steps, Small) and not again and not batch.first:
+            sums = steps.gradients(rows, shares, weights, self.step, coefficients)
         else:
-            again = previous is not None
             sums = self._training.gradients(rows, shares, weights, self.step, batch.first, again, coefficients)
         if previous is not None:
             sums = previous.sums + sums

@@ -21,7 +21,7 @@ class Small:
 
     def __init__(self, recipe: Recipe, memory: Memory, step: StepGraph, capacity: int) -> None:
         self._recipe, self._memory = recipe, memory
-        self._step, self._lanes = step, lanes_of(capacity)
+        self._step, self.lanes = step, lanes_of(capacity)
         self._count = 1 + sum(name.startswith("result.") for name in step.outputs)
         self._c = np.asarray(straight_line.numbers(recipe, step), np.float64)
         self._function("steps")
@@ -30,7 +30,7 @@ class Small:
     def _function(self, half: str) -> Any:
         """The compiled function of one of `straight_line.HALVES`."""
         memory = self._memory
-        text = straight_line.module(self._recipe, self._step, memory.params, memory.states, self._lanes, half)
+        text = straight_line.module(self._recipe, self._step, memory.params, memory.states, self.lanes, half)
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         return kind(compiler.load(text).address("steps"))
 

@@ -35,7 +35,7 @@ class Training:
     def __init__(self, recipe: Recipe, memory: Memory, capacity: int, rates: Sequence[float], sparse: bool) -> None:
         self.recipe, self.memory, self.rates = recipe, memory, rates
         step = training_graph(recipe, memory.params.shapes, memory.states.shapes)
-        self._capacity = -(-capacity // 16) * 16
+        self._micro, self._capacity = capacity, -(-capacity // 16) * 16
         self._count = 1 + len(recipe.head.metrics if recipe.head is not None else ())
         self._item = np.dtype(recipe.precision).itemsize
         self._coefficients = len(recipe.optimizer.coefficients(0))
@@ -47,8 +47,9 @@ class Training:
         self._results, self._penalties = self._arena.address(results), self._arena.address(penalties)
         outputs = {f"result.{i}": self._results + i * self._capacity * self._item for i in range(self._count)}
         self._section = Section(
-            recipe, memory, step, self._capacity, "given_state", {}, outputs, len(rates) * self._coefficients, self._sparse
-        )
+            recipe, memory, step, self._capacity, "given_state", {"x": None} if self._sparse else {}, outputs,
+            len(rates) * self._coefficients, self._sparse,
+        )  # fmt: skip
         self._update_why = self._untraceable_update()
         self._lay_out()
         self._hooks = Hooks(self._section, "given_state", training=True)
@@ -317,7 +318,7 @@ class Training:
     def run(self, rows: Any, bounds: Any, shares: Any, weights: Any, step: int, coefficients: Any) -> Any:
         """Train the steps between `bounds`; gives float64 [steps, 1 + results]: penalty, sums of loss and metrics."""
         sizes, starts = np.diff(bounds), bounds[:-1]
-        micro = self.recipe.batch_size
+        micro = self._micro
         if sizes.max(initial=0) <= micro:
             steps = np.arange(len(sizes))
             launches = np.empty((len(sizes), 4), np.int64)
@@ -417,7 +418,8 @@ class Training:
         words = f"steps compiled: {len(calls)} kernels in {len(self._section.tables.phases)} phases"
         if self._section.tables.hooks:
             words += f", {len(self._section.tables.hooks)} of them by Python"
-        return [("steps", words), *self._section.plan()]
+        inputs = [("inputs", "sparse: their products by SciPy")] if self._sparse else []
+        return [("steps", words), *inputs, *self._section.plan()]
 
 
 def _with_updates(phases: Sequence[Phase], early: Mapping[int, list[Call]]) -> list[Phase]:

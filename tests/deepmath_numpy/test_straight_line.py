@@ -240,13 +240,13 @@ def test_rows_stay_in_their_lanes() -> None:
 
 @precisions
 @networks
-def test_the_halves_of_a_step_have_the_bits_of_the_whole(name, precision):
+def test_the_halves_of_a_step_have_the_bits_of_the_whole(monkeypatch, name, precision):
     network = whole(NETWORKS[name])
+    monkeypatch.setattr(straight_line, "LIMIT", 1 << 20)
     one, two = (network.compiled(load_backend("numpy"), precision) for _ in range(2))
     one.run(3)
     for _ in range(3):
         (batch,) = two._batches.at(two.step)
         two.apply(two.gradients(batch))
-    assert "straight line" in one.plan()[0][1]
     for key, value in one.state().items():
         assert two.state()[key].tobytes() == value.tobytes(), key
