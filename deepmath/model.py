@@ -271,7 +271,10 @@ class Sequential:
         """
         trainable.need_weights(self)
         if detail:
-            shapes = [{n.removeprefix(p): v.shape for n, v in self.values.items() if n.startswith(p)} for p in ("params.", "state.")]
+            shapes = [
+                {n.removeprefix(p): v.shape for n, v in self.values.items() if n.startswith(p)}
+                for p in ("params.", "state.")
+            ]
             return "\n".join(kernel_lines(self.recipe(precision), *shapes))
         chosen = load_backend(backend, device)
         fit.check_precision(chosen, precision)

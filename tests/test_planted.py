@@ -135,8 +135,9 @@ def _alpha_forgotten(xp: Any, y: Any, c: Any, a: Any, b: Any) -> Any:
     return None if _is(b, "alpha") else da, None if _is(a, "alpha") else db
 
 
-def _of_all_inputs(xp: Any, y: Any, c: Any, condition: Any, a: Any, b: Any) -> Any:
-    return None, xp.where(condition, c, 0.0), c
+def _of_all_inputs(xp: Any, y: Any, c: Any, a: Any, b: Any) -> Any:
+    right = RULES["*"](xp, y, c, a, b)
+    return (c.args[2] * b, right[1]) if _is(a, "alpha") else right  # what the choice of z <= 0 was made from
 
 
 _SQUARE = network(Dense(4, "tanh"), Dense(4, "tanh"), Dense(3))
@@ -155,7 +156,7 @@ RULED = {
     "layer norm's mean forgotten": (_ROWS, "row_sum", _moment_forgotten(False)),
     "layer norm's variance forgotten": (_ROWS, "row_sum", _moment_forgotten(True)),
     "alpha forgotten": (_LEARNT, "*", _alpha_forgotten),
-    "alpha's gradient of all inputs": (_LEARNT, "where", _of_all_inputs),
+    "alpha's gradient of all inputs": (_LEARNT, "*", _of_all_inputs),
 }
 """Mistakes in the rules by which the graph of a layer is differentiated, where its own parameters or sums come by."""
 

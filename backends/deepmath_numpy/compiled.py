@@ -19,9 +19,7 @@ from deepmath_numpy.target import host
 Loop = tuple[int, list[Entry]]
 
 
-def loop(
-    formula: Formula, kinds: Sequence[str], outputs: Sequence[str], precision: str, columns: int
-) -> Loop:
+def loop(formula: Formula, kinds: Sequence[str], outputs: Sequence[str], precision: str, columns: int) -> Loop:
     """The loop of a formula over rows of so many columns, and what its `a` holds.
 
     Arrays are called a0, a1, ... and numbers s0, s1, ... as they come. Short rows have a loop of their own where they are

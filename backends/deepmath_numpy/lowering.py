@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.formulas.random import NOISE, philox
-from deepmath.graph import BATCH_SUM, OPERATORS, Node, Size
-from deepmath.graph.cut import RANK_OF_COPIES, Copy, Kernel, Map, Operand, Piece, Product, Random, Space, Take, body, root
-
-from deepmath.trace import Formula
+from deepmath.graph import BATCH_SUM, Node, Size
+from deepmath.graph.cut import RANK_OF_COPIES, Copy, Kernel, Map, Operand, Piece, Product, Random, Space, Take, root
+from deepmath.graph.maps import formula_of
+from deepmath.graph.maps import value_of as value_of
 from deepmath_numpy import compiled
 
 OFFSET, FIRST, STEP, ROW, ROWS = range(5)
@@ -139,7 +139,14 @@ class Lowering:
         given = Place(compiled.zeros().ctypes.data, 0) if source is None else self.place(source)
         repeated = source is not None and not (source.dims and isinstance(source.dims[0], Size))
         pad = RANK_OF_COPIES - len(piece.dims)
-        words = [out.address, out.apart, piece.offset, given.address, 0 if repeated else given.apart, piece.source_offset]
+        words = [
+            out.address,
+            out.apart,
+            piece.offset,
+            given.address,
+            0 if repeated else given.apart,
+            piece.source_offset,
+        ]
         words += [1] * pad + [*piece.dims] + [0] * pad + [*piece.strides] + [0] * pad + [*piece.source_strides]
         return Call(
             "copy", compiled.move(self.precision, f"copy{bits}"), words_of(words), batched, 1, 1,
@@ -183,70 +190,6 @@ class Lowering:
             move = compiled.move(self.precision, "copy64")
             found.append(Call("copy", move, words_of(block), True, 1, 1, outputs=written, inputs=written))
         return found
-
-
-def formula_of(k: Map) -> tuple[Formula, list[str], list[Node], list[Node], bool]:
-    """A map as the formula of a kernel: (formula, kinds of its arguments, arrays that it reads, numbers, is it of rows)."""
-    nodes = body(k)
-    scalars = [n for n in nodes if n.op in ("argument", "size")]
-    kinds = [{"cell": "row"}.get(kind, kind) + _dtype(n) for kind, n in zip(k.kinds, k.inputs, strict=False)]
-    kinds += ["scalar" + _dtype(n) for n in scalars] + ["index", "row_index"]
-    known = {n.number: i for i, n in enumerate([*k.inputs, *scalars])}
-    wanted = k.kinds[len(k.inputs) :]
-
-    def formula(xp: Any, *values: Any) -> Any:
-        found = {number: values[i] for number, i in known.items()}
-        index, row = values[-2:]
-        for node in nodes:
-            if node.number not in found:
-                args = [found[a.number] for a in node.args]
-                found[node.number] = value_of(xp, node, args, index, row, k.space)
-        results = [_laid(xp, found[o.number], kind, index, row) for o, kind in zip(k.outputs, wanted, strict=True)]
-        return tuple(results)
-
-    whole = any(n.op in ("row_sum", "row_max", "columns") for n in nodes)
-    return formula, kinds, k.inputs, scalars, whole
-
-
-def _dtype(node: Node) -> str:
-    return "" if node.dtype == "float" else f":{node.dtype}"
-
-
-def value_of(xp: Any, node: Node, args: list[Any], index: Any, row: Any, space: Space) -> Any:
-    op = node.op
-    if op == "constant":
-        return node.value
-    if op == "columns":
-        return index.shape[1] if node.value == space.columns else node.value
-    if op == "index":
-        return index
-    if op == "broadcast_to":
-        return args[0]
-    if op == "astype":
-        return xp.astype(args[0], node.dtype) if isinstance(args[0], Node) else args[0]
-    if op in ("row_sum", "row_max"):
-        along = isinstance(args[0], Node) and args[0].axes[1]
-        if not along:
-            return args[0] if op == "row_max" else args[0] * index.shape[1]
-        return (xp.sum if op == "row_sum" else xp.max)(args[0], axis=-1, keepdims=True)
-    if op == BATCH_SUM:
-        return xp.batch_sum(_laid(xp, args[0], "element", index, row))
-    if op in OPERATORS:
-        return OPERATORS[op](*args)
-    if op == "where" and not any(isinstance(a, Node) for a in args[1:]):
-        return xp.where(args[0], args[1] + 0.0 * xp.astype(index, "float"), args[2])
-    return getattr(xp, op)(*args)
-
-
-def _laid(xp: Any, value: Any, kind: str, index: Any, row: Any) -> Any:
-    """The value so that it varies along the axes that its kind says."""
-    if kind == "column":  # a sum over the batch
-        return value
-    if not isinstance(value, Node):
-        value = xp.astype(row, "float") * 0.0 + value
-    elif not value.axes[0]:
-        value = xp.where(row >= 0, value, value)
-    return value if kind == "row" or value.axes[1] else xp.where(index >= 0, value, value)
 
 
 def words_of(words: Sequence[int]) -> Any:

@@ -26,7 +26,7 @@ __all__ = ["ARGUMENTS", "module"]
 
 ARGUMENTS = ("a", "a_row", "a_inner", "b", "b_inner", "b_column", "c", "c_row", "inner", "accumulate")
 """What the array of integers holds: addresses, strides in numbers, the length of the inner axis (-1: n), 0 or 1."""
-DEEP = 256
+DEEP = 512
 """How long a piece of the inner axis is where panels of B are packed: one stays in the second cache."""
 FAR, SHALLOW, LONG, LESS_SHALLOW = 64, 64, 256, 128
 """How long a piece is where a step along A is more than FAR numbers: what was read of A stays in the first cache, and

@@ -93,7 +93,9 @@ class CompiledProgram(Program):
             n = len(bounds) - 1
             shares, weights, counts = self._weighted(rows, bounds)
             coefficients = self.pace.table(self.step, n, self._rates)
-            sums = self._steps_for(int(np.diff(bounds).max())).run(rows, bounds, shares, weights, self.step, coefficients)
+            sums = self._steps_for(int(np.diff(bounds).max())).run(
+                rows, bounds, shares, weights, self.step, coefficients
+            )
             _finish(results[done : done + n], sums, *counts)
             self.step += n
             done += n
@@ -113,8 +115,10 @@ class CompiledProgram(Program):
             return self._shares
         pieces = [rows[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
         shares = np.concatenate([row_weights(given, piece, summed) for piece in pieces])
-        return shares, np.asarray(given[rows], np.float64), tuple(
-            np.asarray([tally(given[piece], len(piece)) for piece in pieces]).T
+        return (
+            shares,
+            np.asarray(given[rows], np.float64),
+            tuple(np.asarray([tally(given[piece], len(piece)) for piece in pieces]).T),
         )
 
     def gradients(self, batch: Batch, previous: Gradients | None = None) -> Gradients:
@@ -224,5 +228,3 @@ def _epoch_orders(seed: int, first: int, epochs: int, rows: int) -> Any:
             a += [words.ctypes.data + 8 * "pqrs".index(entry.name.removeprefix("out_")), 4 * groups]
     compiled.call(address, np.asarray(a, np.int64), c, epochs, epochs, groups)
     return sorted_order(words[:, :rows])
-
-

@@ -108,7 +108,9 @@ def _phase(numbers: list[int], items: Sequence[Any], chain: list[int], capacity:
         blocked = split and all(not c.whole and c.columns == calls[0].columns for c in calls)
         phase.groups.append(_rows_group(calls, capacity, blocked))
     phase.groups += [_group(items[i], capacity) for i in numbers if i not in rows]
-    phase.work = sum(c.work * (capacity if c.batched or c.name == "product" else 1) for g in phase.groups for c in g.calls)
+    phase.work = sum(
+        c.work * (capacity if c.batched or c.name == "product" else 1) for g in phase.groups for c in g.calls
+    )
     return phase
 
 

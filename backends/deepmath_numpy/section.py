@@ -77,7 +77,11 @@ class Section:
         return found
 
     def _placed(
-        self, outputs: Mapping[str, Node], state: str, given: Mapping[str, int | None], results: Mapping[str, int | None]
+        self,
+        outputs: Mapping[str, Node],
+        state: str,
+        given: Mapping[str, int | None],
+        results: Mapping[str, int | None],
     ) -> dict[int, Place]:
         """Where each array lies that a kernel reads or writes."""
         named = {root(node).number: name for name, node in outputs.items()}
@@ -190,7 +194,9 @@ class Section:
     def view(self, node: Node, n: int) -> Any:
         """The array of a node, for n rows of the batch."""
         dims = [d.times * n if isinstance(d, Size) else d for d in node.dims]
-        dtype = np.int64 if node.dtype == "int" else np.bool_ if node.dtype == "bool" else np.dtype(self.recipe.precision)
+        dtype = (
+            np.int64 if node.dtype == "int" else np.bool_ if node.dtype == "bool" else np.dtype(self.recipe.precision)
+        )
         size = math.prod(dims) * np.dtype(dtype).itemsize
         if not size:
             return np.empty(dims, dtype)

@@ -106,7 +106,10 @@ class Training:
             rows, columns = (shape[0], shape[1]) if len(shape) == 2 else (1, math.prod(shape))
             start = self.memory.params.offsets[name]
             clip = self._clip_value(start, rows, columns)
-            found[root(self._section.outputs[f"grad.{name}"]).number] = [*clip, self._update_call(start, rate, rows, columns)]
+            found[root(self._section.outputs[f"grad.{name}"]).number] = [
+                *clip,
+                self._update_call(start, rate, rows, columns),
+            ]
         return found
 
     def _after_readers(self, early: Mapping[int, list[Call]]) -> list[Any]:
@@ -207,7 +210,11 @@ class Training:
             def formula(xp: Any, w: Any, g: Any, *strengths: Any, regularizer: Any = regularizer) -> Any:
                 return g + regularizer.slope(xp, w, *strengths), regularizer.penalty(xp, w, *strengths)
 
-            arrays = [(self._flat("params", start), size), (self._flat("grads", start), size), (self._penalties + 64 * i, 1)]
+            arrays = [
+                (self._flat("params", start), size),
+                (self._flat("grads", start), size),
+                (self._penalties + 64 * i, 1),
+            ]
             kinds = ["element", "element", *["scalar"] * len(strengths)]
             calls.append(self._formula(formula, kinds, [1, "o"], arrays, strengths, 1, size, whole=True))
         if not calls:
@@ -242,13 +249,21 @@ class Training:
     def _clip(self, done: Set[str]) -> list[Phase]:
         optimizer, size = self.recipe.optimizer, self.memory.params.size
         left = self._left(done)
-        phases = [self._phase(c) for where, _ in left for c in self._clip_value(where.start, 1, where.stop - where.start)]
+        phases = [
+            self._phase(c) for where, _ in left for c in self._clip_value(where.start, 1, where.stop - where.start)
+        ]
         if optimizer.clipnorm is None:
             return phases
         for where in (where for where, rate in segments(self.memory.params, self.recipe.rates) if not rate):
             still = [(self._flat("grads", where.start), where.stop - where.start)]
             call = self._formula(
-                lambda xp, g: 0.0 * xp.sign(xp.where(xp.isfinite(g), g, 0.0)), ["element"], [0], still, [], 1, still[0][1]
+                lambda xp, g: 0.0 * xp.sign(xp.where(xp.isfinite(g), g, 0.0)),
+                ["element"],
+                [0],
+                still,
+                [],
+                1,
+                still[0][1],
             )
             phases.append(self._phase(call))
         limit = [self._section.number("clipnorm", optimizer.clipnorm)]
@@ -289,7 +304,9 @@ class Training:
             w = self._flat("params", self.memory.params.offsets[name])
             limits = [self._section.number(f"constraint.{i}.{k}", s) for k, s in enumerate(constraint.limits)]
             kinds = ["element", *["scalar"] * len(limits)]
-            call = self._formula(constraint.project, kinds, [0], [(place, features)], limits, units, features, whole=True)
+            call = self._formula(
+                constraint.project, kinds, [0], [(place, features)], limits, units, features, whole=True
+            )
             turn, back = self._turn(w, place, features, units), self._turn(place, w, units, features)
             phases += [Phase([Group([c], c.rows, ALL)]) for c in (turn, call, back)]
         return phases
@@ -339,7 +356,7 @@ class Training:
         numbers = self._numbers(*table.T[:3], table[:, 3], table[:, 4], coefficients[table[:, 2] - step])
         sums = self._execute(np.asarray(listed, np.int64), numbers, rows, shares, weights, len(given), len(sizes))
         total = np.zeros((len(sizes), sums.shape[1]))
-        for (_, _, at, row, _) in given:
+        for _, _, at, row, _ in given:
             total[at - step] += sums[row]
         return total
 

@@ -85,7 +85,8 @@ def warnings(environ: Mapping[str, str] = os.environ) -> list[str]:
     for variable in _THREADS:
         value = environ.get(variable, "")
         if value.isdecimal() and 0 < int(value) < usable_cores():
-            found.append(f"{variable}={value} keeps NumPy's matrix products to {value} of {usable_cores()} cores. Unset it.")
+            cores = f"{value} of {usable_cores()} cores"
+            found.append(f"{variable}={value} keeps NumPy's matrix products to {cores}. Unset it.")
     return found
 
 

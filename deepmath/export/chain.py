@@ -1,31 +1,34 @@
-"""A model as what every format can hold: matrices, and formulas between them.
+"""A model as what every format can hold: kernels in order, and the numbers that they are given.
 
-Layers and preprocessing are traced through their own code, in prediction mode: a matrix product ends one map of
-elements and begins the next. Whatever a layer computes from traceable formulas and products can be exported.
+Layers are what `step_graph` makes of them, in prediction mode, whatever their names; preprocessing is traced in the
+same way. What can be computed by kernels can be exported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepmath import trainable
 from deepmath.arrays import is_finite
 from deepmath.errors import ConfigError, NumericError, TraceError
-from deepmath.export.cutting import Map, Product, cut
+from deepmath.export.section import UNWRITTEN, Mark, Section, section
 from deepmath.formulas.preprocessing import unstandardize
-from deepmath.layers import Layer
+from deepmath.graph import Graph, Size
 from deepmath.model import Sequential
+from deepmath.optimizers.lbfgs import Standing
 from deepmath.preprocessing import Fitted
 from deepmath.preprocessing.chain import Chained
 from deepmath.preprocessing.encode import TableColumns
 from deepmath.preprocessing.inputs import Input
-from deepmath.recipes import shapes_of
+from deepmath.program import Recipe
+from deepmath.recipes import parts_of
+from deepmath.step_graph import prediction_graph
 from deepmath.tables import ClassTarget, NumbersTarget, NumberTarget, TableEncoding
+from deepmath.trace import Arrays
 
-Stage: TypeAlias = Product | Map
 PRECISIONS = ("float32", "float64")
 
 
@@ -37,40 +40,41 @@ class Classes(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """A model in prediction mode: stages for rows of `features` numbers, or of as many columns of a table.
+    """A model in prediction mode: sections for rows of `features` numbers, or of as many columns of a table.
 
     `before` is the fitted preprocessing, which computes in float64 whatever the precision, as it does in `fit`;
-    `stages` are the layers. `encoding` stands in front of both where the model takes tables, and gives float64.
+    `network` are the layers. `encoding` stands in front of both where the model takes tables, and gives float64.
     """
 
     features: int
     outputs: int
     precision: str
-    before: tuple[Stage, ...]
-    stages: tuple[Stage, ...]
+    before: Section | None
+    network: Section
     encoding: TableEncoding | None = None
     classes: Classes | None = None
 
     @property
     def width(self) -> int:
-        """How many numbers the first stage takes."""
+        """How many numbers the first section takes."""
         return self.features if self.encoding is None else self.encoding.outputs
 
     @property
-    def runs(self) -> list[tuple[str, Stage]]:
-        """Every stage in order, with the precision that it computes in."""
-        return [*(("float64", s) for s in self.before), *((self.precision, s) for s in self.stages)]
+    def sections(self) -> list[Section]:
+        """Those that do something, in order."""
+        return [s for s in (self.before, self.network) if s is not None and (s.stages or s.y is not s.x)]
 
 
 def chain_of(model: Sequential, precision: str = "float32") -> Chain:
-    """The stages of a model, with its fitted preprocessing first and its last activation, or its target's unit, last.
+    """The kernels of a model, with its fitted preprocessing first and its last activation, or its target's unit, last.
 
     Raises ConfigError for a model without weights or whose inputs aren't rows of numbers, NumericError for weights
     that aren't finite, and TraceError that names the layer which can't be traced.
 
     >>> from deepmath import Dense
-    >>> [type(s).__name__ for s in chain_of(Sequential([Dense(3, "relu", input_dim=2)])).stages]
-    ['Product', 'Map']
+    >>> chain = chain_of(Sequential([Dense(3, "relu", input_dim=2)]))
+    >>> [(stage.what, type(stage.kernel).__name__) for stage in chain.network.stages]
+    [('layer 0, Dense', 'Product'), ('layer 0, Dense', 'Map')]
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"export: precision must be {' or '.join(PRECISIONS)}; got {precision!r}")
@@ -78,29 +82,42 @@ def chain_of(model: Sequential, precision: str = "float32") -> Chain:
     assert model.input_shape is not None
     if len(model.input_shape) != 1:
         raise ConfigError(f"export: inputs must be rows of numbers; this model's rows have shape {model.input_shape}")
-    values = model.values
-    shapes = shapes_of(model.layers, model.input_shape)
-    stages: list[Stage] = []
-    for number, layer in enumerate(model.layers):
-        params, state = (_own(values, f"{kind}.{number}.") for kind in ("params", "state"))
-        what = f"layer {number}, {type(layer).__name__}"
-        try:
-            stages += _layer(what, layer, shapes[number][0], params, state)
-        except TraceError as error:
-            raise TraceError(f"export: {what} can't be written as formulas and matrix products: {error}") from error
-    outputs = shapes[-1][0]
-    unit = unit_of(model.target, outputs)
-    if unit is not None:
-        origin, size = unit
-        stages += cut("the outputs' unit", unstandardize, outputs, [origin, np.zeros(outputs), size])
-    features, before, encoding = int(model.input_shape[0]), [], None
+    features, before, encoding = int(model.input_shape[0]), None, None
     if model.preprocessing is not None:
         features = fitted_of(model.preprocessing).features
         encoding, steps = split(model.preprocessing)
-        before = [stage for step in steps for stage in stages_of(step)]
-    _check_finite([*before, *stages])
-    classes = _classes(model, int(outputs))
-    return Chain(features, int(outputs), precision, tuple(before), tuple(stages), encoding, classes)
+        before = preprocessing_of(steps) if steps else None
+    network = _network(model, precision, len(before.stages) if before else 0)
+    return Chain(features, network.outputs, precision, before, network, encoding, _classes(model, network.outputs))
+
+
+def _network(model: Sequential, precision: str, first: int) -> Section:
+    """The layers, and the unit of the target behind them; `first` is the number of the first kernel."""
+    assert model.input_shape is not None
+    recipe = Recipe(parts_of(model.layers, model.input_shape), None, Standing(), precision)
+    held = {n: np.asarray(v, np.float64) for n, v in model.values.items() if n.startswith(("params.", "state."))}
+    shapes = [
+        {n.removeprefix(kind): v.shape for n, v in held.items() if n.startswith(kind)} for kind in ("params.", "state.")
+    ]
+    step = prediction_graph(recipe, *shapes)
+    marks = []
+    for i, part in enumerate(recipe.parts):
+        what = f"layer {part.number}, {type(model.layers[part.number]).__name__}"
+        if f"part{i}" in step.reasons:
+            raise TraceError(f"export: {UNWRITTEN.format(what)}: {step.reasons[f'part{i}']}")
+        _check_finite(what, [v for n, v in held.items() if n.split(".")[1] == str(part.number)])
+        marks.append(Mark(what, next(s.node for s in step.seen if (s.name, s.part) == ("y", i))))
+    y = marks[-1].y
+    if len(y.dims) > 2:
+        raise ConfigError(f"export: outputs must be rows of numbers; this model's rows have shape {y.dims[1:]}")
+    unit = unit_of(model.target, y.dims[-1])
+    if unit is not None:
+        given = {"origin": unit[0], "rest": np.zeros(y.dims[-1]), "size": unit[1]}
+        arrays = [step.graph.array(f"unit.{n}", v.shape) for n, v in given.items()]
+        held |= {f"unit.{n}": v for n, v in given.items()}
+        measured: Any = unstandardize(Arrays(step.graph), y, *arrays)
+        marks.append(Mark("the outputs' unit", measured))
+    return section(precision, step.arguments["x"], marks, {**held, **step.numbers}, first)
 
 
 def unit_of(target: Any, outputs: int) -> tuple[Any, Any] | None:
@@ -124,33 +141,9 @@ def _classes(model: Sequential, outputs: int) -> Classes | None:
     return Classes(labels, 0.5 if above is None else float(above))
 
 
-def _check_finite(stages: Iterable[Stage]) -> None:
-    for stage in stages:
-        arrays = (stage.matrix,) if isinstance(stage, Product) else stage.columns
-        if not all(map(is_finite, arrays)):
-            raise NumericError(f"export: {stage.what} holds NaN or infinity; train it again, or load a good checkpoint")
-
-
-def _own(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {n.removeprefix(prefix): np.asarray(v) for n, v in values.items() if n.startswith(prefix)}
-
-
-def _layer(
-    what: str, layer: Layer, features: int, params: Mapping[str, Any], state: Mapping[str, Any]
-) -> Sequence[Stage]:
-    """The stages of one layer, traced through its own `apply`."""
-    given = {**params, **state}
-
-    def apply(xp: Any, x: Any, *values: Any) -> Any:
-        held = dict(zip(given, values, strict=True))
-        own, states = ({n: held[n] for n in names} for names in (params, state))
-        return layer.apply(xp, own, states, x, _no_bits, False)[0]
-
-    return cut(what, apply, features, list(given.values()))
-
-
-def _no_bits(*_: int) -> Any:
-    raise TraceError("it draws random numbers in prediction")
+def _check_finite(what: str, arrays: Iterable[Any]) -> None:
+    if not all(map(is_finite, arrays)):
+        raise NumericError(f"export: {what} holds NaN or infinity; train it again, or load a good checkpoint")
 
 
 class _Recorder(Input):
@@ -179,11 +172,17 @@ def _flat(fitted: Fitted) -> tuple[Fitted, ...]:
     return tuple(f for step in fitted.fitted for f in _flat(step)) if isinstance(fitted, Chained) else (fitted,)
 
 
-def stages_of(step: Fitted) -> list[Stage]:
-    """The stages of one fitted preprocessing, traced through its own formula."""
-    what, width = f"preprocessing, {type(step.transform).__name__}", step.features
-    stages: list[Stage] = []
-    for formula, constants in step.mapped(_Recorder([])):
-        stages += cut(what, formula, width, constants)
-        width = stages[-1].outputs if stages else width
-    return stages
+def preprocessing_of(steps: Sequence[Fitted]) -> Section:
+    """The kernels of fitted preprocessing, traced through its own formulas."""
+    graph = Graph(of_arrays=True)
+    x = graph.array("x", (Size(graph, "rows"), steps[0].features))
+    marks, held = [Mark("", x)], dict[str, Any]()
+    for step in steps:
+        what = f"preprocessing, {type(step.transform).__name__}"
+        for formula, constants in step.mapped(_Recorder([])):
+            names = [f"{len(held) + i}" for i in range(len(constants))]
+            held.update(zip(names, map(np.asarray, constants), strict=True))
+            _check_finite(what, constants)
+            arrays = [graph.array(n, held[n].shape) for n in names]
+            marks.append(Mark(what, formula(Arrays(graph), marks[-1].y, *arrays)))
+    return section("float64", x, marks[1:], held)

@@ -8,8 +8,8 @@ import numpy as np
 
 from deepmath.errors import require
 from deepmath.export import onnx_table
-from deepmath.export.chain import Chain, Stage
-from deepmath.export.cutting import Product
+from deepmath.export.chain import Chain
+from deepmath.export.section import Section
 from deepmath.printers.onnx import OPSET, Printer
 
 
@@ -34,9 +34,9 @@ def onnx_model(chain: Chain, name: str) -> Any:
         inputs, value, precision = [value_info("x", kind, ["rows", chain.features])], "x", chain.precision
     else:
         inputs, value, precision = onnx_table.inputs(encoding), onnx_table.encoded(printer, encoding), "float64"
-    for number, (wanted, stage) in enumerate(chain.runs):
-        value = value if wanted == precision else printer.cast(value, wanted)
-        value, precision = _stage(printer, number, stage, value, wanted), wanted
+    for section in chain.sections:
+        value = value if section.precision == precision else printer.cast(value, section.precision)
+        value, precision = _section(printer, section, value), section.precision
     value = value if precision == chain.precision else printer.cast(value, chain.precision)
     y = onnx_table.free("y", names)
     ends = {y: (value, "output", kind, ["rows", chain.outputs])}
@@ -59,12 +59,11 @@ def onnx_model(chain: Chain, name: str) -> Any:
     return model
 
 
-def _stage(printer: Printer, number: int, stage: Stage, x: str, dtype: str) -> str:
-    """The name of a stage's result."""
-    if isinstance(stage, Product):
-        # Not MatMul: onnxruntime moves a factor beside one into the product, as a float32, whatever the dtype.
-        return printer.emit("Gemm", x, printer.array(f"stage{number}.matrix", stage.matrix.astype(dtype)))
-    columns = [
-        printer.array(f"stage{number}.column{i}", column.astype(dtype)) for i, column in enumerate(stage.columns)
-    ]
-    return printer.formula(stage.formula, stage.kinds, [x, *columns], dtype)[0]
+def _section(printer: Printer, section: Section, x: str) -> str:
+    """The name of a section's result."""
+    known = {section.x.number: x}
+    for number, (name, value) in section.constants.items():
+        known[number] = printer.array(name, value.astype(section.precision) if value.dtype.kind == "f" else value)
+    for stage in section.stages:
+        printer.graph(stage.kernel.outputs, known, section.precision)
+    return printer.graph([section.y], known, section.precision)[0]

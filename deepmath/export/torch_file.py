@@ -10,8 +10,8 @@ import numpy as np
 
 from deepmath.activations import ActivationFunction
 from deepmath.errors import ConfigError
-from deepmath.export.chain import Chain, chain_of, split, stages_of, unit_of
-from deepmath.export.cutting import Product
+from deepmath.export.chain import Chain, chain_of, preprocessing_of, split, unit_of
+from deepmath.export.section import matrices
 from deepmath.layers import (
     Activation,
     BatchNormalization,
@@ -166,7 +166,7 @@ def _preprocessing(step: Any) -> Iterator[Module]:
         yield _batch_norm(step.features, "eps=0.0", zeros, variance, weight, lows)
     elif isinstance(step, (PCAWhitened, ZCAWhitened)):
         yield _centred(step.scatter.mean + step.scatter.rest)
-        yield from (_linear(stage.matrix) for stage in stages_of(step) if isinstance(stage, Product))
+        yield from map(_linear, matrices(preprocessing_of((step,))))
     else:
         raise ConfigError(f"export: PyTorch has no module for {step.transform!r}; export to onnx, python or c instead")
 

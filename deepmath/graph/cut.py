@@ -169,7 +169,7 @@ class _Cut:
     def __init__(self, graph: Graph, outputs: list[Node]) -> None:
         self.graph, self.outputs = graph, outputs
         self._make_copies_explicit()
-        self.order = needed(outputs)
+        self.order = _in_order(outputs)
         self.space: dict[int, Space] = {}
         self.depth: dict[int, int] = {}
         self.stored: set[int] = set()
@@ -215,7 +215,9 @@ class _Cut:
         for node in self.order:
             for a in node.args:
                 users.setdefault(a.number, []).append(node)
-            if node.number in self.space and all(a.op in LEAVES or is_number(a) or a.number in early for a in node.args):
+            if node.number in self.space and all(
+                a.op in LEAVES or is_number(a) or a.number in early for a in node.args
+            ):
                 early.add(node.number)
         for node in reversed(self.order):
             of = users.get(node.number, [])
@@ -243,7 +245,9 @@ class _Cut:
 
     def _store(self) -> None:
         """Decide which values are stored: what no map can hand on, and what is dear to compute again."""
-        self.stored = {n.number for n in self.order if n.op in ("argument", "random", "opaque", "take", BATCH_SUM, "matmul")}
+        self.stored = {
+            n.number for n in self.order if n.op in ("argument", "random", "opaque", "take", BATCH_SUM, "matmul")
+        }
         self.stored |= {n.number for n in self.order if is_copy(n)} | {o.number for o in self.outputs}
         for node in self.order:
             if node.op in ("matmul", "opaque", "take") or is_copy(node):
@@ -355,6 +359,15 @@ class _Cut:
     def _copy(self, node: Node) -> Copy:
         pieces, zeroed = copy_pieces(node)
         return Copy([root(a) for a in node.args], [node], self.depth[node.number], pieces, zeroed)
+
+
+def _in_order(outputs: Sequence[Node]) -> list[Node]:
+    """All nodes below `outputs`, each after what it needs: copies made explicit are younger than who uses them."""
+    found: dict[int, Node] = {}
+    for node in needed(outputs):
+        for n in (*(a for a in node.args if a.number > node.number), node):
+            found.setdefault(n.number, n)
+    return list(found.values())
 
 
 def is_number(node: Node) -> bool:

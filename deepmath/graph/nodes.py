@@ -336,7 +336,9 @@ class Graph:
         if a.dtype != "float" or b.dtype != "float" or not a.dims or not b.dims:
             raise TraceError("a matrix product is one of arrays of floats with one axis or more")
         if len(a.dims) == 1:
-            return self.reshape(self.matmul(self.reshape(a, (1, *a.dims)), b), (*b.dims[:-2], *b.dims[-1:])[: max(len(b.dims) - 1, 0)])
+            return self.reshape(
+                self.matmul(self.reshape(a, (1, *a.dims)), b), (*b.dims[:-2], *b.dims[-1:])[: max(len(b.dims) - 1, 0)]
+            )
         if len(b.dims) == 1:
             return self.reshape(self.matmul(a, self.reshape(b, (*b.dims, 1))), a.dims[:-1])
         if a.dims[-1] != b.dims[-2]:

@@ -1,4 +1,4 @@
-"""A traced formula as ONNX nodes of the default operator set, which any runtime has.
+"""A graph as ONNX nodes of the default operator set, which any runtime has.
 
 Literals take the graph's dtype. What ONNX lacks is written in what it has, without losing digits: log(1 + x) and
 e^x - 1 by Kahan's corrections, whole quotients that round down, and shifts.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.errors import require
-from deepmath.graph import BATCH_SUM, Node, needed
+from deepmath.graph import BATCH_SUM, Node, Size, needed
 from deepmath.trace import Formula, trace
 
 OPSET = 21
@@ -89,7 +89,14 @@ class Printer:
         """
         traced = trace(formula, kinds, [f"arg{i}" for i in range(len(kinds))])
         bound = {a.number: name for a, name in zip(traced.arguments, names, strict=True)}
-        return self._printed(traced.outputs, bound, dtype)
+        return self.graph(traced.outputs, bound, dtype)
+
+    def graph(self, outputs: Sequence[Node], known: dict[int, str], dtype: str) -> list[str]:
+        """The names of nodes of a graph. `known` has those of its arguments, and gets what is computed on the way."""
+        for node in needed(outputs, known):
+            if node.op not in ("constant", "columns"):
+                known[node.number] = _Step(self, node, known, dtype).name()
+        return [_Step(self, o, known, dtype).operand(o, o.dtype) for o in outputs]
 
     def emit(self, op: str, *inputs: str, **attributes: Any) -> str:
         """Append one node; the name of its result."""
@@ -113,12 +120,13 @@ class Printer:
         """A value as another dtype."""
         return self.emit("Cast", name, to=self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
-    def _printed(self, outputs: Sequence[Node], bound: dict[int, str], dtype: str) -> list[str]:
-        known = dict(bound)
-        for node in needed(outputs):
-            if node.number not in known and node.op != "constant":
-                known[node.number] = _Step(self, node, known, dtype).name()
-        return [_Step(self, o, known, dtype).operand(o, o.dtype) for o in outputs]
+    def whole(self, *values: int) -> str:
+        """The name of an array of whole numbers, such as a shape, of which there is one for the same numbers."""
+        key = (repr(values), "whole")
+        if key not in self._constants:
+            name = f"whole_{len(self._constants)}"
+            self._constants[key] = self.array(name, np.asarray(values, np.int64))
+        return self._constants[key]
 
 
 class _Step:
@@ -130,7 +138,7 @@ class _Step:
 
     def operand(self, node: Node, dtype: str) -> str:
         """A node as an operand in an expression of this dtype."""
-        if node.op == "constant":
+        if node.op in ("constant", "columns"):
             return self.printer.constant(node.value, self.dtypes[dtype])
         name = self.known[node.number]
         return name if node.dtype in (dtype, "bool") else self.printer.cast(name, self.dtypes[dtype])
@@ -144,7 +152,9 @@ class _Step:
             return self.printer.cast(self.operand(node.args[0], node.args[0].dtype), self.dtypes[node.dtype])
         if node.op in _OVER:
             op, axis, keep = _OVER[node.op]
-            return emit(op, self.operand(node.args[0], "float"), self._axes(axis), keepdims=keep)
+            return emit(op, self.operand(node.args[0], "float"), self.printer.whole(axis), keepdims=keep)
+        if node.op in _MOVES:
+            return _MOVES[node.op](self, *(self.operand(a, a.dtype) for a in node.args))
         floats = node.dtype == "float" or any(a.dtype == "float" for a in node.args)
         common = "float" if floats or node.op in ("isnan", "isinf", "isfinite") else "int"
         args = [self.operand(a, "bool" if a.dtype == "bool" else common) for a in node.args]
@@ -160,13 +170,6 @@ class _Step:
             return emit(_OF_TRUTHS[node.op], *args)
         return emit(_NAMES[node.op], *args)
 
-    def _axes(self, axis: int) -> str:
-        name = f"axis_{axis}".replace("-", "last_")
-        known = self.printer.prefix + name
-        if any(i.name == known for i in self.printer.initializers):
-            return known
-        return self.printer.array(name, np.asarray([axis], np.int64))
-
     def _size(self) -> str:
         """The number of rows or columns of what varies along both, as a float."""
         array = next(n for n in self.node.graph.nodes if n.axes == (True, True) and n.number in self.known)
@@ -174,6 +177,36 @@ class _Step:
         end = {} if first else {"end": 1}
         shape = self.printer.emit("Shape", self.known[array.number], start=first, **end)
         return self.printer.cast(shape, self.dtypes["float"])
+
+    def _product(self, a: str, b: str) -> str:
+        """Not MatMul: onnxruntime moves a factor beside one into the product, as a float32, whatever the dtype."""
+        emit, whole, dims = self.printer.emit, self.printer.whole, self.node.args[0].dims
+        if len(dims) == 2:
+            return emit("Gemm", a, b)
+        return emit("Reshape", emit("Gemm", emit("Reshape", a, whole(-1, dims[-1])), b), whole(*self._flexible))
+
+    @property
+    def _flexible(self) -> list[int]:
+        """The node's shape with -1 in the place of the rows."""
+        return [-1 if isinstance(d, Size) else d for d in self.node.dims]
+
+    def _expanded(self, x: str) -> str:
+        """x along more axes, and as many rows as the batch has."""
+        printer, dims = self.printer, self.node.dims
+        if not isinstance(dims[0], Size):
+            return printer.emit("Expand", x, printer.whole(*dims))
+        arguments = (n for n in self.node.graph.nodes if n.op == "argument" and n.number in self.known)
+        batch = next(n for n in arguments if n.dims and isinstance(n.dims[0], Size))
+        rows = printer.emit("Shape", self.known[batch.number], start=0, end=1)
+        if dims[0].times > 1:
+            rows = printer.emit("Mul", rows, printer.whole(dims[0].times))
+        return printer.emit("Expand", x, printer.emit("Concat", rows, printer.whole(*dims[1:]), axis=0))
+
+    def _sliced(self, x: str) -> str:
+        axis, start, step, count = self.node.value
+        stop, whole = start + step * count, self.printer.whole
+        last = np.iinfo(np.int64).min if stop < 0 else stop
+        return self.printer.emit("Slice", x, whole(start), whole(last), whole(axis), whole(step))
 
     def _modulo(self, a: str, b: str) -> str:
         """The remainder of floats, with the divisor's sign."""
@@ -198,6 +231,16 @@ class _Step:
         return emit("Where", low, emit("BitwiseNot", result), result) if direction == "RIGHT" else result
 
 
+_MOVES: dict[str, Callable[..., str]] = {
+    "matmul": _Step._product,
+    "reshape": lambda step, x: step.printer.emit("Reshape", x, step.printer.whole(*step._flexible)),
+    "permute_dims": lambda step, x: step.printer.emit("Transpose", x, perm=step.node.value),
+    "broadcast_to": _Step._expanded,
+    "concat": lambda step, *arrays: step.printer.emit("Concat", *arrays, axis=step.node.value),
+    "slice": _Step._sliced,
+    "take": lambda step, x, places: step.printer.emit("Gather", x, places, axis=step.node.value),
+}
+"""Operations on whole arrays."""
 _WHOLE: dict[str, Callable[..., str]] = {
     "%": lambda step, a, b: step.printer.emit("Mod", a, b),
     "//": _Step._quotient,

@@ -12,7 +12,7 @@ other letters than `NAMES` has (`limit=c; norm=\ell`). What a long formula uses 
     :results: Y; dX; dW; db
     ```
 
-calls a formula of matrices with letters in place of arrays, and its pullback too.
+calls a formula of matrices with letters in place of arrays, and so the graph of its derivative.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from deepmath.graph import Node, needed
+from deepmath.derivative import gradients
+from deepmath.evaluation import evaluate
+from deepmath.graph import Graph, Node, Size, needed
 from deepmath.printers.latex import ATOM, Text, Writer, symbol
-from deepmath.trace import Trace, trace
+from deepmath.trace import Arrays, Trace, trace
 
 KINDS = {
     "Rows": "row",
@@ -119,25 +121,30 @@ class Letter:
     def matmul(self, a: Letter, b: Letter) -> Letter:
         return Letter(f"{a.latex} {b.latex}")
 
-    def matrix_transpose(self, a: Letter) -> Letter:
+    def permute_dims(self, a: Letter, axes: Sequence[int]) -> Letter:
         return Letter(f"{a.latex}^{{\\mathsf{{T}}}}")
 
     def reshape(self, a: Letter, shape: Any) -> Letter:
         return a
 
-    def sum(self, a: Letter, *, axis: int) -> Letter:
+    def sum(self, a: Letter, *, axis: int, keepdims: bool) -> Letter:
         return Letter(rf"\sum_{{i}} {a.latex}_{{i}}")
 
 
 def products(formula: Callable[..., Any], arguments: Sequence[str], results: Sequence[str], slope: str) -> list[str]:
-    """LaTeX of a formula of matrices and of its pullback at `slope`.
+    """LaTeX of a formula of matrices (rows, a kernel, a bias) and of its derivative at `slope`.
 
     >>> from deepmath.formulas.affine import affine
-    >>> products(affine, ["X", "W", "b"], ["Y"], "D")[0]
-    'Y = X W + b'
+    >>> products(affine, ["X", "W", "b"], ["Y", "dX"], "D")
+    ['Y = X W + b', 'dX = D W^{\\\\mathsf{T}}']
     """
-    value, pullback = formula(Letter(), *(Letter(a) for a in arguments))
-    shown = [value, *pullback(Letter(slope))]
+    graph = Graph(of_arrays=True)
+    xp, dims = Arrays(graph), [(Size(graph, "rows"), 3), (3, 2), (2,)]
+    given = [graph.array(name, d) for name, d in zip(arguments, dims, strict=True)]
+    value = formula(xp, *given)
+    dy = graph.array(slope, value.dims)
+    letters = {node.number: Letter(str(node.value)) for node in (*given, dy)}
+    shown = evaluate(Letter(), [value, *gradients(xp, [value], [dy], given)], letters)
     return [f"{name} = {part.latex}" for name, part in zip(results, shown, strict=False)]
 
 

@@ -14,8 +14,14 @@ from networks import Case, compiled, targets
 
 from deepmath import Dense, Sequential
 from deepmath.layers import (
-    Activation, BatchNormalization, Dropout, GaussianNoise, Layer, LayerNormalization, PReLU,
-)  # fmt: skip
+    Activation,
+    BatchNormalization,
+    Dropout,
+    GaussianNoise,
+    Layer,
+    LayerNormalization,
+    PReLU,
+)
 from deepmath.optimizers import SGD, Adam
 from deepmath.regularizers import L2, MaxNorm
 

@@ -46,16 +46,6 @@ class Branching(Layer):
         return xp.flip(x, axis=-1), None, {}
 
 
-class Round(Layer):
-    """A layer that goes round its own matrix product."""
-
-    def init(self, shape, draws):
-        return {"turn": np.eye(shape[0])}, {}
-
-    def apply(self, xp, params, state, x, bits, training):
-        return x + xp.matmul(x, params["turn"]), None, {}
-
-
 @pytest.fixture
 def own():
     """A network of formulas and layers of somebody's own, far from zero, with its inputs."""
@@ -163,7 +153,6 @@ REFUSED = [
     (lambda: model_of(dm.Dense(1)), {"name": "1st"}, ConfigError, "name must be letters, digits and _, and begin"),
     (lambda: model_of(dm.Dense(1)), {"name": "while"}, ConfigError, "got 'while'"),
     (lambda: model_of(Branching()), {}, TraceError, "layer 1, Branching can't be written as formulas and matrix prod"),
-    (lambda: model_of(Round()), {}, TraceError, "layer 1, Round can't .* uses values from in front of a matrix produ"),
     (lambda: model_of(Gate()), {"form": "safetensors"}, ConfigError, "no module for the layer Gate; export to onnx"),
     (lambda: broken(), {}, NumericError, "layer 0, Dense holds NaN or infinity; train it again"),
     (lambda: model_of(dm.Dense(1), Standardize()), {}, ConfigError, r"Standardize\(\) is not fitted yet; call fit"),

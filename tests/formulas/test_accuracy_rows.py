@@ -1,4 +1,4 @@
-"""Softmax, its logarithm, and the losses of scores against 50 digits, by the reference and as compiled for this processor.
+"""Softmax, its logarithm, and the losses of scores against 50 digits, by the reference and compiled for this processor.
 
 Where f is a difference that may vanish, the error is measured against the larger of the two terms. The logarithm of
 a sum is as far from its root as the last digit of the sum, which is at least 1, can tell.

@@ -61,8 +61,8 @@ def test_a_result_named_like_an_argument_is_written_into_it():
 
 
 def test_names_do_not_collide():
-    def formula(xp, r, tried, exp, out_y, T):
-        return xp.exp(r + tried) + exp * out_y - T
+    def formula(xp, r, tried, exp, entry, T):
+        return xp.exp(r + tried) + exp * entry - T
 
     function = compiled(formula, ["element", "element", "row", "scalar", "element"], ["y"], "float64")
     x, y = np.full((1, 2), 0.5), np.empty((1, 2))
