@@ -61,7 +61,7 @@ def _larger(xp: Any, c: Node, first: Node, second: Node) -> tuple[Node, Node]:
 
 
 def _at_largest(xp: Symbols, y: Node, c: Node, a: Node) -> Node:
-    hit = xp.astype(a == y, "float")
+    hit = xp.astype(y.graph.node("==", a, y), "float")
     return c * hit / xp.sum(hit, axis=-1, keepdims=True)
 
 

@@ -266,8 +266,8 @@ class Sequential:
     ) -> str:  # fmt: skip
         """Which part of the work runs how on a backend, and why: one line for each part.
 
-        With `detail` the kernels that a training step is cut into, one line for each: what it writes, what it reads, and
-        the operations of which a map consists. That is the same for every backend that runs the cut graph.
+        With `detail` the kernels that a training step is cut into, one line for each: what it writes, what it reads,
+        and the operations of which a map consists. That is the same for every backend that runs the cut graph.
         """
         trainable.need_weights(self)
         if detail:

@@ -200,7 +200,7 @@ class Program(abc.ABC):
     def predict(self, x: Any) -> Any:
         """Predictions for inputs in the program's library."""
 
-    def predictor(self, maps: Sequence[ColumnMap]) -> Predict | None:
+    def predictor(self, maps: Sequence[ColumnMap]) -> Predict | None:  # noqa: ARG002 - for those that have one
         """A function of the inputs as they come, before these maps: it checks, preprocesses and predicts in one call.
 
         Several threads may call it at once. It predicts with the values that the program has then, and gives the bits

@@ -48,8 +48,9 @@ class Gradients:
 class ReferenceProgram(Program):
     """A recipe run step by step through the Array API, one operation after the other.
 
-    An observer sees every value of its training steps and predictions. `put` brings what comes from the host to the library, by default
-    as it is: values by their names in `state`, and what a step takes: "rows", "weight", "index", "bits.0" of a layer.
+    An observer sees every value of its training steps and predictions. `put` brings what comes from the host to the
+    library, by default as it is: values by their names in `state`, and what a step takes: "rows", "weight", "index",
+    "bits.0" of a layer.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class _Outside:
             return self._bits(self._arguments["x"].shape[0] * node.dims[0].times, units, layer)
         owner, name = node.value
         if owner not in self._results:
-            self._results[owner] = self._run(*owner, args)
+            self._results[owner] = self._run(owner[0], owner[1], args)
         return self._results[owner][name]
 
     def _run(self, who: str, direction: str, args: list[Any]) -> Mapping[str, Any]:

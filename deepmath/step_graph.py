@@ -222,7 +222,8 @@ def _see_head(b: _Builder, z: Node, targets: Node, weight: Node, dz: Node, resul
     if head.activation is not None:
         step.see("predictions", None, "forward", _predictions(b, z, head.activation))
     if head.labelled:
-        step.see("one_hot", None, "forward", one_hot(b.xp, targets, b.index(), z))
+        hot: Any = one_hot(b.xp, targets, b.index(), z)
+        step.see("one_hot", None, "forward", hot)
     step.see("loss", None, "forward", results[0])
     for i, result in enumerate(results[1:]):
         step.see(f"metric.{i}", None, "forward", result)
@@ -232,7 +233,7 @@ def _see_head(b: _Builder, z: Node, targets: Node, weight: Node, dz: Node, resul
 def _predictions(b: _Builder, z: Node, activation: ActivationFunction) -> Node:
     """What the activation makes of the scores."""
     try:
-        return activation.value(b.xp, z, *b.constants("last", activation.constants))  # type: ignore[no-any-return]
+        return activation.value(b.xp, z, *b.constants("last", activation.constants))
     except TraceError as error:
         if not b.training:  # where they are made, not looked at
             b.step.reasons["last"] = str(error)

@@ -50,20 +50,20 @@ class Symbols:
     def square(self, x: Node) -> Node:
         return x * x
 
-    def sum(self, x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
+    def sum(self, x: Node, *, axis: Any = None, keepdims: bool = False) -> Node:
         return self._reduce("row_sum", x, axis, keepdims)
 
-    def max(self, x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
+    def max(self, x: Node, *, axis: Any = None, keepdims: bool = False) -> Node:
         return self._reduce("row_max", x, axis, keepdims)
 
-    def mean(self, x: Node, *, axis: int | None = None, keepdims: bool = False) -> Node:
+    def mean(self, x: Node, *, axis: Any = None, keepdims: bool = False) -> Node:
         return self._reduce("row_sum", x, axis, keepdims) / x.shape[-1]
 
     def batch_sum(self, x: Node) -> Node:
         """Not of the standard: what a derivative by a value that all rows share needs."""
         return self._graph.reduce(BATCH_SUM, x)
 
-    def _reduce(self, op: str, x: Node, axis: int | None, keepdims: bool) -> Node:
+    def _reduce(self, op: str, x: Node, axis: Any, keepdims: bool) -> Node:
         if not isinstance(x, Node):
             raise TraceError(f"the formula reduces a {type(x).__name__}, which doesn't come from its arguments")
         if axis != -1 or not keepdims:

@@ -1,4 +1,4 @@
-"""Addresses of compiled kernels. None depends on the sizes of a network: each is compiled once, whatever it stands in."""
+"""Addresses of compiled kernels, which don't depend on the sizes of a network: each is compiled once for all."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Loop = tuple[int, list[Entry]]
 def loop(formula: Formula, kinds: Sequence[str], outputs: Sequence[str], precision: str, columns: int) -> Loop:
     """The loop of a formula over rows of so many columns, and what its `a` holds.
 
-    Arrays are called a0, a1, ... and numbers s0, s1, ... as they come. Short rows have a loop of their own where they are
-    reduced; else the loop is the same for any number of columns.
+    Arrays are called a0, a1, ... and numbers s0, s1, ... as they come. Short rows have a loop of their own where they
+    are reduced; else the loop is the same for any number of columns.
 
     Raises TraceError for a formula that can't be traced.
     """

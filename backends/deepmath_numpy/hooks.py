@@ -13,6 +13,16 @@ from deepmath.program import head_formula, results_formula
 from deepmath_numpy.lowering import FIRST, ROWS, STEP
 from deepmath_numpy.section import Section
 
+CHUNK = 1024
+"""How many rows are predicted or measured at a time."""
+DENSE = 1 << 19
+"""Numbers that sparse rows are made dense to at a time."""
+
+
+def dense_rows(features: int) -> int:
+    """How many sparse rows are made dense at a time."""
+    return max(1, min(CHUNK, DENSE // features))
+
 
 class Hooks:
     """Runs the hooks of a section. `inputs` are the rows of a launch where they are sparse."""

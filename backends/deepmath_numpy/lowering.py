@@ -25,7 +25,7 @@ LAUNCH = 5
 
 @dataclass
 class Call:
-    """One call: `address` is the function, `a` its words. `rows` for each row of the batch, or in all if not `batched`."""
+    """One call: `address` is the function, `a` its words; `rows` for each row of the batch, or in all."""
 
     name: str
     address: int

@@ -10,21 +10,11 @@ from deepmath.checks import is_sparse
 from deepmath.program import Data, Recipe
 from deepmath.step_graph import measuring_graph
 from deepmath_numpy import compiled
-from deepmath_numpy.hooks import Hooks
+from deepmath_numpy.hooks import CHUNK, Hooks, dense_rows
 from deepmath_numpy.lowering import LAUNCH, OFFSET, ROW, ROWS, Call, words_of
 from deepmath_numpy.memory import Arena, Memory
 from deepmath_numpy.schedule import ALL, Group, Phase
 from deepmath_numpy.section import Section
-
-CHUNK = 1024
-DENSE = 1 << 19
-"""Numbers that sparse rows are made dense to at a time."""
-"""How many rows are measured at a time."""
-
-
-def dense_rows(features: int) -> int:
-    """How many sparse rows are made dense at a time."""
-    return max(1, min(CHUNK, DENSE // features))
 
 
 class Measuring:

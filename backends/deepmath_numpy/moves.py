@@ -1,7 +1,7 @@
-"""Kernels that move numbers and compute none, printed as LLVM IR: rows by their numbers, blocks with strides, sums of results.
+"""Kernels that move numbers, printed as LLVM IR: rows by their numbers, blocks with strides, sums of results.
 
-All have the signature of every kernel, `void (i64 *a, double *c, i64 n, i64 r0, i64 r1, i64 c0, i64 c1)`; what `a` holds
-stands beside each.
+All have the signature of every kernel, `void (i64 *a, double *c, i64 n, i64 r0, i64 r1, i64 c0, i64 c1)`; what `a`
+holds stands beside each.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _gather(made: Any) -> None:
 
 
 def _shares(made: Any, number: Any) -> None:
-    """The rows' shares as numbers of the program: a = [shares (float64), destination, place in c of where they begin]."""
+    """The rows' shares in the program's precision: a = [shares (float64), destination, place in c of the first]."""
     w = _Writer(made, "shares")
     b = w.b
     source, out, offset = (w.word(i) for i in range(3))
@@ -99,9 +99,9 @@ def _shares(made: Any, number: Any) -> None:
 def _collect(made: Any, number: Any) -> None:
     """The sums of a launch's results, in float64 and row by row; a row whose share is 0 counts nowhere.
 
-    a = [shares, weights (float64), sums (float64), place in c of where they begin, place in c of the row of `sums`, numbers
-    in such a row, how many results, results, numbers between two results]. sums[row, 1 + k] = the sum of shares times
-    result 0, of weights times the others.
+    a = [shares, weights (float64), sums (float64), place in c of where they begin, place in c of the row of `sums`,
+    numbers in such a row, how many results, results, numbers between two results]. sums[row, 1 + k] = the sum of
+    shares times result 0, of weights times the others.
     """
     w = _Writer(made, "collect")
     b = w.b

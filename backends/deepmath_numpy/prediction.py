@@ -24,10 +24,9 @@ from deepmath.program import ColumnMap, Recipe
 from deepmath.step_graph import prediction_graph
 from deepmath_numpy import compiler, prediction_ir
 from deepmath_numpy.driver import execute_address
-from deepmath_numpy.hooks import Hooks
+from deepmath_numpy.hooks import CHUNK, Hooks, dense_rows
 from deepmath_numpy.inputs import Inputs
 from deepmath_numpy.lowering import LAUNCH, ROWS
-from deepmath_numpy.measuring import CHUNK, dense_rows
 from deepmath_numpy.memory import Memory
 from deepmath_numpy.schedule import ALL, IN_CACHE
 from deepmath_numpy.section import Section, calls_in, nodes_named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ from deepmath.pace import Pace
 from deepmath.parameters import Layout
 from deepmath.program import Batch, ColumnMap, Data, Predict, Program, Recipe, Snapshot, finished, tally
 from deepmath_numpy import compiled
-from deepmath_numpy.memory import Memory
 from deepmath_numpy.measuring import Measuring
+from deepmath_numpy.memory import Memory
 from deepmath_numpy.prediction import Predicting
 from deepmath_numpy.section import layers_of
 from deepmath_numpy.small import Small, small
@@ -106,14 +107,14 @@ class CompiledProgram(Program):
         return self._small if self._small is not None and rows <= self._small.lanes else self._training
 
     def _weighted(self, rows: Any, bounds: Any) -> tuple[Any, Any, tuple[Any, Any]]:
-        """The rows' shares of their steps, what they weigh by themselves, and the steps' weights and numbers of rows."""
+        """The rows' shares of their steps, what they weigh by themselves, and the steps' weights and row counts."""
         summed = self.recipe.head is not None and self.recipe.head.loss.summed
         given = self.data.weights if self.data is not None else None
         if given is None:
             if not np.array_equal(bounds, self._bounds):  # mostly the next epochs are as those before
                 self._bounds, self._shares = bounds, _equal_shares(bounds, summed)
             return self._shares
-        pieces = [rows[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        pieces = [rows[a:b] for a, b in itertools.pairwise(bounds)]
         shares = np.concatenate([row_weights(given, piece, summed) for piece in pieces])
         return (
             shares,

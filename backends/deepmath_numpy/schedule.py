@@ -1,10 +1,10 @@
 """In which order calls run, and in what blocks: the tables of the driver.
 
-Calls that work row by row of the batch run one after the other on the same block of rows, which stays in the cache, and
-blocks of rows are independent. A call that needs all rows, a sum over the batch, waits for them in a later phase. Where the
-weights don't fit the cache, each product is a phase of its own, cut along rows and columns. No kernel's bits depend on the
-block that it computes, so blocks may be as many as the processor's cores ask for: two for each, so that one core may be
-slower than another.
+Calls that work row by row of the batch run one after the other on the same block of rows, which stays in the cache,
+and blocks of rows are independent. A call that needs all rows, a sum over the batch, waits for them in a later phase.
+Where the weights don't fit the cache, each product is a phase of its own, cut along rows and columns. No kernel's bits
+depend on the block that it computes, so blocks may be as many as the processor's cores ask for: two for each, so that
+one core may be slower than another.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Phase:
 
 
 def phases_of(items: Sequence[Call | Any], capacity: int, weights: int) -> list[Phase]:
-    """The phases of calls, in the order of their dependencies. What is no `Call` is a hook with `inputs` and `outputs`."""
+    """The phases of calls, in the order of their dependencies. What is no `Call` is a hook."""
     split = weights > IN_CACHE
     writer: dict[int, int] = {}
     level: list[int] = []
@@ -84,7 +84,7 @@ def _after(
         return at, i
     chains = {chain[j] for j in last}
     first = chains.pop()
-    together = not chains and not items[i].name == "product" and _same_block(items[i], items[first])
+    together = not chains and items[i].name != "product" and _same_block(items[i], items[first])
     return (at, first) if together else (at + 1, i)
 
 
@@ -169,6 +169,5 @@ def tables_of(phases: Sequence[Phase]) -> Tables:
             row_block = g.row_block if share or g.rows != -1 or g.row_block == ALL else max(g.row_block, 64)
             groups.append([at, len(calls), g.rows, row_block, g.columns, min(g.column_block, max(g.columns, 1))])
         rows.append([first, len(groups), int(share)])
-    shape = {"calls": 5, "groups": 6, "phases": 3}
-    found = [np.asarray(t, np.int64).reshape(-1, n) for t, n in zip((calls, groups, rows), shape.values(), strict=True)]
-    return Tables(*found, hooks, kept)
+    tables = [np.asarray(t, np.int64).reshape(-1, n) for t, n in ((calls, 5), (groups, 6), (rows, 3))]
+    return Tables(tables[0], tables[1], tables[2], hooks, kept)

@@ -1,4 +1,4 @@
-"""A graph as something that runs: its kernels lowered to calls, its arrays placed in memory, its tables for the driver."""
+"""A graph as something that runs: kernels lowered to calls, arrays placed in memory, tables for the driver."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Hook(NamedTuple):
 class Section:
     """The calls of one graph.
 
-    `given` says where arguments lie whose place isn't known by their name: an address, or None for what is filled in before
-    each run (`fill`). `results` says the same for outputs; what neither names lies in memory of the section's own.
+    `given` says where arguments lie whose place isn't known by their name: an address, or None for what is filled in
+    before each run (`fill`). `results` says the same for outputs; what neither names lies in the section's own memory.
     """
 
     def __init__(
@@ -194,14 +194,12 @@ class Section:
     def view(self, node: Node, n: int) -> Any:
         """The array of a node, for n rows of the batch."""
         dims = [d.times * n if isinstance(d, Size) else d for d in node.dims]
-        dtype = (
-            np.int64 if node.dtype == "int" else np.bool_ if node.dtype == "bool" else np.dtype(self.recipe.precision)
-        )
-        size = math.prod(dims) * np.dtype(dtype).itemsize
+        dtype = np.dtype({"int": "int64", "bool": "bool"}.get(node.dtype, self.recipe.precision))
+        size = math.prod(dims) * dtype.itemsize
         if not size:
             return np.empty(dims, dtype)
         address = self.places[root(node).number].address
-        return np.frombuffer((ctypes.c_char * size).from_address(address), dtype).reshape(dims)
+        return np.frombuffer(memoryview((ctypes.c_char * size).from_address(address)), dtype).reshape(dims)
 
     def plan(self) -> list[tuple[str, str]]:
         """How each part runs."""

@@ -48,11 +48,12 @@ steps. "bounds": int64 [count + 1]; step i visits order[bounds[i] : bounds[i + 1
 "weights": float64, one for each place of `order`: what its loss and its metrics are multiplied by. "coefficients":
 float64 [count, rates, n], rates as `rates_of` tells. "results": float64 [count, 1 + results]: penalty, sum of shares
 times loss, sums of weights times metrics over the rows whose share is above 0. "params", "state": buffers of their
-layouts. "slots": one buffer of the parameters' layout after the other. "next_state": where the layers' new state goes, which
-is the state itself in whole steps. "grads": by the parameters' layout, what the half "gradients" leaves and "update" takes.
+layouts. "slots": one buffer of the parameters' layout after the other. "next_state": where the layers' new state goes,
+which is the state itself in whole steps. "grads": by the parameters' layout, what the half "gradients" leaves and
+"update" takes.
 """
 HALVES = ("steps", "gradients", "update")
-"""What the function does: whole steps, or one of the halves of a step. The halves together have the bits of the whole."""
+"""What the function does: whole steps, or a half of a step. Both halves have the bits of the whole."""
 LIMIT = 5000
 """Most instructions of a step, about: on a quiet core they take 0.2 s to print and to compile."""
 LANES = 64

@@ -166,7 +166,7 @@ class Training:
         self, formula: Any, kinds: Sequence[str], outputs: Sequence[int | str], arrays: Sequence[tuple[int, int]],
         numbers: Sequence[int], rows: int, columns: int, whole: bool = False,
     ) -> Call:  # fmt: skip
-        """A call of a formula's loop on arrays (address, row stride), in place where an output is an argument's number."""
+        """A call of a formula's loop on arrays (address, row stride), in place where an output is a number."""
         names = [f"a{o}" if isinstance(o, int) else o for o in outputs]
         address, entries = compiled.loop(formula, kinds, names, self.recipe.precision, columns)
         words: list[int] = []
@@ -340,7 +340,8 @@ class Training:
             steps = np.arange(len(sizes))
             launches = np.empty((len(sizes), 4), np.int64)
             launches[:, :2], launches[:, 2], launches[:, 3] = self._range["whole step"], sizes, steps
-            numbers = self._numbers(starts, np.zeros(len(sizes)), step + steps, steps, sizes, coefficients)
+            table = np.column_stack([starts, np.zeros_like(starts), step + steps, steps, sizes])
+            numbers = self._numbers(table, coefficients)
             return self._execute(launches, numbers, rows, shares, weights, len(sizes), len(sizes))
         listed: list[tuple[int, int, int, int]] = []
         given: list[tuple[int, int, int, int, int]] = []
@@ -353,7 +354,7 @@ class Training:
                 listed += [(*self._launch(*pair), size, row) for pair in names]
             listed.append((*self._launch("apply", "apply"), size, row))
         table = np.asarray(given)
-        numbers = self._numbers(*table.T[:3], table[:, 3], table[:, 4], coefficients[table[:, 2] - step])
+        numbers = self._numbers(table, coefficients[table[:, 2] - step])
         sums = self._execute(np.asarray(listed, np.int64), numbers, rows, shares, weights, len(given), len(sizes))
         total = np.zeros((len(sizes), sums.shape[1]))
         for _, _, at, row, _ in given:
@@ -366,21 +367,26 @@ class Training:
         """The gradient of one micro-batch, `again`: added to those before; gives its sums."""
         names = [("save", "save"), ("learn", "learn"), ("add", "add")] if again else [("begin", "penalize")]
         launches = np.asarray([(*self._launch(*pair), len(rows), 0) for pair in names], np.int64)
-        numbers = self._numbers(*(np.asarray([v]) for v in (0, first, step, 0, len(rows))), coefficients)
+        assert len(rows) <= self._capacity, f"{len(rows)} rows; there is space for {self._capacity}"
+        numbers = self._numbers(np.asarray([[0, first, step, 0, len(rows)]]), coefficients)
         return self._execute(launches, numbers, rows, shares, weights, 1, 0)[0]
 
     def apply(self, coefficients: Any, step: int) -> None:
         """Clip the gradient, update the parameters, put them back into what is allowed, take over the new state."""
-        numbers = self._numbers(*(np.asarray([v]) for v in (0, 0, step, 0, 0)), coefficients)
+        numbers = self._numbers(np.asarray([[0, 0, step, 0, 0]]), coefficients)
         empty = np.zeros(0)
         launches = np.asarray([(*self._launch("apply", "apply"), 0, 0)], np.int64)
         self._execute(launches, numbers, np.zeros(0, np.int64), empty, empty, 1, 0)
 
-    def _numbers(self, starts: Any, firsts: Any, steps: Any, rows: Any, sizes: Any, coefficients: Any) -> Any:
-        """The numbers of each launch: [launches, LAUNCH + coefficients]."""
-        table = np.empty((len(sizes), LAUNCH + math.prod(coefficients.shape[1:])))
-        for place, column in ((OFFSET, starts), (FIRST, firsts), (STEP, steps & MASK), (ROW, rows), (ROWS, sizes)):
-            table[:, place] = column
+    def _numbers(self, launches: Any, coefficients: Any) -> Any:
+        """The numbers of each launch: [launches, LAUNCH + coefficients].
+
+        `launches` [launches, 5]: where its rows begin, the place of the first in the logical batch, the step, the
+        row of the sums, how many rows.
+        """
+        table = np.empty((len(launches), LAUNCH + math.prod(coefficients.shape[1:])))
+        table[:, [OFFSET, FIRST, STEP, ROW, ROWS]] = launches
+        table[:, STEP] = launches[:, 2] & MASK
         table[:, LAUNCH:] = coefficients.reshape(len(coefficients), -1)
         return table
 

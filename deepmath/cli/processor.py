@@ -83,10 +83,10 @@ def warnings(environ: Mapping[str, str] = os.environ) -> list[str]:
                 "NumPy's matrix products may run at half their speed. Unset it."
             )
     for variable in _THREADS:
-        value = environ.get(variable, "")
-        if value.isdecimal() and 0 < int(value) < usable_cores():
-            cores = f"{value} of {usable_cores()} cores"
-            found.append(f"{variable}={value} keeps NumPy's matrix products to {cores}. Unset it.")
+        told = environ.get(variable, "")
+        if told.isdecimal() and 0 < int(told) < usable_cores():
+            share = f"{told} of {usable_cores()} cores"
+            found.append(f"{variable}={told} keeps NumPy's matrix products to {share}. Unset it.")
     return found
 
 

@@ -1,9 +1,9 @@
 """A graph of arrays cut into kernels: products of matrices, and maps of elements between them.
 
-Element-wise operations with their row reductions over one space of rows and columns are one map. Reshapes are no work at
-all; other changes of shape are copies where no product can read them as they are. A value is stored where a kernel hands
-it to another; what is cheap is computed again instead. The kernels, in the order in which they can run, are data: backends
-print them, `describe` shows them.
+Element-wise operations with their row reductions over one space of rows and columns are one map. Reshapes are no work
+at all; other changes of shape are copies where no product can read them as they are. A value is stored where a kernel
+hands it to another; what is cheap is computed again instead. The kernels, in the order in which they can run, are data:
+backends print them, `describe` shows them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEAVES = {"argument", "constant", "size", "columns", "index"}
 
 
 class Space(NamedTuple):
-    """What a map goes over: `rows` for each row of the batch (or in all, where it is not `batched`), and columns."""
+    """What a map goes over: `rows` for each row of the batch (in all, where it is not `batched`), and columns."""
 
     batched: bool
     rows: int
@@ -37,8 +37,8 @@ class Space(NamedTuple):
 def space_of(dims: Dims) -> Space:
     """An array as rows and columns: its last axis are the columns.
 
-    >>> space_of((4, 3)), space_of((3,)), space_of(())
-    (Space(batched=False, rows=4, columns=3), Space(batched=False, rows=1, columns=3), Space(batched=False, rows=1, columns=1))
+    >>> space_of((4, 3)), space_of((3,))
+    (Space(batched=False, rows=4, columns=3), Space(batched=False, rows=1, columns=3))
     """
     if any(isinstance(d, Size) for d in dims[1:]):
         raise TraceError("the batch must stay the first axis of an array, but for a product of matrices")
@@ -76,8 +76,8 @@ class Product(Kernel):
 
 @dataclass
 class Map(Kernel):
-    """Elements and rows of a space. `kinds` says how each input, then each output, lies in it: "element", "row", "column"
-    or "cell" (one number for all); an output that is "column" is a sum over the rows.
+    """Elements and rows of a space. `kinds` says how each input, then each output, lies in it: "element", "row",
+    "column" or "cell" (one number for all); an output that is "column" is a sum over the rows.
     """
 
     space: Space

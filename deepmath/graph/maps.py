@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from deepmath.graph.cut import Map, Space, body, kind_in
 from deepmath.graph.nodes import BATCH_SUM, OPERATORS, REDUCTIONS, Node
-from deepmath.trace import Formula
+
+Formula = Callable[..., Any]
 
 
 def formula_of(k: Map) -> tuple[Formula, list[str], list[Node], list[Node], bool]:

@@ -1,8 +1,8 @@
 """What every layer can do.
 
-A layer draws its first parameters (`init`) and is one function of arrays (`forward`). Its derivative is taken on the graph
-of that function; programs trace it and compile what it does, without knowing which layer it is. One that can't be traced
-brings its own way back (`apply`), and runs by the reference between the compiled parts.
+A layer draws its first parameters (`init`) and is one function of arrays (`forward`). Its derivative is taken on the
+graph of that function; programs trace it and compile what it does, without knowing which layer it is. One that can't be
+traced brings its own way back (`apply`), and runs by the reference between the compiled parts.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import abc
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from deepmath.derivative import gradients
 from deepmath.errors import ConfigError
@@ -105,8 +103,8 @@ class TracedLayer(NamedTuple):
 
 
 def traced(
-    layer: Layer, xp: Arrays, params: Mapping[str, Node], state: Mapping[str, Node], x: Node, bits: Bits, training: bool,
-    constants: tuple[Node, ...],
+    layer: Layer, xp: Arrays, params: Mapping[str, Node], state: Mapping[str, Node], x: Node, bits: Bits,
+    training: bool, constants: tuple[Node, ...],
 ) -> tuple[Node, Pullback, Values]:  # fmt: skip
     """`apply` on symbols. Raises TraceError for what can't be traced."""
     if type(layer).apply is not Layer.apply:
@@ -141,12 +139,12 @@ def _pulled(xp: Arrays, x: Node, params: Mapping[str, Node], y: Node, dy: Node) 
 
 
 def _backward(
-    layer: Layer, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,
-    dy: Any,
+    layer: Layer, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits,
+    training: bool, dy: Any,
 ) -> tuple[Any, Values]:  # fmt: skip
     """dx and the gradients of the parameters, on arrays: the layer's graph is evaluated."""
-    shapes = [{n: tuple(v.shape) for n, v in values.items()} for values in (params, state)]
-    found = trace_layer(layer, tuple(x.shape[1:]), *shapes, training)
+    of_params, of_state = ({n: tuple(v.shape) for n, v in values.items()} for values in (params, state))
+    found = trace_layer(layer, tuple(x.shape[1:]), of_params, of_state, training)
     cotangent = found.x.graph.array("dy", found.y.dims)
     dx, grads = found.pullback(cotangent)
     values = {found.x.number: x, cotangent.number: dy}

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from deepmath import activations, initializers, regularizers
-from deepmath.activations import ActivationFunction
 from deepmath.descriptions import check_number, described, instance, set_field
 from deepmath.errors import ConfigError
 from deepmath.formulas import rectifiers
@@ -113,7 +112,7 @@ class Activation(Layer):
 
     @property
     def constants(self) -> tuple[float, ...]:
-        return self.activation.constants  # type: ignore[no-any-return]
+        return self.activation.constants
 
     def forward(
         self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool,

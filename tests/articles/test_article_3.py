@@ -8,10 +8,10 @@ from networks import PROGRAMS, Case, Probe, whole_batch
 
 from deepmath import Dense, Sequential, datasets, initializers
 from deepmath.derivative import pullback
+from deepmath.evaluation import evaluate
 from deepmath.initializers import Constant, Draws, RandomNormal
 from deepmath.optimizers import LBFGS, SGD, Adam
 from deepmath.preprocessing import Standardize
-from deepmath.evaluation import evaluate
 from deepmath.trace import trace
 
 

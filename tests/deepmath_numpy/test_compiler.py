@@ -55,6 +55,8 @@ from deepmath_numpy import compiler
 print(compiler.load(sys.stdin.read()).compiled)
 """
 can_fork = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+jax_may_be_loaded = pytest.mark.filterwarnings("ignore:.*fork", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""It warns of forks, whoever makes them."""
 
 
 def mix(code, x=0.3):
@@ -324,6 +326,7 @@ def in_child(action) -> int:
 
 
 @can_fork
+@jax_may_be_loaded
 def test_a_child_uses_what_its_parent_compiled_and_compiles_anew(cache):
     code = compiler.load(TEXT)
 
@@ -335,6 +338,7 @@ def test_a_child_uses_what_its_parent_compiled_and_compiles_anew(cache):
 
 
 @can_fork
+@jax_may_be_loaded
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_while_another_thread_compiles(cache):
     stop = threading.Event()

@@ -95,6 +95,8 @@ define void @note(ptr %a, ptr %c, i64 %n, i64 %r0, i64 %r1, i64 %c0, i64 %c1) {
 }
 """
 can_fork = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+jax_may_be_loaded = pytest.mark.filterwarnings("ignore:.*fork", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""It warns of forks, whoever makes them."""
 THREADS = (1, 2, 3, 5)
 
 
@@ -295,8 +297,8 @@ def test_only_phases_that_may_be_shared_leave_the_main_thread(address):
     program = Program(calls, [[i, i + 1, -1, 1, 8, 8] for i in (0, 1)], [[0, 1, 1], [1, 2, 0]])
     me = threading.get_ident()
     seen = set()
-    for _ in range(2000):  # until a worker gets to run beside whatever else this machine does
-        program.run([[0, 2, 200, 0]] * 50, 2)
+    for _ in range(500):  # until a worker gets to run beside whatever else this machine does
+        program.run([[0, 2, 200, 0]] * 2000, 2)
         assert set(alone.ravel().tolist()) == {me}
         seen |= set(shared.ravel().tolist())
         if len(seen) > 1:
@@ -404,6 +406,7 @@ def test_a_signal_in_a_run_is_answered_after_it(address):
 
 
 @can_fork
+@jax_may_be_loaded
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_runs_in_threads_of_its_own(address):
     x, program = adding(address)
