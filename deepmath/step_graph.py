@@ -14,7 +14,8 @@ from deepmath.activations import ActivationFunction
 from deepmath.errors import TraceError
 from deepmath.formulas.losses import one_hot
 from deepmath.graph import Graph, Node, Size
-from deepmath.graph.cut import cut, describe
+from deepmath.graph.cut import cut
+from deepmath.graph.kernels import describe
 from deepmath.layers.base import Layer, traced
 from deepmath.program import Part, Recipe, head_formula, results_formula
 from deepmath.trace import Arrays

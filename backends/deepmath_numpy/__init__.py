@@ -1,6 +1,6 @@
-"""The CPU backend: NumPy's BLAS for matrix products, fused loops printed from the formulas for the rest.
+"""The CPU backend: kernels printed from the cut graph of a step as LLVM IR, products of matrices among them.
 
-Without numba (extra `fast`) it runs the reference on NumPy, and `plan()` says so.
+Without llvmlite (extra `fast`) it runs the reference on NumPy, and `plan()` says so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["NumpyBackend", "backend"]
 
 @dataclass(frozen=True)
 class NumpyBackend(Backend):
-    """Fused where numba is installed, the reference where it is not."""
+    """Compiled where llvmlite is installed, the reference where it is not."""
 
     name: str = "numpy"
     takes_sparse: bool = True

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from deepmath.formulas.random import philox
 from deepmath.printers import llvm
 from deepmath.printers.llvm import Entry
 from deepmath.printers.loops import Kernel, kernel
 from deepmath.trace import Formula
-from deepmath_numpy import compiler, lowering, moves, products
+from deepmath_numpy import compiler, moves, products
 from deepmath_numpy.target import host
 
 Loop = tuple[int, list[Entry]]
@@ -55,17 +56,17 @@ def move(precision: str, name: str) -> int:
 @functools.cache
 def random_bits(precision: str) -> Loop:
     """24 random bits in groups of four, into int64 arrays p, q, r, s that lie in one another."""
-    return _words(lowering.bits, precision)
+    return _words(bits, precision)
 
 
 @functools.cache
 def epoch_words() -> Loop:
     """Whole 32-bit words, a row for each epoch, in the same way."""
-    return _words(lowering.epoch_words, "float64")
+    return _words(_epoch_words, "float64")
 
 
 def _words(formula: Callable[..., Any], precision: str) -> Loop:
-    printed = kernel("loop", formula, lowering.WORD_KINDS, list("pqrs"), lowering.WORD_NAMES)
+    printed = kernel("loop", formula, WORD_KINDS, list("pqrs"), WORD_NAMES)
     return _loop(printed, precision, 1, dict.fromkeys("pqrs", 4))
 
 
@@ -83,3 +84,17 @@ def call(address: int, a: Any, c: Any, n: int, rows: int, columns: int) -> None:
 @functools.cache
 def _kernel(address: int) -> Any:
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 5)(address)
+
+
+def bits(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
+    """24 bits of each of four random words, for each row and group of units."""
+    return tuple(word >> 8 for word in philox(xp, unit, row + first, step, layer, seed, stream))
+
+
+def _epoch_words(xp: Any, unit: Any, row: Any, first: Any, part: Any, purpose: Any, seed: Any, stream: Any) -> Any:
+    """Four whole words, by which an epoch's rows are sorted; a row of them for each epoch."""
+    return philox(xp, unit, part, (row + first) & 0xFFFFFFFF, purpose, seed, stream)
+
+
+WORD_NAMES = ["unit", "row", "first", "step", "layer", "seed", "stream"]
+WORD_KINDS = ["index", "row_index", *["scalar:int"] * 5]

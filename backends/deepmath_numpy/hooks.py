@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepmath.formulas import random
-from deepmath.graph.cut import Opaque, Product
+from deepmath.graph.kernels import Opaque, Product
 from deepmath.program import head_formula, results_formula
 from deepmath_numpy.lowering import FIRST, ROWS, STEP
 from deepmath_numpy.section import Section

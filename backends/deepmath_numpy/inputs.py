@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 
 from deepmath.graph import Graph, Size, needed
-from deepmath.graph.cut import Space
+from deepmath.graph.kernels import Space
 from deepmath.parameters import aligned
 from deepmath.program import ColumnMap
 from deepmath.trace import Arrays, Formula

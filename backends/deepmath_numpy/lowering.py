@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepmath.formulas.random import NOISE, philox
+from deepmath.formulas.random import NOISE
 from deepmath.graph import BATCH_SUM, Node, Size
-from deepmath.graph.cut import RANK_OF_COPIES, Copy, Kernel, Map, Operand, Piece, Product, Random, Space, Take, root
+from deepmath.graph.kernels import RANK_OF_COPIES, Copy, Kernel, Map, Operand, Piece, Product, Random, Space, Take, root
 from deepmath.graph.maps import formula_of
 from deepmath.graph.maps import value_of as value_of
 from deepmath_numpy import compiled
@@ -221,17 +221,3 @@ def size_within(dims: Sequence[Any]) -> int:
 def strides(dims: Sequence[int]) -> tuple[int, ...]:
     """Strides of a packed block."""
     return tuple(math.prod(dims[i + 1 :]) for i in range(len(dims)))
-
-
-def bits(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
-    """24 bits of each of four random words, for each row and group of units."""
-    return tuple(word >> 8 for word in philox(xp, unit, row + first, step, layer, seed, stream))
-
-
-def epoch_words(xp: Any, unit: Any, row: Any, first: Any, part: Any, purpose: Any, seed: Any, stream: Any) -> Any:
-    """Four whole words, by which an epoch's rows are sorted; a row of them for each epoch."""
-    return philox(xp, unit, part, (row + first) & 0xFFFFFFFF, purpose, seed, stream)
-
-
-WORD_NAMES = ["unit", "row", "first", "step", "layer", "seed", "stream"]
-WORD_KINDS = ["index", "row_index", *["scalar:int"] * 5]

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepmath.graph import Node, Size, needed
-from deepmath.graph.cut import Kernel, Opaque, Product, cut, root
+from deepmath.graph.cut import cut
+from deepmath.graph.kernels import Kernel, Opaque, Product, root
 from deepmath.program import Recipe
 from deepmath.step_graph import StepGraph
 from deepmath_numpy.driver import Driver

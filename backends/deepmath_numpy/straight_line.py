@@ -77,6 +77,8 @@ def supports(recipe: Recipe, graph: StepGraph) -> bool | str:
         return "gradients are accumulated"
     if graph.reasons:
         return "; ".join(graph.reasons.values())
+    if not any(recipe.rates.get(n.removeprefix("grad."), 1.0) for n in graph.outputs if n.startswith("grad.")):
+        return "all parameters are frozen"
     if recipe.batch_size > LANES:
         return f"batches have more than {LANES} rows"
     nodes = needed(graph.outputs.values())

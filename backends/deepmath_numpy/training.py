@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from deepmath.checks import is_sparse
-from deepmath.errors import TraceError
-from deepmath.formulas import regularizers
 from deepmath.graph import Node
-from deepmath.graph.cut import root
+from deepmath.graph.kernels import root
 from deepmath.parameters import segments
 from deepmath.program import Data, Recipe
 from deepmath.step_graph import StepGraph, training_graph
@@ -22,9 +20,10 @@ from deepmath_numpy import compiled
 from deepmath_numpy.hooks import Hooks
 from deepmath_numpy.lowering import FIRST, LAUNCH, OFFSET, ROW, ROWS, STEP, Call, words_of
 from deepmath_numpy.memory import Arena, Memory
-from deepmath_numpy.schedule import ALL, FLAT, Group, Phase
-from deepmath_numpy.section import OPEN, Hook, Section, calls_in, nodes_named
+from deepmath_numpy.schedule import ALL, Group, Phase
+from deepmath_numpy.section import OPEN, Section, calls_in, nodes_named
 from deepmath_numpy.threads import Threads
+from deepmath_numpy.updates import Updates
 
 MASK = 0xFFFFFFFF
 
@@ -43,37 +42,27 @@ class Training:
         self._dense_inputs = sparse and not self._sparse
         self._arena = Arena()
         results = self._arena.take(self._count * self._capacity * self._item)
-        penalties = self._arena.take(max(1, len(recipe.penalties)) * 64)
-        self._results, self._penalties = self._arena.address(results), self._arena.address(penalties)
+        self._results = self._arena.address(results)
         outputs = {f"result.{i}": self._results + i * self._capacity * self._item for i in range(self._count)}
         self._section = Section(
             recipe, memory, step, self._capacity, "given_state", {"x": None} if self._sparse else {}, outputs,
             len(rates) * self._coefficients, self._sparse,
         )  # fmt: skip
-        self._update_why = self._untraceable_update()
+        self._updates = Updates(self._section, rates, self._count)
         self._lay_out()
         self._hooks = Hooks(self._section, "given_state", training=True)
         self._threads = Threads()
-
-    def _untraceable_update(self) -> str:
-        """Why the optimiser's formula can't be compiled, or nothing."""
-        try:
-            self._update_call(0, 1.0, 1, 1)
-        except TraceError as error:
-            self._section.step.reasons["update"] = str(error)
-            return str(error)
-        return ""
 
     def _lay_out(self) -> None:
         """Put the phases in an order in which each kind of launch is a range of them."""
         section, has_state = self._section, self.memory.states.size > 0
         states = self.memory.states.size
-        begin = [self._flat_copy("state", "next_state", states)] if has_state else []
-        given = [self._flat_copy("next_state", "given_state", states)] if has_state else []
-        enter, collect, penalize = self._enter(), self._collect(), self._penalize()
+        begin = [self._updates.copy("state", "next_state", states)] if has_state else []
+        given = [self._updates.copy("next_state", "given_state", states)] if has_state else []
+        enter, collect, penalize = self._enter(), self._collect(), self._updates.penalize()
         early = self._early_updates()
         parts = {
-            "save": [self._flat_copy("grads", "total", self.memory.params.size)],
+            "save": [self._updates.copy("grads", "total", self.memory.params.size)],
             "whole step": [
                 *begin, *given, *_with_updates(section.phases([*enter, *self._after_readers(early)]), early), collect,
                 *penalize, *self._apply(early),
@@ -82,7 +71,7 @@ class Training:
             "learn": [*given, *section.phases([*enter, *section.items]), collect],
             "penalize": penalize,
             "apply": self._apply({}),
-            "add": [self._add()],
+            "add": [self._updates.add()],
         }  # fmt: skip
         phases: list[Phase] = []
         self._range: dict[str, tuple[int, int]] = {}
@@ -97,7 +86,7 @@ class Training:
         What the whole gradient must be known for, clipping by its norm, or a penalty of the parameter, forbids it.
         """
         found: dict[int, list[Call]] = {}
-        if self.recipe.optimizer.clipnorm is not None or self._update_why:
+        if self.recipe.optimizer.clipnorm is not None or self._updates.why:
             return found
         for name, shape in self.memory.params.shapes.items():
             rate, node = self.recipe.rates.get(name, 1.0), self._section.step.outputs.get(f"grad.{name}")
@@ -105,10 +94,10 @@ class Training:
                 continue
             rows, columns = (shape[0], shape[1]) if len(shape) == 2 else (1, math.prod(shape))
             start = self.memory.params.offsets[name]
-            clip = self._clip_value(start, rows, columns)
+            clip = self._updates.clip_value(start, rows, columns)
             found[root(self._section.outputs[f"grad.{name}"]).number] = [
                 *clip,
-                self._update_call(start, rate, rows, columns),
+                self._updates.update_call(start, rate, rows, columns),
             ]
         return found
 
@@ -162,165 +151,14 @@ class Training:
         call = Call("collect", compiled.move(self.recipe.precision, "collect"), words_of(words), True, 1, 1, True)
         return Phase([Group([call], -1, ALL)])
 
-    def _formula(
-        self, formula: Any, kinds: Sequence[str], outputs: Sequence[int | str], arrays: Sequence[tuple[int, int]],
-        numbers: Sequence[int], rows: int, columns: int, whole: bool = False,
-    ) -> Call:  # fmt: skip
-        """A call of a formula's loop on arrays (address, row stride), in place where an output is a number."""
-        names = [f"a{o}" if isinstance(o, int) else o for o in outputs]
-        address, entries = compiled.loop(formula, kinds, names, self.recipe.precision, columns)
-        words: list[int] = []
-        given = len([k for k in kinds if not k.startswith("scalar")])
-        new = [n for n in names if not n.startswith("a")]
-        for entry in entries:
-            if entry.kind == "scalar":
-                words.append(numbers[int(entry.name[1:])])
-            elif entry.name.startswith("out_"):
-                words += arrays[given + new.index(entry.name.removeprefix("out_"))]
-            else:
-                words += arrays[int(entry.name[1:])]
-        return Call("map", address, words_of(words), False, rows, columns, whole, work=4.0 * rows * columns)
-
-    def _flat(self, part: str, start: int = 0) -> int:
-        return int(self.memory.floats[part].ctypes.data) + start * self._item
-
-    def _phase(self, call: Call) -> Phase:
-        block = ALL if call.whole else FLAT
-        return Phase([Group([call], call.rows, ALL if call.whole else 1, call.columns, block)], work=call.work)
-
-    def _flat_copy(self, source: str, out: str, size: int) -> Phase:
-        call = self._formula(
-            lambda xp, a: a, ["element"], ["o"], [(self._flat(source), size), (self._flat(out), size)], [], 1, size
-        )
-        return self._phase(call)
-
-    def _add(self) -> Phase:
-        size = self.memory.params.size
-        arrays = [(self._flat("total"), size), (self._flat("grads"), size)]
-        return self._phase(self._formula(lambda xp, a, b: a + b, ["element", "element"], [1], arrays, [], 1, size))
-
-    def _penalize(self) -> list[Phase]:
-        """Regularisers: their slopes are added to the gradient, their values to the sums."""
-        calls = []
-        for i, (name, regularizer) in enumerate(self.recipe.penalties.items()):
-            size = math.prod(self.memory.params.shapes[name])
-            start = self.memory.params.offsets[name]
-            strengths = [self._section.number(f"penalty.{i}.{k}", s) for k, s in enumerate(regularizer.strengths)]
-
-            def formula(xp: Any, w: Any, g: Any, *strengths: Any, regularizer: Any = regularizer) -> Any:
-                return g + regularizer.slope(xp, w, *strengths), regularizer.penalty(xp, w, *strengths)
-
-            arrays = [
-                (self._flat("params", start), size),
-                (self._flat("grads", start), size),
-                (self._penalties + 64 * i, 1),
-            ]
-            kinds = ["element", "element", *["scalar"] * len(strengths)]
-            calls.append(self._formula(formula, kinds, [1, "o"], arrays, strengths, 1, size, whole=True))
-        if not calls:
-            return []
-        words = [self._opened("sums"), ROW, 1 + self._count, len(calls), self._penalties, 64 // self._item]
-        total = Call("penalties", compiled.move(self.recipe.precision, "penalties"), words_of(words), False, 1, 1, True)
-        return [Phase([Group([c], 1, ALL) for c in calls]), Phase([Group([total], 1, ALL)])]
-
     def _apply(self, early: Mapping[int, list[Call]]) -> list[Phase]:
         """Clipping, the update, constraints, and the layers' new state; without what was updated early."""
         done = {n for n in self.memory.params.shapes if f"grad.{n}" in self._section.outputs
                 and root(self._section.outputs[f"grad.{n}"]).number in early}  # fmt: skip
-        phases = [*self._clip(done), *self._update(done), *self._constrain()]
+        phases = [*self._updates.clip(done), *self._updates.update(done), *self._updates.constrain()]
         if self.memory.states.size:
-            phases.append(self._flat_copy("next_state", "state", self.memory.states.size))
+            phases.append(self._updates.copy("next_state", "state", self.memory.states.size))
         return phases
-
-    def _left(self, done: Set[str]) -> list[tuple[slice, float]]:
-        """Stretches of the parameters that are still to be updated, each with its share of the rate."""
-        rates = {n: 0.0 if n in done else self.recipe.rates.get(n, 1.0) for n in self.memory.params.shapes}
-        return [(where, rate) for where, rate in segments(self.memory.params, rates) if rate]
-
-    def _clip_value(self, start: int, rows: int, columns: int) -> list[Call]:
-        """Clipping by value of the gradient of one parameter, or of a stretch of them."""
-        optimizer = self.recipe.optimizer
-        if optimizer.clipvalue is None:
-            return []
-        limit = [self._section.number("clipvalue", optimizer.clipvalue)]
-        grads = [(self._flat("grads", start), columns)]
-        return [self._formula(regularizers.clip_by_value, ["element", "scalar"], [0], grads, limit, rows, columns)]
-
-    def _clip(self, done: Set[str]) -> list[Phase]:
-        optimizer, size = self.recipe.optimizer, self.memory.params.size
-        left = self._left(done)
-        phases = [
-            self._phase(c) for where, _ in left for c in self._clip_value(where.start, 1, where.stop - where.start)
-        ]
-        if optimizer.clipnorm is None:
-            return phases
-        for where in (where for where, rate in segments(self.memory.params, self.recipe.rates) if not rate):
-            still = [(self._flat("grads", where.start), where.stop - where.start)]
-            call = self._formula(
-                lambda xp, g: 0.0 * xp.sign(xp.where(xp.isfinite(g), g, 0.0)),
-                ["element"],
-                [0],
-                still,
-                [],
-                1,
-                still[0][1],
-            )
-            phases.append(self._phase(call))
-        limit = [self._section.number("clipnorm", optimizer.clipnorm)]
-        call = self._formula(
-            lambda xp, g, limit: regularizers.clip_by_norm(xp, g, limit)[0], ["element", "scalar"], [0],
-            [(self._flat("grads"), size)], limit, 1, size, whole=True,
-        )  # fmt: skip
-        return [*phases, self._phase(call)]
-
-    def _update_call(self, start: int, rate: float, rows: int, columns: int) -> Call:
-        """The optimiser's update of parameters [rows, columns] that begin there."""
-        optimizer, size = self.recipe.optimizer, self.memory.params.size
-        starts = [self._flat("params", start), self._flat("grads", start)]
-        starts += [self._flat("slots", i * size + start) for i in range(len(optimizer.slots))]
-        count = len(starts)
-        kinds = ["element"] * count + ["scalar"] * self._coefficients
-        first = LAUNCH + self.rates.index(rate) * self._coefficients
-        numbers = list(range(first, first + self._coefficients))
-        outputs = [0, *range(2, count)]
-        call = self._formula(optimizer.update, kinds, outputs, [(s, columns) for s in starts], numbers, rows, columns)
-        return replace(call, work=10.0 * rows * columns)
-
-    def _update(self, done: Set[str]) -> list[Phase]:
-        if self._update_why:
-            return [Phase(hook=Hook("update", (), ()))]
-        calls = [self._update_call(where.start, rate, 1, where.stop - where.start) for where, rate in self._left(done)]
-        groups = [Group([call], 1, 1, call.columns, FLAT) for call in calls]
-        return [Phase(groups, work=sum(c.work for c in calls))] if groups else []
-
-    def _constrain(self) -> list[Phase]:
-        """Constraints on kernels, whose columns lead into a unit each: turned round, put back, turned again."""
-        phases = []
-        for i, (name, constraint) in enumerate(self.recipe.constraints.items()):
-            if not self.recipe.rates.get(name, 1.0):
-                continue
-            features, units = self.memory.params.shapes[name]
-            place = self._arena_of(features * units)
-            w = self._flat("params", self.memory.params.offsets[name])
-            limits = [self._section.number(f"constraint.{i}.{k}", s) for k, s in enumerate(constraint.limits)]
-            kinds = ["element", *["scalar"] * len(limits)]
-            call = self._formula(
-                constraint.project, kinds, [0], [(place, features)], limits, units, features, whole=True
-            )
-            turn, back = self._turn(w, place, features, units), self._turn(place, w, units, features)
-            phases += [Phase([Group([c], c.rows, ALL)]) for c in (turn, call, back)]
-        return phases
-
-    def _turn(self, source: int, out: int, rows: int, columns: int) -> Call:
-        """out [columns, rows] = the transpose of source [rows, columns]."""
-        words = [out, 0, 0, source, 0, 0, 1, 1, columns, rows, 0, 0, rows, 1, 0, 0, 1, columns]
-        address = compiled.move(self.recipe.precision, f"copy{8 * self._item}")
-        return Call("copy", address, words_of(words), False, 1, 1, True)
-
-    def _arena_of(self, numbers: int) -> int:
-        self._kept = [*getattr(self, "_kept", []), Arena()]
-        at = self._kept[-1].take(numbers * self._item)
-        return self._kept[-1].address(at)
 
     def attach(self, data: Data) -> None:
         """Take the rows of batches from these data from now on."""
@@ -442,6 +280,8 @@ class Training:
         if self._section.tables.hooks:
             words += f", {len(self._section.tables.hooks)} of them by Python"
         inputs = [("inputs", "sparse: their products by SciPy")] if self._sparse else []
+        if self._dense_inputs:
+            inputs = [("inputs", "sparse: made dense batch by batch, for they aren't only multiplied")]
         return [("steps", words), *inputs, *self._section.plan()]
 
 
@@ -458,7 +298,7 @@ def _with_updates(phases: Sequence[Phase], early: Mapping[int, list[Call]]) -> l
 def _only_multiplied(step: StepGraph) -> bool:
     """Whether the inputs are only read by products with them on the left."""
     from deepmath.graph import needed
-    from deepmath.graph.cut import is_turn
+    from deepmath.graph.kernels import is_turn
 
     for node in needed(step.outputs.values()):
         for i, a in enumerate(node.args):

@@ -16,7 +16,7 @@ from deepmath.export.codes import Coded
 from deepmath.export.section import Section
 from deepmath.graph import Node, Size
 from deepmath.graph.buffers import Use, shared
-from deepmath.graph.cut import Copy, Kernel, Map, Piece, Product, Take, root
+from deepmath.graph.kernels import Copy, Kernel, Map, Piece, Product, Take, root
 from deepmath.graph.maps import formula_of
 from deepmath.printers.c99 import TYPES, function, helpers
 from deepmath.printers.loops import kernel

@@ -17,7 +17,7 @@ from deepmath.export.python_table import python_table
 from deepmath.export.section import Section
 from deepmath.graph import Graph, Node, needed
 from deepmath.graph.buffers import lives
-from deepmath.graph.cut import root
+from deepmath.graph.kernels import root
 from deepmath.printers.python import statements
 
 _HEAD = '''"""{name}: predictions of a network that deepmath trained. It needs NumPy and nothing else.

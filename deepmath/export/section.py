@@ -11,7 +11,8 @@ from deepmath.errors import TraceError
 from deepmath.evaluation import evaluate
 from deepmath.graph import ARRAYS, BATCH_SUM, Graph, Node, Size, needed
 from deepmath.graph.buffers import Use
-from deepmath.graph.cut import Kernel, Map, Product, Take, check, cut, root
+from deepmath.graph.cut import check, cut
+from deepmath.graph.kernels import Kernel, Map, Product, Take, root
 from deepmath.graph.maps import pieces
 
 UNWRITTEN = "{} can't be written as formulas and matrix products"

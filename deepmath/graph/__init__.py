@@ -1,5 +1,6 @@
 """Formulas as graphs: nodes and what they may be."""
 
+from deepmath.graph.graphs import Graph, broadcast
 from deepmath.graph.nodes import (
     ARRAYS,
     BATCH_SUM,
@@ -11,10 +12,8 @@ from deepmath.graph.nodes import (
     OPERATORS,
     REDUCTIONS,
     Dims,
-    Graph,
     Node,
     Size,
-    broadcast,
     needed,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from deepmath.graph.cut import Map, Space, body, kind_in
+from deepmath.graph.kernels import Map, Space, body, kind_in
 from deepmath.graph.nodes import BATCH_SUM, OPERATORS, REDUCTIONS, Node
 
 Formula = Callable[..., Any]

@@ -61,7 +61,7 @@ class Layer(abc.ABC):
         """(y, pullback, new state) for inputs x [batch, *shape].
 
         The pullback takes dy and gives (dx, gradients by parameter name). A layer overrides this where `forward` can't
-        be traced, or where a derivative of its own is more accurate.
+        be traced.
         """
         y, new = self.forward(xp, params, state, x, bits, training, *self.constants)
         if isinstance(xp, Arrays):
@@ -107,7 +107,7 @@ def traced(
     training: bool, constants: tuple[Node, ...],
 ) -> tuple[Node, Pullback, Values]:  # fmt: skip
     """`apply` on symbols. Raises TraceError for what can't be traced."""
-    if type(layer).apply is not Layer.apply:
+    if type(layer).forward is Layer.forward:
         return layer.apply(xp, params, state, x, bits, training)
     y, new = layer.forward(xp, params, state, x, bits, training, *constants)
     return y, functools.partial(_pulled, xp, x, params, y), new

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from deepmath import activations, initializers, regularizers
+from deepmath.activations import ActivationFunction
 from deepmath.descriptions import check_number, described, instance, set_field
 from deepmath.errors import ConfigError
 from deepmath.formulas import rectifiers
 from deepmath.formulas.affine import affine
 from deepmath.initializers import Draws, Initializer
-from deepmath.layers.base import Bits, Layer, Shape, Values
+from deepmath.layers.base import Bits, Layer, Pullback, Shape, Values
 from deepmath.ranges import ANY, Range, through
 from deepmath.regularizers import Constraint, Regularizer
 from deepmath.typing import Namespace
@@ -119,6 +120,13 @@ class Activation(Layer):
         *constants: Any,
     ) -> tuple[Any, Values]:  # fmt: skip
         return self.activation.of(xp, x, *constants), {}
+
+    def apply(
+        self, xp: Namespace, params: Mapping[str, Any], state: Mapping[str, Any], x: Any, bits: Bits, training: bool
+    ) -> tuple[Any, Pullback, Values]:
+        function: ActivationFunction = self.activation
+        y = function.of(xp, x, *function.constants)
+        return y, lambda dy: (function.backward()(xp, x, y, dy, *function.constants), {}), {}
 
     def output_range(self, inputs: Range) -> Range:
         return through(self.activation.value, self.activation.constants, self.activation.range, inputs)
