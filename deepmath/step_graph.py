@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from deepmath.activations import ActivationFunction
-from deepmath.errors import TraceError
+from deepmath.errors import ConfigError, TraceError
 from deepmath.formulas.losses import one_hot
-from deepmath.graph import Graph, Node, Size
-from deepmath.graph.cut import cut
+from deepmath.graph import Graph, Node, Size, needed
+from deepmath.graph.cut import check, cut
 from deepmath.graph.kernels import describe
 from deepmath.layers.base import Layer, traced
 from deepmath.program import Part, Recipe, head_formula, results_formula
@@ -150,15 +150,38 @@ class _Builder:
         def bits(rows: Any, units: int) -> Node:
             return self.graph.add("random", (), (part.number, units), "int", (rows, units))
 
+        start = len(self.graph.nodes)
         try:
             if i in self.opaque:
                 raise TraceError(self.opaque[i])
-            return traced(part.layer, self.xp, params, state, x, bits, self.training, constants)
+            y, pullback, new = traced(part.layer, self.xp, params, state, x, bits, self.training, constants)
         except (TraceError, NotImplementedError, TypeError, AttributeError) as error:
-            self.step.reasons[f"part{i}"] = str(error)
-            return self._opaque(i, part, x, params, state)
+            if self.training and type(part.layer).apply is Layer.apply:
+                msg = (
+                    f"layer {part.number + 1} ({type(part.layer).__name__}) can't be traced: {error}. Write forward with "
+                    "what can be, or give the layer an apply with its own way back; see the page 'Write a layer'"
+                )
+                raise TraceError(msg) from error
+            return self._opaque(i, part, x, params, state, str(error))
+        self._check_shape(part, y)
+        try:
+            check(node for node in needed([y, *new.values()]) if node.number >= start)
+        except TraceError as error:
+            return self._opaque(i, part, x, params, state, str(error))
+        return y, pullback, new
 
-    def _opaque(self, i: int, part: Part, x: Node, params: Any, state: Any) -> Any:
+    def _check_shape(self, part: Part, y: Node) -> None:
+        """Raise ConfigError unless the outputs have the shape that the layer says."""
+        told = part.layer.output_shape(part.shape)
+        if y.dims != (self.rows, *told):
+            found = ", ".join(map(str, y.dims))
+            raise ConfigError(
+                f"layer {part.number + 1} ({type(part.layer).__name__}): forward gives [{found}], and output_shape says "
+                f"[{', '.join(map(str, (ROWS, *told)))}]; make them agree"
+            )
+
+    def _opaque(self, i: int, part: Part, x: Node, params: Any, state: Any, why: str) -> Any:
+        self.step.reasons[f"part{i}"] = why
         add, owner = self.graph.add, (f"part{i}", "forward")
         y = add("opaque", (x,), (owner, "y"), "float", (self.rows, *part.layer.output_shape(part.shape)))
         new = {n: add("opaque", (x,), (owner, f"state.{part.number}.{n}"), "float", v.dims) for n, v in state.items()}
