@@ -12,6 +12,7 @@ from deepmath.errors import TraceError
 from deepmath.evaluation import Evaluation
 from deepmath.formulas.activations import tanh_slope
 from deepmath.graph import ARRAYS, BATCH_SUM, Node, needed
+from deepmath.graph.kernels import is_turn
 from deepmath.trace import Arrays, Formula, Symbols, trace
 
 Rule = Callable[..., tuple[Any, ...]]
@@ -66,10 +67,17 @@ def _at_largest(xp: Symbols, y: Node, c: Node, a: Node) -> Node:
 
 
 def _factors(xp: Any, c: Node, a: Node, b: Node) -> tuple[Node, Node]:
-    da = xp.matmul(c, xp.matrix_transpose(b))
+    da = _product(xp, c, xp.matrix_transpose(b), is_turn(a))
     if len(b.dims) == 2 and len(a.dims) > 2:  # one matrix for all: one product over all rows
         a, c = xp.reshape(a, (-1, a.dims[-1])), xp.reshape(c, (-1, c.dims[-1]))
-    return da, xp.matmul(xp.matrix_transpose(a), c)
+    return da, _product(xp, xp.matrix_transpose(a), c, is_turn(b))
+
+
+def _product(xp: Any, a: Node, b: Node, turned: bool) -> Node:
+    """a b; as the transpose of b^T a^T where it will be turned: then nothing has to be moved."""
+    if not turned:
+        return xp.matmul(a, b)
+    return xp.matrix_transpose(xp.matmul(xp.matrix_transpose(b), xp.matrix_transpose(a)))
 
 
 def _pieces(y: Node, c: Node, arrays: Sequence[Node]) -> tuple[Node, ...]:

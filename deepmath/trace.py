@@ -136,8 +136,9 @@ class Arrays(Symbols):
     def ones_like(self, x: Node) -> Node:
         return self._graph.broadcast_to(self._graph.constant(1.0), x.dims)
 
-    def clip(self, x: Node, low: Any, high: Any) -> Node:
-        return self._graph.node("minimum", self._graph.node("maximum", x, low), high)
+    def clip(self, x: Node, min: Any = None, max: Any = None) -> Node:
+        x = x if min is None else self._graph.node("maximum", x, min)
+        return x if max is None else self._graph.node("minimum", x, max)
 
     def negative(self, x: Node) -> Node:
         return -x
@@ -153,12 +154,15 @@ class Arrays(Symbols):
             count = self._graph.columns(count) if along_rows else self._graph.constant(float(count))
         return self.sum(x, axis=axis, keepdims=keepdims) / count
 
-    def var(self, x: Node, *, axis: Any = None, keepdims: bool_ = False) -> Node:
+    def var(self, x: Node, *, axis: Any = None, correction: float = 0.0, keepdims: bool_ = False) -> Node:
         centred = x - self.mean(x, axis=axis, keepdims=True)
-        return self.mean(centred * centred, axis=axis, keepdims=keepdims)
+        if not correction:
+            return self.mean(centred * centred, axis=axis, keepdims=keepdims)
+        count = math.prod(x.dims[a] for a in _axes(x, axis))
+        return self.sum(centred * centred, axis=axis, keepdims=keepdims) / (count - float(correction))
 
-    def std(self, x: Node, *, axis: Any = None, keepdims: bool_ = False) -> Node:
-        return self._graph.node("sqrt", self.var(x, axis=axis, keepdims=keepdims))
+    def std(self, x: Node, *, axis: Any = None, correction: float = 0.0, keepdims: bool_ = False) -> Node:
+        return self._graph.node("sqrt", self.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
     def batch_sum(self, x: Node) -> Node:
         return self._graph.reduce("sum", x, (0,))

@@ -25,7 +25,7 @@ from deepmath_numpy.target import Target
 __all__ = ["ARGUMENTS", "module"]
 
 ARGUMENTS = ("a", "a_row", "a_inner", "b", "b_inner", "b_column", "c", "c_row", "inner", "accumulate")
-"""What the array of integers holds: addresses, strides in numbers, the length of the inner axis (-1: n), 0 or 1."""
+"""What the array of integers holds: addresses, strides in numbers, the length of the inner axis (-m: n m), 0 or 1."""
 DEEP = 512
 """How long a piece of the inner axis is where panels of B are packed: one stays in the second cache."""
 FAR, SHALLOW, LONG, LESS_SHALLOW = 64, 64, 256, 128
@@ -156,7 +156,8 @@ def _product(text: Any, precision: str, target: Target) -> None:
         kind = POINTER if name in ("a", "b", "c") else I64
         given[name] = b.load(b.gep(integers, [I64(i)], source_etype=I64), typ=kind, align=8)
     a_row, a_inner, b_inner, b_column, c_row = (given[s] for s in ARGUMENTS if s.partition("_")[2])
-    inner = b.select(b.icmp_signed("<", given["inner"], I64(0)), n, given["inner"])
+    negative = b.icmp_signed("<", given["inner"], I64(0))
+    inner = b.select(negative, b.mul(n, b.neg(given["inner"])), given["inner"])
     accumulates = b.icmp_signed("!=", given["accumulate"], I64(0))
     rows, columns = b.sub(r1, r0), b.sub(c1, c0)
     left, right = b.at(given["a"], b.mul(r0, a_row)), b.at(given["b"], b.mul(c0, b_column))

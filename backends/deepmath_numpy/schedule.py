@@ -123,7 +123,7 @@ def _rows_group(calls: list[Call], capacity: int, blocked: bool) -> Group:
 
 def _group(call: Call, capacity: int) -> Group:
     if call.over_batch:
-        return Group([call], -1, ALL, call.columns, 64)
+        return Group([call], -1 if call.batched else call.rows, ALL, call.columns, 64)
     if call.name == "product":
         return Group([call], call.rows, _part_of(call.rows, 8, 64, 4 * threads.available()), call.columns, 256)
     if call.whole or call.batched:

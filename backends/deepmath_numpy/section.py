@@ -48,6 +48,7 @@ class Section:
         self._values: list[float] = [0.0] * (LAUNCH + coefficients)
         self._open: dict[str, int] = {}
         self._patches: dict[str, list[tuple[Any, int]]] = {}
+        self._filled: dict[int, int] = {}
         self.arena = Arena()
         self.outputs = self._separate(step.outputs)
         self.kernels = cut(step.graph, list(self.outputs.values()))
@@ -170,6 +171,7 @@ class Section:
 
     def fill(self, name: str, address: int) -> None:
         """Say where an array lies in the next runs."""
+        self._filled[self._opened(name)] = address
         for words, i in self._patches.get(name, ()):
             words[i] = address
 
@@ -199,7 +201,8 @@ class Section:
         size = math.prod(dims) * dtype.itemsize
         if not size:
             return np.empty(dims, dtype)
-        address = self.places[root(node).number].address
+        place = self.places[root(node).number].address
+        address = self._filled.get(place, place)
         return np.frombuffer(memoryview((ctypes.c_char * size).from_address(address)), dtype).reshape(dims)
 
     def plan(self) -> list[tuple[str, str]]:

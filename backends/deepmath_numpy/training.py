@@ -92,13 +92,14 @@ class Training:
             rate, node = self.recipe.rates.get(name, 1.0), self._section.step.outputs.get(f"grad.{name}")
             if not rate or node is None or name in self.recipe.penalties or self._section.is_hooked(node):
                 continue
-            rows, columns = (shape[0], shape[1]) if len(shape) == 2 else (1, math.prod(shape))
-            start = self.memory.params.offsets[name]
+            number, start = root(self._section.outputs[f"grad.{name}"]).number, self.memory.params.offsets[name]
+            writers = [c for c in calls_in(self._section.items) if number in c.outputs]
+            call = writers[-1]
+            rows, columns = 1 if call.over_batch else call.rows, call.columns
+            if len(writers) > 1 or (call.batched and not call.over_batch) or rows * columns != math.prod(shape):
+                continue  # it isn't computed in blocks of the parameter
             clip = self._updates.clip_value(start, rows, columns)
-            found[root(self._section.outputs[f"grad.{name}"]).number] = [
-                *clip,
-                self._updates.update_call(start, rate, rows, columns),
-            ]
+            found[number] = [*clip, self._updates.update_call(start, rate, rows, columns)]
         return found
 
     def _after_readers(self, early: Mapping[int, list[Call]]) -> list[Any]:

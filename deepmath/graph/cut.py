@@ -8,7 +8,6 @@ backends print them, `describe` shows them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from deepmath.graph.kernels import (
     Space,
     Take,
     copy_pieces,
+    fills,
     is_copy,
     is_map,
     is_number,
@@ -34,6 +34,7 @@ from deepmath.graph.kernels import (
     kind_in,
     root,
     space_of,
+    summed_space,
 )
 from deepmath.graph.nodes import BATCH_SUM, REDUCTIONS, Node, Size, needed
 
@@ -52,6 +53,8 @@ def cut(graph: Graph, outputs: Sequence[Node]) -> list[Kernel]:
 def check(nodes: Iterable[Node]) -> None:
     """Raise TraceError for a node that no kernel computes: then what it belongs to runs without one."""
     for node in nodes:
+        if node.op != "matmul" and any(is_turn(root(a)) and isinstance(root(a).dims[-1], Size) for a in node.args):
+            raise TraceError("the batch must stay the first axis of an array, but for a product of matrices")
         if node.op == "matmul":
             if len(node.args[1].dims) != 2:
                 raise TraceError("a product of stacks of matrices has no kernel yet")
@@ -78,7 +81,17 @@ class _Cut:
         self._store()
 
     def _make_copies_explicit(self) -> None:
-        """Where an array lies in no way in the space of an operation on it, a broadcast copy of it does."""
+        """Where an array lies in no way in the space of an operation on it, a broadcast copy of it does.
+
+        A transposed matrix that not only products read is a copy, too: a list in the place of its tuple says so.
+        """
+        outputs = {o.number for o in self.outputs}
+        for node in needed(self.outputs):
+            for a in node.args:
+                if is_turn(root(a)) and (node.op not in ("matmul", "reshape") or root(a) is not a):
+                    root(a).value = [1, 0]
+            if node.number in outputs and is_turn(node):
+                node.value = [1, 0]
         for node in needed(self.outputs):
             if not is_map(node) or is_number(node):
                 continue
@@ -160,7 +173,8 @@ class _Cut:
                 if is_number(a) or a.number in self.stored or not is_map(a):
                     continue
                 inside = node.op != BATCH_SUM and self.region(a) == self.region(node)
-                if not inside and not self._again(a, node):
+                reshaped = node.op == BATCH_SUM and space_of(a.dims) != summed_space(node)
+                if reshaped or (not inside and not self._again(a, node)):
                     self.stored.add(a.number)
 
     def _read(self, a: Node) -> Node:
@@ -170,7 +184,7 @@ class _Cut:
 
     def _again(self, node: Node, user: Node) -> bool:
         """Whether a value is computed again from what is stored, in the kernel of its user."""
-        space = space_of(user.args[0].dims) if user.op == BATCH_SUM else self.space[user.number]
+        space = summed_space(user) if user.op == BATCH_SUM else self.space[user.number]
         found, leaves, stack = 0, set(), [node]
         while stack:
             n = stack.pop()
@@ -204,7 +218,7 @@ class _Cut:
             elif is_copy(node):
                 found.append(self._copy(node))
             elif node.op == BATCH_SUM:
-                space = Space(*space_of(node.args[0].dims)[:2], 1)._replace(columns=math.prod(node.dims[1:]))
+                space = summed_space(node)
                 found.append(self._map(space, [node], self.depth[node.number]))
             elif is_map(node) and not is_number(node) and node.number in self.stored:
                 regions.setdefault(self.region(node), []).append(node)
@@ -226,7 +240,8 @@ class _Cut:
             else:
                 stack.extend(node.args)
         reads = [inputs[n] for n in sorted(inputs)]
-        kinds = [kind_in(space, n.dims) for n in reads]
+        summed = outputs[0].op == BATCH_SUM
+        kinds = [kind_in(space, n.dims) or ("element" if summed and fills(space, n.dims) else "") for n in reads]
         kinds += ["column" if o.op == BATCH_SUM else kind_in(space, o.dims) for o in outputs]
         if not all(kinds):
             raise TraceError(f"a map over {space} can't read all of {[n.dims for n in reads]}")

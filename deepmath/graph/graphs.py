@@ -192,6 +192,8 @@ class Graph:
         """Zeros, `length` of them along an axis, but for x at the places that `slice` would take."""
         axis = where[0]
         dims = (*x.dims[:axis], length, *x.dims[axis + 1 :])
+        if not where[3]:
+            return self.broadcast_to(self.constant(0.0), dims)
         return self.add("embed", (x,), where, x.dtype, dims)
 
     def take(self, x: Node, indices: Node, axis: int) -> Node:

@@ -119,6 +119,19 @@ def root(node: Node) -> Node:
     return node
 
 
+def summed_space(node: Node) -> Space:
+    """The space of a sum over the first axis: that axis are its rows, all others together its columns."""
+    first, *rest = node.args[0].dims
+    batched = isinstance(first, Size)
+    return Space(batched, first.times if batched else first, math.prod(rest))
+
+
+def fills(space: Space, dims: Dims) -> bool:
+    """Whether an array's elements are those of the space, in the same order."""
+    own = space_of(dims)
+    return own.batched == space.batched and own.rows * own.columns == space.rows * space.columns
+
+
 def kind_in(space: Space, dims: Dims) -> str:
     """How an array of these dimensions lies in a space, or nothing."""
     own = space_of(dims)

@@ -21,7 +21,7 @@ def formula_of(k: Map) -> tuple[Formula, list[str], list[Node], list[Node], bool
     kinds = [{"cell": "row"}.get(kind, kind) + _dtype(n) for kind, n in zip(k.kinds, k.inputs, strict=False)]
     kinds += ["scalar" + _dtype(n) for n in scalars] + ["index", "row_index"]
     known = {n.number: i for i, n in enumerate([*k.inputs, *scalars])}
-    wanted = k.kinds[len(k.inputs) :]
+    wanted = [{"cell": "row"}.get(kind, kind) for kind in k.kinds[len(k.inputs) :]]
 
     def formula(xp: Any, *values: Any) -> Any:
         found = {number: values[i] for number, i in known.items()}

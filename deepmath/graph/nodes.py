@@ -201,8 +201,20 @@ class Node:
     def __neg__(self) -> Node:
         return self.graph.node("neg", self)
 
+    def __pos__(self) -> Node:
+        return self
+
+    def __abs__(self) -> Node:
+        return self.graph.node("abs", self)
+
     def __invert__(self) -> Node:
-        return self.graph.node("logical_not", self)
+        return self.graph.node("logical_not", self) if self.dtype == "bool" else -self - 1
+
+    @property
+    def mT(self) -> Node:
+        """The last two axes exchanged."""
+        last = len(self.dims)
+        return self.graph.permute(self, (*range(last - 2), last - 1, last - 2))
 
 
 def _boxed(node: Node) -> Any:
