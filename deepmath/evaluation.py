@@ -172,15 +172,17 @@ def _batch_sum(given: Given, node: Node, args: list[Any]) -> Any:
     return given.xp.batch_sum(args[0])
 
 
-def _sliced(_: Given, node: Node, args: list[Any]) -> Any:
+def _sliced(given: Given, node: Node, args: list[Any]) -> Any:
     axis, start, step, count = node.value
-    return args[0][_places(len(node.dims), axis, start, step, count)]
+    if step > 0 or not count:
+        return args[0][_places(len(node.dims), axis, start, abs(step), count)]
+    last = start + step * (count - 1)  # not every library goes backward
+    return given.xp.flip(args[0][_places(len(node.dims), axis, last, -step, count)], axis=axis)
 
 
 def _places(rank: int, axis: int, start: int, step: int, count: int) -> tuple[slice, ...]:
-    stop: int | None = start + step * count
-    if step < 0 and stop < 0:  # type: ignore[operator]
-        stop = None
+    """The places start, start + step, ... of an axis, all steps forward and no stop beyond the last one taken."""
+    stop = start + step * (count - 1) + 1 if count else start
     return (*[slice(None)] * axis, slice(start, stop, step), *[slice(None)] * (rank - axis - 1))
 
 

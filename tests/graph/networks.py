@@ -23,6 +23,7 @@ from deepmath.testing.close import assert_close
 SIZES = {"b": 5, "t": 3, "f": 4, "k": 2}
 ROWS, BATCH, STEPS = 13, 5, 4
 """Batches of 5, 5 and 3 rows."""
+PLACES = ("first", "middle", "last")
 WAYS = ("straight line", "kernels", "split", "shared")
 
 

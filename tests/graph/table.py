@@ -81,6 +81,16 @@ def number(xp: Any, condition: Any, x: Any) -> Any:
     return xp.astype(condition, x.dtype)
 
 
+def whole(xp: Any, x: Any) -> Any:
+    """Whole numbers from -6 to 6."""
+    return xp.astype(x * 3.0, xp.int64)
+
+
+def bits(xp: Any, n: Any, x: Any) -> Any:
+    """All that whole numbers do to each other's bits."""
+    return xp.astype((n & 5) | ((n ^ 3) << 2), x.dtype) + xp.astype(n >> 1, x.dtype)
+
+
 ELEMENTS = [
     *(unary(n) for n in ("abs", "exp", "expm1", "tanh", "cos", "sin", "square", "negative")),
     *(unary(n, positive=True) for n in ("log", "log1p", "sqrt")),
@@ -88,13 +98,13 @@ ELEMENTS = [
     *(binary(n) for n in ("add", "subtract", "multiply", "maximum", "minimum")),
     *(binary(n, positive=True) for n in ("divide", "pow")),
     *(binary(n, smooth=False) for n in ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")),
-    binary("floor_divide", smooth=False), binary("remainder", smooth=False),
+    binary("floor_divide", smooth=False, layer=False), binary("remainder", smooth=False, layer=False),
     *(Row(n, lambda xp, x, n=n: getattr(xp, n)(x > 0.3, x < 0.9), smooth=False) for n in ("logical_and", "logical_or")),
     Row("logical_not", lambda xp, x: xp.logical_not(x > 0.3), smooth=False),
     Row("operators of truths", lambda xp, x: ((x > 0.3) & (x < 0.9)) | ~(x > -0.5) ^ (x < -1.0), smooth=False),
     Row("operators", lambda xp, x, y: (2.0 - x) * y + x / 3.0 - (-y) * 1.5 + (x - 1.0) - 0.5 / (y * y + 1.0), "bf bf"),
     Row("unary operators", lambda xp, x: abs(x) * (+x) - (-x)),
-    Row("comparisons", lambda xp, x, y: number(xp, x <= y, x) + number(xp, 0.5 > x, x) * 2.0, "bf bf", smooth=False),
+    Row("comparisons", lambda xp, x, y: number(xp, x <= y, x) + number(xp, x < 0.5, x) * 2.0, "bf bf", smooth=False),
     Row("squared", lambda xp, x: x**2 + x**3 + 2.0**x),
     Row("power of a number", lambda xp, x: x**0.5 + x**-1.0 + 1.7**x, positive=True),
     Row("where", lambda xp, x, y: xp.where(x > y, x * x, y), "bf bf"),
@@ -108,6 +118,9 @@ ELEMENTS = [
     Row("clip by an array", lambda xp, x, y: xp.clip(x, min=y), "bf f"),
     Row("zeros_like", lambda xp, x: xp.zeros_like(x) + x),
     Row("ones_like", lambda xp, x: xp.ones_like(x) * 2.0 - x),
+    Row("whole numbers", lambda xp, x: xp.astype(whole(xp, x) * 3 - 7 // (whole(xp, x) + 9), x.dtype), smooth=False),
+    Row("whole numbers bit by bit", lambda xp, x: bits(xp, whole(xp, x), x), smooth=False),
+    Row("whole numbers divided", lambda xp, x: xp.astype(whole(xp, x) % 3 + ~whole(xp, x), x.dtype) * x),
     Row("a value used twice", lambda xp, x: xp.exp(x) * xp.exp(x) + xp.exp(x)),
     Row("constants of the standard", lambda xp, x: x * xp.pi + xp.e),
 ]  # fmt: skip
