@@ -158,8 +158,8 @@ class _Builder:
         except (TraceError, NotImplementedError, TypeError, AttributeError) as error:
             if self.training and type(part.layer).apply is Layer.apply:
                 msg = (
-                    f"layer {part.number + 1} ({type(part.layer).__name__}) can't be traced: {error}. Write forward with "
-                    "what can be, or give the layer an apply with its own way back; see the page 'Write a layer'"
+                    f"layer {part.number + 1} ({type(part.layer).__name__}) can't be traced: {error}. Write forward "
+                    "with what can be, or give the layer an apply with its own way back; see the page 'Write a layer'"
                 )
                 raise TraceError(msg) from error
             return self._opaque(i, part, x, params, state, str(error))
@@ -176,8 +176,8 @@ class _Builder:
         if y.dims != (self.rows, *told):
             found = ", ".join(map(str, y.dims))
             raise ConfigError(
-                f"layer {part.number + 1} ({type(part.layer).__name__}): forward gives [{found}], and output_shape says "
-                f"[{', '.join(map(str, (ROWS, *told)))}]; make them agree"
+                f"layer {part.number + 1} ({type(part.layer).__name__}): forward gives [{found}], and output_shape "
+                f"says [{', '.join(map(str, (ROWS, *told)))}]; make them agree"
             )
 
     def _opaque(self, i: int, part: Part, x: Node, params: Any, state: Any, why: str) -> Any:

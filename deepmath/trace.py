@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from deepmath.errors import TraceError
-from deepmath.graph import BATCH_SUM, FUNCTIONS, Graph, Node, needed
+from deepmath.graph import BATCH_SUM, FUNCTIONS, Graph, Node, axis_of, needed
 
 Formula = Callable[..., Any]
 
@@ -96,12 +96,16 @@ class Arrays(Symbols):
             return super().__getattr__(name)
         raise TraceError(f"xp.{name} is outside what can be traced; the page 'Write a layer' lists what is inside")
 
+    def where(self, condition: Node, a: Any, b: Any) -> Node:
+        if not isinstance(condition, Node) or condition.dtype != "bool":
+            raise TraceError("xp.where chooses by truths, such as x > 0.0")
+        return super().where(condition, a, b)
+
     def matmul(self, a: Node, b: Node) -> Node:
         return self._graph.matmul(a, b)
 
     def matrix_transpose(self, x: Node) -> Node:
-        last = len(x.dims)
-        return self._graph.permute(x, (*range(last - 2), last - 1, last - 2))
+        return self._graph.transpose(x)
 
     def permute_dims(self, x: Node, axes: Sequence[int]) -> Node:
         return self._graph.permute(x, axes)
@@ -110,11 +114,11 @@ class Arrays(Symbols):
         return self._graph.reshape(x, shape if isinstance(shape, tuple | list) else (shape,))
 
     def expand_dims(self, x: Node, *, axis: int = 0) -> Node:
-        at = axis % (len(x.dims) + 1)
+        at = axis_of(axis, len(x.dims) + 1)
         return self._graph.reshape(x, (*x.dims[:at], 1, *x.dims[at:]))
 
     def squeeze(self, x: Node, axis: int | tuple[int, ...]) -> Node:
-        gone = {a % len(x.dims) for a in (axis if isinstance(axis, tuple) else (axis,))}
+        gone = {axis_of(a, len(x.dims)) for a in (axis if isinstance(axis, tuple) else (axis,))}
         return self._graph.reshape(x, tuple(d for i, d in enumerate(x.dims) if i not in gone))
 
     def broadcast_to(self, x: Node, shape: Sequence[Any]) -> Node:
@@ -124,8 +128,8 @@ class Arrays(Symbols):
         return self._graph.concat(arrays, axis)
 
     def stack(self, arrays: Sequence[Node], *, axis: int = 0) -> Node:
-        at = axis % (len(arrays[0].dims) + 1)
-        return self._graph.concat([self.expand_dims(a, axis=at) for a in arrays], at)
+        at = axis_of(axis, len(arrays[0].dims) + 1) if arrays and isinstance(arrays[0], Node) else 0
+        return self._graph.concat([self.expand_dims(a, axis=at) if isinstance(a, Node) else a for a in arrays], at)
 
     def take(self, x: Node, indices: Node, *, axis: int = 0) -> Node:
         return self._graph.take(x, indices, axis)
@@ -186,7 +190,7 @@ def _axes(x: Node, axis: Any) -> tuple[int, ...]:
     """The axes that a reduction goes along, counted from the front."""
     if axis is None:
         return tuple(range(len(x.dims)))
-    return tuple(sorted(a % len(x.dims) for a in (axis if isinstance(axis, tuple) else (axis,))))
+    return tuple(sorted({axis_of(a, len(x.dims)) for a in (axis if isinstance(axis, tuple) else (axis,))}))
 
 
 def with_slope(xp: Any, value: Formula, backward: Formula, z: Any, *constants: Any) -> Any:

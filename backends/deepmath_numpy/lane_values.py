@@ -234,6 +234,7 @@ def packed_lanes(count: int) -> int:
 
 
 def is_vector(element: Any) -> bool:
+    """Whether it is a vector of LLVM's, and no scalar."""
     return isinstance(getattr(element, "type", None), ir.VectorType)
 
 

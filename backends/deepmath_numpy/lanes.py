@@ -168,7 +168,7 @@ class Evaluation:
                 return [compute(place) for place in places]
             return printer.called(node.op, [printer.spread(e, "float", wide) for e in elements])
 
-        one_float = len(operands) == 1 and operands[0][1] == "float"
+        one_float = len(node.args) == len(operands) == 1 and operands[0][1] == "float"
         return called if node.op in CALLED and one_float else lambda places: [compute(place) for place in places]
 
     def _taken(self, node: Node) -> Any:

@@ -82,6 +82,8 @@ def supports(recipe: Recipe, graph: StepGraph) -> bool | str:
     if recipe.batch_size > LANES:
         return f"batches have more than {LANES} rows"
     nodes = needed(graph.outputs.values())
+    if any(0 in node.dims for node in nodes):
+        return "an array has no elements"
     reason = next(filter(None, map(unsupported, nodes)), "") or _unsupported_rules(recipe)
     if reason:
         return reason

@@ -88,16 +88,21 @@ class Training:
         found: dict[int, list[Call]] = {}
         if self.recipe.optimizer.clipnorm is not None or self._updates.why:
             return found
+        items = self._section.items
+        named = {n.value.removeprefix("params."): n.number for n in nodes_named(self._section.step).values()}
         for name, shape in self.memory.params.shapes.items():
             rate, node = self.recipe.rates.get(name, 1.0), self._section.step.outputs.get(f"grad.{name}")
             if not rate or node is None or name in self.recipe.penalties or self._section.is_hooked(node):
                 continue
             number, start = root(self._section.outputs[f"grad.{name}"]).number, self.memory.params.offsets[name]
             writers = [c for c in calls_in(self._section.items) if number in c.outputs]
-            call = writers[-1]
+            call, param = writers[-1], named.get(name)
             rows, columns = 1 if call.over_batch else call.rows, call.columns
             if len(writers) > 1 or (call.batched and not call.over_batch) or rows * columns != math.prod(shape):
                 continue  # it isn't computed in blocks of the parameter
+            at = next(i for i, item in enumerate(items) if item is call)
+            if param is not None and any(param in later.inputs for later in items[at:]):
+                continue  # who reads the parameter now would read some of it updated
             clip = self._updates.clip_value(start, rows, columns)
             found[number] = [*clip, self._updates.update_call(start, rate, rows, columns)]
         return found

@@ -21,10 +21,12 @@ from deepmath.graph.kernels import (
     Map,
     Opaque,
     Operand,
+    Piece,
     Product,
     Random,
     Space,
     Take,
+    broadcast_piece,
     copy_pieces,
     fills,
     is_copy,
@@ -56,15 +58,22 @@ def check(nodes: Iterable[Node]) -> None:
         if node.op != "matmul" and any(is_turn(root(a)) and isinstance(root(a).dims[-1], Size) for a in node.args):
             raise TraceError("the batch must stay the first axis of an array, but for a product of matrices")
         if node.op == "matmul":
-            if len(node.args[1].dims) != 2:
+            if len(node.args[1].dims) != 2 or isinstance(node.dims[-1], Size):
                 raise TraceError("a product of stacks of matrices has no kernel yet")
         elif is_turn(node):
             continue  # only a product may read it, and whatever else does is refused in its turn
         elif is_copy(node):
-            if max(len(piece.dims) for piece in copy_pieces(node)[0]) > RANK_OF_COPIES:
-                raise TraceError(f"an array of more than {RANK_OF_COPIES} axes can't be copied by a kernel")
+            _check_rank(copy_pieces(node)[0])
         elif node.op != "reshape" or any(isinstance(d, Size) for d in node.dims):
-            space_of(node.dims)
+            space = space_of(node.dims)
+            if is_map(node) and node.op not in REDUCTIONS.values():
+                spread = (a for a in node.args if not is_number(a) and not kind_in(space, a.dims))
+                _check_rank([broadcast_piece(a, node.dims) for a in spread])
+
+
+def _check_rank(pieces: Iterable[Piece]) -> None:
+    if any(len(piece.dims) > RANK_OF_COPIES for piece in pieces):
+        raise TraceError(f"an array of more than {RANK_OF_COPIES} axes can't be copied by a kernel")
 
 
 class _Cut:

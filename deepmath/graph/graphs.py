@@ -149,7 +149,7 @@ class Graph:
 
     def permute(self, x: Node, order: Sequence[int]) -> Node:
         """The axes in another order."""
-        order = tuple(a % len(x.dims) for a in order)
+        order = tuple(axis_of(a, len(x.dims)) for a in order)
         if sorted(order) != list(range(len(x.dims))):
             raise TraceError(f"permute_dims: {order} isn't an order of {len(x.dims)} axes")
         if x.op == "permute_dims":
@@ -157,6 +157,13 @@ class Graph:
         if order == tuple(range(len(order))):
             return x
         return self.add("permute_dims", (x,), order, x.dtype, tuple(x.dims[a] for a in order))
+
+    def transpose(self, x: Node) -> Node:
+        """The last two axes exchanged."""
+        rank = len(x.dims)
+        if rank < 2:
+            raise TraceError(f"an array of shape {x.dims} is no matrix, and can't be transposed")
+        return self.permute(x, (*range(rank - 2), rank - 1, rank - 2))
 
     def broadcast_to(self, x: Node, shape: Sequence[Any]) -> Node:
         """x along more axes."""
@@ -167,8 +174,10 @@ class Graph:
 
     def concat(self, arrays: Sequence[Node], axis: int) -> Node:
         """Arrays one behind the other along an axis that is not the batch's."""
+        if not arrays or not all(isinstance(a, Node) for a in arrays):
+            raise TraceError("concat: the arrays to join must be one or more of the formula's")
         first = arrays[0]
-        axis %= len(first.dims)
+        axis = axis_of(axis, len(first.dims))
         lengths = [a.dims[axis] for a in arrays]
         for a in arrays:
             if (*a.dims[:axis], *a.dims[axis + 1 :]) != (*first.dims[:axis], *first.dims[axis + 1 :]):
@@ -200,9 +209,16 @@ class Graph:
         """The places along an axis that an array with one axis tells."""
         if not isinstance(indices, Node) or indices.dtype != "int" or len(indices.dims) != 1:
             raise TraceError("take: indices must be whole numbers with one axis")
-        axis %= len(x.dims)
+        axis = axis_of(axis, len(x.dims))
         dims = (*x.dims[:axis], *indices.dims, *x.dims[axis + 1 :])
         return self.add("take", (x, indices), axis, x.dtype, dims)
+
+
+def axis_of(axis: int, rank: int) -> int:
+    """An axis counted from the front. Raises TraceError where there is none."""
+    if not -rank <= axis < rank:
+        raise TraceError(f"the formula names axis {axis} of an array that has {rank}")
+    return axis % rank
 
 
 def broadcast(*shapes: Dims) -> Dims:

@@ -150,7 +150,7 @@ def kind_in(space: Space, dims: Dims) -> str:
 def is_number(node: Node) -> bool:
     """A scalar that is made of numbers alone; every kernel computes it by itself."""
     if node.op in ("argument", "constant", "size", "columns"):
-        return node.dims == ()
+        return node.dims == () and not str(node.value).startswith(("params.", "state."))
     return node.dims == () and node.op not in ARRAYS and all(map(is_number, node.args))
 
 
@@ -189,6 +189,34 @@ def _within(dims: Dims) -> tuple[int, ...]:
 
 def copy_pieces(node: Node) -> tuple[list[Piece], bool]:
     """The blocks that a change of places moves, and whether the rest is zeros."""
+    pieces, zeroed = _pieces(node)
+    return [_narrowed(piece) for piece in pieces], zeroed
+
+
+def broadcast_piece(x: Node, dims: Dims) -> Piece:
+    """The block that spreads an array along more axes."""
+    whole, inner = _within(dims), _within(x.dims)
+    extra = len(whole) - len(inner)
+    padded, steps = (1,) * extra + inner, (0,) * extra + _strides(inner)
+    given = tuple(0 if p == 1 else s for p, s in zip(padded, steps, strict=True))
+    return _narrowed(Piece(x, whole, given, 0, _strides(whole), 0))
+
+
+def _narrowed(piece: Piece) -> Piece:
+    """The same block with as few axes as it can have: those of length one leave, and neighbours become one."""
+    axes: list[tuple[int, int, int]] = []
+    for length, given, apart in zip(piece.dims, piece.source_strides, piece.strides, strict=True):
+        if length == 1:
+            continue
+        if axes and axes[-1][1:] == (length * given, length * apart):
+            axes[-1] = (axes[-1][0] * length, given, apart)
+        else:
+            axes.append((length, given, apart))
+    dims, source_strides, strides = zip(*axes, strict=True) if axes else ((1,), (0,), (0,))
+    return piece._replace(dims=dims, source_strides=source_strides, strides=strides)
+
+
+def _pieces(node: Node) -> tuple[list[Piece], bool]:
     op, dims = node.op, _within(node.dims)
     strides = _strides(dims)
     x = node.args[0]
@@ -199,10 +227,7 @@ def copy_pieces(node: Node) -> tuple[list[Piece], bool]:
             raise TraceError("the batch must stay the first axis of an array, but for a product of matrices")
         return [Piece(x, dims, moved, 0, strides, 0)], False
     if op == "broadcast_to":
-        extra = len(dims) - len(inner)
-        padded, steps = (1,) * extra + inner, (0,) * extra + _strides(inner)
-        given = tuple(0 if p == 1 else s for p, s in zip(padded, steps, strict=True))
-        return [Piece(x, dims, given, 0, strides, 0)], False
+        return [broadcast_piece(x, node.dims)], False
     if op == "concat":
         pieces, at = [], 0
         for a in node.args:

@@ -38,7 +38,6 @@ FUNCTIONS = {
 }  # fmt: skip
 """Every function of the standard that a formula may call element by element, with its number of arguments."""
 
-
 _OF_NUMPY = {"multiply": "*", "add": "+", "subtract": "-", "divide": "/", "power": "pow"}
 """Operators by the name of the function that a NumPy number on their left calls."""
 
@@ -213,8 +212,7 @@ class Node:
     @property
     def mT(self) -> Node:
         """The last two axes exchanged."""
-        last = len(self.dims)
-        return self.graph.permute(self, (*range(last - 2), last - 1, last - 2))
+        return self.graph.transpose(self)
 
 
 def _boxed(node: Node) -> Any:
@@ -262,16 +260,22 @@ def _picked(x: Node, key: tuple[Any, ...]) -> Node:
         if not whole:
             if not isinstance(length, int):
                 raise TraceError("the formula takes rows of the batch apart; a layer treats all rows alike")
-            if isinstance(k, slice):
-                start, stop, step = k.indices(length)
-                count = len(range(start, stop, step))
-            else:
-                start, step, count = range(length)[k], 1, 1
-            x = graph.slice(x, axis, start, step, count)
+            x = graph.slice(x, axis, *_places(k, length))
         if isinstance(k, slice):
             dims.append(x.dims[axis])
         axis += 1
     return graph.reshape(x, dims)
+
+
+def _places(k: Any, length: int) -> tuple[int, int, int]:
+    """Where an index or a slice begins, its step, and how many places it has."""
+    try:
+        if not isinstance(k, slice):
+            return range(length)[k], 1, 1
+        start, stop, step = k.indices(length)
+        return start, step, len(range(start, stop, step))
+    except (IndexError, ValueError) as error:
+        raise TraceError(f"the formula takes [{k}] of an axis of length {length}: {error}") from error
 
 
 def needed(outputs: Iterable[Node], known: Collection[int] = ()) -> list[Node]:

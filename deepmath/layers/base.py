@@ -107,10 +107,16 @@ def traced(
     training: bool, constants: tuple[Node, ...],
 ) -> tuple[Node, Pullback, Values]:  # fmt: skip
     """`apply` on symbols. Raises TraceError for what can't be traced."""
-    if type(layer).forward is Layer.forward:
+    if not _has_forward(type(layer)):
         return layer.apply(xp, params, state, x, bits, training)
     y, new = layer.forward(xp, params, state, x, bits, training, *constants)
     return y, functools.partial(_pulled, xp, x, params, y), new
+
+
+def _has_forward(kind: type) -> bool:
+    """Whether `forward` says what a layer of this class does: a class that overrides `apply` alone means that."""
+    first = next(c for c in kind.__mro__ if "forward" in vars(c) or "apply" in vars(c))
+    return first is not Layer and "forward" in vars(first)
 
 
 def trace_layer(

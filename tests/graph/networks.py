@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import array_api_compat.numpy as xnp
 import numpy as np
 from deepmath_numpy import program, schedule, straight_line
 from graph.table import Row
@@ -74,9 +75,7 @@ def layer_of(row: Row) -> tuple[tuple[int, ...], Own]:
         y = row.function(xp, *arrays)
         return xp.reshape(xp.astype(y, x.dtype), (x.shape[0], -1))
 
-    import array_api_compat.numpy as xp
-
-    y = row.function(xp, *given)
+    y = row.function(xnp, *given)
     return (sum(counts),), Own(function, (math.prod(y.shape[1:]),), params)
 
 
@@ -97,7 +96,8 @@ def data_of(shape: tuple[int, ...], layers: Sequence[Layer]) -> tuple[Any, Any, 
     rng = np.random.default_rng(5)
     outputs = shapes_of(layers, shape)[-1][0]
     return (
-        rng.standard_normal((ROWS, *shape)) * 0.7, rng.standard_normal((ROWS, outputs)), rng.choice([0.5, 1.0, 2.0], ROWS)
+        rng.standard_normal((ROWS, *shape)) * 0.7, rng.standard_normal((ROWS, outputs)),
+        rng.choice([0.5, 1.0, 2.0], ROWS),
     )  # fmt: skip
 
 
