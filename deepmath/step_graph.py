@@ -172,6 +172,9 @@ class _Builder:
 
     def _check_shape(self, part: Part, y: Node) -> None:
         """Raise ConfigError unless the outputs have the shape that the layer says."""
+        if not isinstance(y, Node):
+            msg = f"layer {part.number + 1} ({type(part.layer).__name__}): forward must give (outputs, new state); "
+            raise ConfigError(f"{msg}the outputs are a {type(y).__name__}")
         told = part.layer.output_shape(part.shape)
         if y.dims != (self.rows, *told):
             found = ", ".join(map(str, y.dims))

@@ -171,7 +171,8 @@ class Lowering:
         node = k.outputs[0]
         units = int(node.dims[1])
         place, wide = self.place(node), wide_units(units)
-        at = place.address if wide == units else place.address + 8 * units * self.capacity
+        times = node.dims[0].times
+        at = place.address if wide == units else place.address + 8 * units * times * self.capacity
         address, entries = compiled.random_bits(self.precision)
         given = {
             "first": FIRST, "step": STEP, "layer": self.numbers(f"layer {k.layer}", float(k.layer)),
@@ -184,11 +185,13 @@ class Lowering:
             else:
                 words += [at + 8 * "pqrs".index(entry.name.removeprefix("out_")), wide]
         written = (node.number,)
-        found = [Call("random", address, words_of(words), True, 1, wide // 4, work=40.0 * units, outputs=written)]
+        found = [
+            Call("random", address, words_of(words), True, times, wide // 4, work=40.0 * units * times, outputs=written)
+        ]
         if wide != units:
             block = [place.address, units, 0, at, wide, 0, 1, 1, 1, units, 0, 0, 0, 1, 0, 0, 0, 1]
             move = compiled.move(self.precision, "copy64")
-            found.append(Call("copy", move, words_of(block), True, 1, 1, outputs=written, inputs=written))
+            found.append(Call("copy", move, words_of(block), True, times, 1, outputs=written, inputs=written))
         return found
 
 

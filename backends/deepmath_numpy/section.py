@@ -133,8 +133,8 @@ class Section:
         """The memory of an array for as many rows as the section can take."""
         batched = bool(node.dims) and isinstance(node.dims[0], Size)
         size = self._apart(node) if batched else size_within(node.dims)
-        if node.op == "random" and size % 4:
-            size += wide_units(size)
+        if node.op == "random" and node.dims[1] % 4:  # packed from wider rows, which lie behind
+            size += wide_units(node.dims[1]) * node.dims[0].times
         item = 8 if node.dtype == "int" else 1 if node.dtype == "bool" else self.item
         return size * item * (self.capacity if batched else 1)
 

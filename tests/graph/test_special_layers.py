@@ -177,7 +177,9 @@ LAYERS = {
         lambda xp, x, p: x * p["f"] + p["tf"] * p["one"] - p["t"] / p["none"], f=B, tf=V, t=V[:, :1], one=B[:1],
         none=np.asarray(1.7),
     )),
-    "a parameter by a parameter": between(plain(lambda xp, x, p: x @ (p["w"] @ p["w"]) + p["v"] @ p["w"], w=0.4 * W, v=V)),
+    "a parameter by a parameter": between(
+        plain(lambda xp, x, p: x @ (p["w"] @ p["w"]) + p["v"] @ p["w"], w=0.4 * W, v=V)
+    ),
     "a parameter turned": between(plain(lambda xp, x, p: x @ p["w"].mT + (p["v"] @ p["w"].mT), w=0.4 * W, v=V)),
     "a parameter normalised": between(plain(
         lambda xp, x, p: x @ (p["w"] / xp.sqrt(xp.sum(p["w"] * p["w"], axis=0, keepdims=True))), w=W
