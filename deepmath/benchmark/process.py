@@ -20,7 +20,7 @@ from deepmath.benchmark.candidates import HERE, PACKAGE, Candidate
 PATIENCE = 600.0
 """Seconds after which a candidate that doesn't answer is given up."""
 
-DROPPED = ("OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "OMP_", "KMP_", "NUMEXPR_", "VECLIB_", "XLA_FLAGS")
+DROPPED = ("OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "OMP_", "KMP_", "NUMBA_", "NUMEXPR_", "VECLIB_", "XLA_FLAGS")
 """What begins so forces a library's threads or instructions: without it each takes all cores and the best kernels."""
 
 
