@@ -129,7 +129,10 @@ class Lowering:
         if k.zeroed:
             dims = within(node)
             found.append(self._piece(node, None, Piece(node, dims, (0,) * len(dims), 0, strides(dims), 0)))
-        return found + [self._piece(node, piece.source, piece) for piece in k.pieces]
+        pieces = [self._piece(node, piece.source, piece) for piece in k.pieces]
+        for call in pieces if k.zeroed else ():
+            call.inputs += (node.number,)  # the zeros come first
+        return found + pieces
 
     def _piece(self, node: Node, source: Node | None, piece: Piece) -> Call:
         """One block; without a source it is zeros."""

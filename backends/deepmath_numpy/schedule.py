@@ -53,16 +53,16 @@ class Phase:
 def phases_of(items: Sequence[Call | Any], capacity: int, weights: int) -> list[Phase]:
     """The phases of calls, in the order of their dependencies. What is no `Call` is a hook."""
     split = weights > IN_CACHE
-    writer: dict[int, int] = {}
+    writers: dict[int, set[int]] = {}
     level: list[int] = []
     chain: list[int] = []
     for i, item in enumerate(items):
-        below = {writer[number] for number in item.inputs if number in writer}
+        below = {j for number in item.inputs for j in writers.get(number, ())}
         at, follows = _after(i, below, items, level, chain, split)
         level.append(at)
         chain.append(follows)
         for number in item.outputs:
-            writer[number] = i
+            writers.setdefault(number, set()).add(i)
     phases = []
     for at in sorted(set(level)):
         own = [i for i in range(len(items)) if level[i] == at]

@@ -236,6 +236,23 @@ def test_in_other_batches(monkeypatch, name, settings):
     assert_trains_as_the_reference(monkeypatch, (3,), LAYERS[name], **settings)
 
 
+JOINED = {
+    "before and behind a sum over the batch": lambda xp, x, p: xp.concat([x - xp.mean(x, axis=0), x], axis=1),
+    "early and late": lambda xp, x, p: xp.concat([xp.tanh(xp.tanh(x @ p["w"]) @ p["w"]), x], axis=1),
+    "late and early": lambda xp, x, p: xp.concat([x, xp.tanh(xp.tanh(x @ p["w"]) @ p["w"])], axis=1),
+    "slices of them": lambda xp, x, p: xp.concat(
+        [xp.max(x @ p["w"], axis=1, keepdims=True) * x, x[:, 1:, :], x[:, :1, :], xp.exp(-x)[:, :1, :]], axis=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_arrays_joined_from_different_times(monkeypatch, name):
+    parts = 2 * T if name != "slices of them" else 2 * T + 1
+    joined = plain(JOINED[name], (parts, F), w=W)
+    assert_trains_as_the_reference(monkeypatch, (3,), between(joined, grid=(parts, F)))
+
+
 def test_inputs_of_two_axes(monkeypatch):
     first = plain(lambda xp, x, p: xp.tanh(x @ p["w"]), w=W)
     assert_trains_as_the_reference(monkeypatch, (T, F), (first, to_row(), Dense(2)))
