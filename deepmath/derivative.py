@@ -100,11 +100,7 @@ def gradients(xp: Arrays, outputs: Sequence[Node], seeds: Sequence[Node], target
     >>> [g.dims for g in gradients(xp, [y], [graph.array("dy", (4, 2))], [x, w])]
     [(4, 3), (3, 2)]
     """
-    live = {t.number for t in targets}
-    order = needed(outputs)
-    for node in order:
-        if any(a.number in live for a in node.args):
-            live.add(node.number)
+    order, live = _live(outputs, targets)
     cotangents: dict[int, Node] = {}
     for output, seed in zip(outputs, seeds, strict=True):
         _accumulate(cotangents, output, seed)
@@ -124,6 +120,15 @@ def gradients(xp: Arrays, outputs: Sequence[Node], seeds: Sequence[Node], target
                 if argument.number in live and share is not None:
                     _accumulate(cotangents, argument, _fitted(xp, share, argument))
     return [_spread(xp, cotangents[t.number], t) if t.number in cotangents else xp.zeros_like(t) for t in targets]
+
+
+def _live(outputs: Sequence[Node], targets: Sequence[Node]) -> tuple[list[Node], set[int]]:
+    """The nodes below the results in their order, and the numbers of those that depend on a target."""
+    live, order = {t.number for t in targets}, needed(outputs)
+    for node in order:
+        if any(a.number in live for a in node.args):
+            live.add(node.number)
+    return order, live
 
 
 def _spread(xp: Arrays, share: Node, node: Node) -> Node:
@@ -180,11 +185,7 @@ def _kind(node: Node) -> str:
 
 def _backward(xp: Symbols, outputs: Sequence[Node], seeds: Sequence[Node], targets: Sequence[Node]) -> dict[int, Node]:
     """Cotangents by node number, from the results down to the targets."""
-    live = {t.number for t in targets}
-    order = needed(outputs)
-    for node in order:
-        if any(a.number in live for a in node.args):
-            live.add(node.number)
+    order, live = _live(outputs, targets)
     cotangents: dict[int, Node] = {}
     for output, seed in zip(outputs, seeds, strict=True):
         if output.number in live:

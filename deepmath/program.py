@@ -51,6 +51,11 @@ class Part(NamedTuple):
     number: int
     shape: tuple[int, ...]
 
+    @property
+    def told(self) -> str:
+        """How messages call the layer: by its place, counted from 1, and its kind."""
+        return f"layer {self.number + 1} ({type(self.layer).__name__})"
+
 
 @dataclass(frozen=True)
 class Head:
@@ -261,9 +266,15 @@ def in_order(numbers: Any) -> float:
     return float(np.cumsum(numbers, dtype=np.float64)[-1]) if len(numbers) else 0.0
 
 
-def finished(sums: Any, weight: float, rows: int) -> Any:
-    """[penalty, cost, *metric sums] -> [objective, cost, weight, rows, *metric means]."""
-    return np.concatenate([[sums[0] + sums[1], sums[1], weight, rows], sums[2:] / (weight or 1.0)])
+def finished(sums: Any, weight: Any, rows: Any) -> Any:
+    """[penalty, cost, *metric sums] -> [objective, cost, weight, rows, *metric means].
+
+    Of one step, or of many: sums [..., 2 + metrics], weight and rows [...].
+    """
+    sums, weight, rows = np.asarray(sums), np.asarray(weight), np.asarray(rows)
+    means = sums[..., 2:] / np.where(weight == 0.0, 1.0, weight)[..., None]
+    objective = sums[..., 0] + sums[..., 1]
+    return np.concatenate([np.stack([objective, sums[..., 1], weight, rows], axis=-1), means], axis=-1)
 
 
 def head_formula(head: Head) -> Formula:

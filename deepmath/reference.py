@@ -83,7 +83,7 @@ class ReferenceProgram(Program):
         weight = self._put("weight", np.asarray(batch.weights)[:, None], self.recipe.precision)
         state = self._state if previous is None else previous.state
         arguments = self._arguments(x, targets, state) | {"weight": weight}
-        found = self._training.run(arguments, functools.partial(self._bits, self.step, batch.first))
+        found = self._training.run(arguments, functools.partial(self._bits, self.step, batch.first, int(x.shape[0])))
         values = {n: found[f"grad.{n}"] for n in self._params if f"grad.{n}" in found}
         state = {n: found.get(f"state.{n}", v) for n, v in state.items()}
         shares, weights = np.asarray(batch.weights), self.data.weights_of(batch.rows)
@@ -132,7 +132,8 @@ class ReferenceProgram(Program):
         pieces = []
         for start, stop in self._chunks(int(x.shape[0])):
             arguments = self._arguments(self._dense(x[start:stop, ...]), None, self._state)
-            pieces.append(self._predicting.run(arguments, functools.partial(self._bits, 0, 0))["predictions"])
+            bits = functools.partial(self._bits, 0, 0, stop - start)
+            pieces.append(self._predicting.run(arguments, bits)["predictions"])
         return pieces[0] if len(pieces) == 1 else self.xp.concat(pieces, axis=0)
 
     def measure(self, data: Data) -> Any:
@@ -143,7 +144,7 @@ class ReferenceProgram(Program):
             arguments = self._arguments(
                 self._dense(data.x[start:stop, ...]), data.targets[start:stop, ...], self._state
             )
-            found = self._measuring.run(arguments, functools.partial(self._bits, 0, 0))
+            found = self._measuring.run(arguments, functools.partial(self._bits, 0, 0, stop - start))
             weights = data.weights_of(np.arange(start, stop))
             total += weighted_sums(_results(found), weights, weights)
         weight, count = data.counted
@@ -219,9 +220,9 @@ class ReferenceProgram(Program):
         size = max(1, CHUNK // max(math.prod(p.shape) for p in self.recipe.parts))
         return [(start, min(start + size, rows)) for start in range(0, rows, size)]
 
-    def _bits(self, step: int, first: int, rows: int, units: int, layer: int) -> Any:
-        """24 random bits for each row and unit, on the library where it computes in int64, else moved from the host."""
-        seed, name = self.recipe.seed, f"bits.{layer}"
+    def _bits(self, step: int, first: int, batch: int, times: int, units: int, layer: int) -> Any:
+        """24 random bits [times batch, units], on the library where it computes in int64, else moved from the host."""
+        seed, name, rows, first = self.recipe.seed, f"bits.{layer}", times * batch, times * first
         if not self._native_bits:
             words = random.host_words(seed, random.NOISE, rows, units, step=step, layer=layer, first=first)
             return self._put(name, (words >> 8).astype(np.int32), None)

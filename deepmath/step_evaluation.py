@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from deepmath.errors import ConfigError
 from deepmath.evaluation import Evaluation
 from deepmath.graph import Node
-from deepmath.program import Recipe, head_formula, results_formula
+from deepmath.program import Part, Recipe, head_formula, results_formula
 from deepmath.step_graph import StepGraph
 
 Bits: TypeAlias = Callable[[int, int, int], Any]
-"""(rows, units, layer) -> random bits [rows, units] of a layer, by its number."""
+"""(times, units, layer) -> random bits of a layer, by its number: `times` rows of units for each row of the batch."""
 
 
 class Observer(abc.ABC):
@@ -42,7 +43,8 @@ class StepEvaluation:
 
     def run(self, arguments: Mapping[str, Any], bits: Bits) -> dict[str, Any]:
         """The outputs by name, for these arguments, of which there may be more than the graph takes."""
-        outside = _Outside(self._recipe, self._step.training, self._xp, self._index, arguments, bits)
+        opaque = Opaque(self._recipe, self._step.training, self._xp, self._index, arguments, bits)
+        outside = _Outside(opaque, self._index, bits)
         known = {**arguments, **self._step.numbers}
         values = {node.number: known[name] for name, node in self._arguments.items()}
         found = self._evaluation.run(self._xp, values, outside)
@@ -52,30 +54,22 @@ class StepEvaluation:
         return dict(zip(self._names, found, strict=True))
 
 
-class _Outside:
-    """What is no formula in one evaluation: random bits, the columns' numbers, and what can't be traced."""
+class Opaque:
+    """Runs what can't be traced: layers by their `apply`, losses and activations by their formulas.
+
+    `arguments` holds parameters and states as the graph names them, `bits(times, units, layer)` draws a layer's random
+    bits [times rows, units], and `index` are the columns' numbers [1, outputs].
+    """
 
     def __init__(
         self, recipe: Recipe, training: bool, xp: Any, index: Any, arguments: Mapping[str, Any], bits: Bits
     ) -> None:
         self._recipe, self._training, self._xp, self._index = recipe, training, xp, index
         self._arguments, self._bits = arguments, bits
-        self._results: dict[Any, Mapping[str, Any]] = {}
-        self._pullbacks: dict[str, Callable[[Any], Any]] = {}
+        self._pullbacks: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {}
 
-    def __call__(self, node: Node, args: list[Any]) -> Any:
-        if node.op == "index":
-            return self._index
-        if node.op == "random":
-            layer, units = node.value
-            return self._bits(self._arguments["x"].shape[0] * node.dims[0].times, units, layer)
-        owner, name = node.value
-        if owner not in self._results:
-            self._results[owner] = self._run(owner[0], owner[1], args)
-        return self._results[owner][name]
-
-    def _run(self, who: str, direction: str, args: list[Any]) -> Mapping[str, Any]:
-        """All results of what can't be traced, by name."""
+    def run(self, who: str, direction: str, args: Sequence[Any]) -> Mapping[str, Any]:
+        """All results of an opaque node's owner, by name. Raises ConfigError for results of wrong shapes."""
         head = self._recipe.head
         if who == "last":
             assert head is not None
@@ -83,26 +77,46 @@ class _Outside:
             return {"y": head.activation.value(self._xp, args[0], *head.activation.constants)}
         if who == "head":
             return self._head(direction, *args)
-        return self._forward(who, args[0]) if direction == "forward" else self._backward(who, args[1])
-
-    def _forward(self, who: str, x: Any) -> Mapping[str, Any]:
         part = self._recipe.parts[int(who.removeprefix("part"))]
+        return self._forward(who, part, args[0]) if direction == "forward" else self._backward(who, part, args[1])
 
-        def own(kind: str) -> dict[str, Any]:
-            start = f"{kind}.{part.number}."
-            return {n.removeprefix(start): v for n, v in self._arguments.items() if n.startswith(start)}
+    def _own(self, kind: str, part: Part) -> dict[str, Any]:
+        start = f"{kind}.{part.number}."
+        return {n.removeprefix(start): v for n, v in self._arguments.items() if n.startswith(start)}
 
+    def _forward(self, who: str, part: Part, x: Any) -> Mapping[str, Any]:
         def bits(rows: int, units: int) -> Any:
-            return self._bits(rows, units, part.number)
+            return self._bits(rows // max(x.shape[0], 1), units, part.number)
 
-        y, pullback, new = part.layer.apply(self._xp, own("params"), own("state"), x, bits, self._training)
-        self._pullbacks[who] = pullback
-        return {"y": y} | {f"state.{part.number}.{n}": v for n, v in new.items()}
+        state = self._own("state", part)
+        found = part.layer.apply(self._xp, self._own("params", part), state, x, bits, self._training)
+        if not isinstance(found, tuple) or len(found) != 3 or not callable(found[1]) or not isinstance(found[2], dict):
+            raise ConfigError(f"{part.told}: apply must give (outputs, pullback, new state); got {_kinds(found)}")
+        y, pullback, new = found
+        _check(part, "apply", {"the outputs": y}, {"the outputs": (x.shape[0], *part.layer.output_shape(part.shape))})
+        if self._training:
+            _check(part, "apply", new, {n: v.shape for n, v in state.items()}, "state")
+        self._pullbacks[who] = pullback, tuple(x.shape)
+        return {"y": y} | {f"state.{part.number}.{n}": v for n, v in (state | new).items()}
 
-    def _backward(self, who: str, dy: Any) -> Mapping[str, Any]:
-        part = self._recipe.parts[int(who.removeprefix("part"))]
-        dx, gradients = self._pullbacks.pop(who)(dy)
-        return {"dx": dx} | {f"grad.{part.number}.{n}": g for n, g in gradients.items()}
+    def _backward(self, who: str, part: Part, dy: Any) -> Mapping[str, Any]:
+        pullback, shape = self._pullbacks.pop(who)
+        found = pullback(dy)
+        if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[1], dict):
+            raise ConfigError(
+                f"{part.told}: apply's pullback must give (gradient of the inputs, gradients of the parameters by "
+                f"name); got {_kinds(found)}"
+            )
+        params = {n: v.shape for n, v in self._own("params", part).items()} if self._is_first(who, part) else {}
+        _check(
+            part, "apply's pullback", {"the gradient of the inputs": found[0]}, {"the gradient of the inputs": shape}
+        )
+        _check(part, "apply's pullback", found[1], params, "gradient", whole=True)
+        return {"dx": found[0]} | {f"grad.{part.number}.{n}": g for n, g in found[1].items()}
+
+    def _is_first(self, who: str, part: Part) -> bool:
+        """Whether it is the first part of its layer, which all of the layer's parameters belong to."""
+        return next(i for i, p in enumerate(self._recipe.parts) if p.number == part.number) == int(who[4:])
 
     def _head(self, direction: str, z: Any, targets: Any, weight: Any = None) -> Mapping[str, Any]:
         head = self._recipe.head
@@ -113,3 +127,46 @@ class _Outside:
         else:
             dz, results = None, list(results_formula(head)(self._xp, z, targets, self._index, *constants))
         return {"dz": dz} | {f"result.{i}": r for i, r in enumerate(results)}
+
+
+def _check(
+    part: Part, who: str, found: Mapping[str, Any], shapes: Mapping[str, Any], what: str = "", whole: bool = False
+) -> None:
+    """Raise ConfigError unless these arrays have these shapes; `whole`: all of them must be there."""
+    names = {n: f"{what} {n!r}" if what else n for n in {**shapes, **found}}
+    for name in found:
+        if name not in shapes:
+            raise ConfigError(f"{part.told}: {who} gives {names[name]}, which isn't there; there are {list(shapes)}")
+    for name, shape in shapes.items():
+        if name not in found:
+            if whole:
+                raise ConfigError(f"{part.told}: {who} gives no {names[name]}; it must give one for each parameter")
+            continue
+        got = getattr(found[name], "shape", None)
+        if got is None or tuple(got) != tuple(shape):
+            told = type(found[name]).__name__ if got is None else list(got)
+            raise ConfigError(f"{part.told}: {who} gives {names[name]} as {told} instead of {list(shape)}")
+
+
+def _kinds(found: Any) -> str:
+    """What came instead, in words."""
+    return f"({', '.join(type(f).__name__ for f in found)})" if isinstance(found, tuple) else type(found).__name__
+
+
+class _Outside:
+    """What is no formula in one evaluation: random bits, the columns' numbers, and what can't be traced."""
+
+    def __init__(self, opaque: Opaque, index: Any, bits: Bits) -> None:
+        self._opaque, self._index, self._bits = opaque, index, bits
+        self._results: dict[Any, Mapping[str, Any]] = {}
+
+    def __call__(self, node: Node, args: list[Any]) -> Any:
+        if node.op == "index":
+            return self._index
+        if node.op == "random":
+            layer, units = node.value
+            return self._bits(node.dims[0].times, units, layer)
+        owner, name = node.value
+        if owner not in self._results:
+            self._results[owner] = self._opaque.run(owner[0], owner[1], args)
+        return self._results[owner][name]

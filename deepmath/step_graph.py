@@ -136,7 +136,7 @@ class _Builder:
                 dy, grads = ways[i](dy)
             except TraceError as error:
                 if type(part.layer).apply is Layer.apply:
-                    raise
+                    raise TraceError(f"{part.told}: {error}") from error
                 raise _NoWayBackError(i, str(error)) from error
             for name, value in grads.items():
                 self.step.outputs[f"grad.{part.number}.{name}"] = value
@@ -148,7 +148,7 @@ class _Builder:
         constants = self.constants(f"part{i}", part.layer.constants)
 
         def bits(rows: Any, units: int) -> Node:
-            return self.graph.add("random", (), (part.number, units), "int", (rows, units))
+            return self.graph.random(part.number, rows, units)
 
         start = len(self.graph.nodes)
         try:
@@ -158,30 +158,44 @@ class _Builder:
         except (TraceError, NotImplementedError, TypeError, AttributeError) as error:
             if self.training and type(part.layer).apply is Layer.apply:
                 msg = (
-                    f"layer {part.number + 1} ({type(part.layer).__name__}) can't be traced: {error}. Write forward "
-                    "with what can be, or give the layer an apply with its own way back; see the page 'Write a layer'"
+                    f"{part.told} can't be traced: {error}. Write forward with what can be, or give the layer an apply "
+                    "with its own way back; see the page 'Write a layer'"
                 )
                 raise TraceError(msg) from error
             return self._opaque(i, part, x, params, state, str(error))
-        self._check_shape(part, y)
+        self._check(part, y, new, state)
         try:
             check(node for node in needed([y, *new.values()]) if node.number >= start)
         except TraceError as error:
             return self._opaque(i, part, x, params, state, str(error))
         return y, pullback, new
 
-    def _check_shape(self, part: Part, y: Node) -> None:
-        """Raise ConfigError unless the outputs have the shape that the layer says."""
-        if not isinstance(y, Node):
-            msg = f"layer {part.number + 1} ({type(part.layer).__name__}): forward must give (outputs, new state); "
-            raise ConfigError(f"{msg}the outputs are a {type(y).__name__}")
-        told = part.layer.output_shape(part.shape)
-        if y.dims != (self.rows, *told):
-            found = ", ".join(map(str, y.dims))
+    def _check(self, part: Part, y: Any, new: Any, state: Mapping[str, Node]) -> None:
+        """Raise ConfigError unless a layer gives outputs and a new state of the shapes that it says."""
+        if not isinstance(y, Node) or not isinstance(new, Mapping):
+            got = f"a {type(y).__name__} and a {type(new).__name__}"
             raise ConfigError(
-                f"layer {part.number + 1} ({type(part.layer).__name__}): forward gives [{found}], and output_shape "
-                f"says [{', '.join(map(str, (ROWS, *told)))}]; make them agree"
+                f"{part.told}: forward gives {got}; it must give (outputs, new state), an array and a dict"
             )
+        told = (self.rows, *part.layer.output_shape(part.shape))
+        if y.dims != told:
+            raise ConfigError(
+                f"{part.told}: forward gives {_spelled(y.dims)}, and output_shape says {_spelled(told)}; "
+                "make them agree"
+            )
+        for name, value in {"the outputs": y, **new}.items():
+            if name not in state and value is not y:
+                raise ConfigError(
+                    f"{part.told}: forward gives a state {name!r} that init doesn't; it has {list(state)}"
+                )
+            if not isinstance(value, Node) or value.dtype != "float":
+                kind = value.dtype if isinstance(value, Node) else type(value).__name__
+                raise ConfigError(f"{part.told}: {name} must be floats, as by xp.astype(value, x.dtype); got {kind}")
+            if value is not y and value.dims != state[name].dims:
+                raise ConfigError(
+                    f"{part.told}: forward gives state {name!r} as {_spelled(value.dims)}, and init as "
+                    f"{_spelled(state[name].dims)}; make them agree"
+                )
 
     def _opaque(self, i: int, part: Part, x: Node, params: Any, state: Any, why: str) -> Any:
         self.step.reasons[f"part{i}"] = why
@@ -208,6 +222,10 @@ class _Builder:
         """The columns' numbers [1, outputs]."""
         assert self.recipe.head is not None
         return self.graph.add("index", (), None, "int", (1, self.recipe.head.outputs))
+
+
+def _spelled(dims: Any) -> str:
+    return f"[{', '.join(map(str, dims))}]"
 
 
 def training_graph(recipe: Recipe, params: Shapes, state: Shapes) -> StepGraph:

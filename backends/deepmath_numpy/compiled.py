@@ -86,15 +86,19 @@ def _kernel(address: int) -> Any:
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 5)(address)
 
 
-def bits(xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any) -> Any:
-    """24 bits of each of four random words, for each row and group of units."""
-    return tuple(word >> 8 for word in philox(xp, unit, row + first, step, layer, seed, stream))
+def bits(
+    xp: Any, unit: Any, row: Any, first: Any, step: Any, layer: Any, seed: Any, stream: Any, times: Any
+) -> Any:  # fmt: skip
+    """24 bits of each of four random words, for each of `times` rows of a row of the batch, and group of units."""
+    return tuple(word >> 8 for word in philox(xp, unit, row + first * times, step, layer, seed, stream))
 
 
-def _epoch_words(xp: Any, unit: Any, row: Any, first: Any, part: Any, purpose: Any, seed: Any, stream: Any) -> Any:
+def _epoch_words(
+    xp: Any, unit: Any, row: Any, first: Any, part: Any, purpose: Any, seed: Any, stream: Any, _times: Any
+) -> Any:  # fmt: skip
     """Four whole words, by which an epoch's rows are sorted; a row of them for each epoch."""
     return philox(xp, unit, part, (row + first) & 0xFFFFFFFF, purpose, seed, stream)
 
 
-WORD_NAMES = ["unit", "row", "first", "step", "layer", "seed", "stream"]
-WORD_KINDS = ["index", "row_index", *["scalar:int"] * 5]
+WORD_NAMES = ["unit", "row", "first", "step", "layer", "seed", "stream", "times"]
+WORD_KINDS = ["index", "row_index", *["scalar:int"] * 6]

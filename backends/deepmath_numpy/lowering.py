@@ -127,8 +127,7 @@ class Lowering:
         node = k.outputs[0]
         found = []
         if k.zeroed:
-            dims = within(node)
-            found.append(self._piece(node, None, Piece(node, dims, (0,) * len(dims), 0, strides(dims), 0)))
+            found.append(self._piece(node, None, Piece(node, (math.prod(within(node)),), (0,), 0, (1,), 0)))
         pieces = [self._piece(node, piece.source, piece) for piece in k.pieces]
         for call in pieces if k.zeroed else ():
             call.inputs += (node.number,)  # the zeros come first
@@ -172,14 +171,14 @@ class Lowering:
     def _random(self, k: Random) -> list[Call]:
         """24 bits for each unit, in groups of four. Rows that are no multiple of four are packed from wider ones."""
         node = k.outputs[0]
-        units = int(node.dims[1])
+        units, times = int(node.dims[1]), node.dims[0].times
         place, wide = self.place(node), wide_units(units)
-        times = node.dims[0].times
         at = place.address if wide == units else place.address + 8 * units * times * self.capacity
         address, entries = compiled.random_bits(self.precision)
         given = {
             "first": FIRST, "step": STEP, "layer": self.numbers(f"layer {k.layer}", float(k.layer)),
             "seed": self.numbers("seed", float(self.seed & 0xFFFFFFFF)), "stream": self.numbers("stream", float(NOISE)),
+            "times": self.numbers(f"times {times}", times),
         }  # fmt: skip
         words: list[int] = []
         for entry in entries:

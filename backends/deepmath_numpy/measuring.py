@@ -35,7 +35,7 @@ class Measuring:
         self._hooks = Hooks(self._section, "state", training=False)
         self._numbers = np.zeros((1, LAUNCH))
         self._launches = np.zeros((1, 4), np.int64)
-        opened = [self._section._opened(n) for n in ("shares", "shares", "sums")]
+        opened = [self._section.placeholder(n) for n in ("shares", "shares", "sums")]
         words = [*opened, OFFSET, ROW, 1 + self._count, self._count, results, CHUNK]
         call = Call("collect", compiled.move(recipe.precision, "collect"), words_of(words), True, 1, 1, True)
         phases = self._section.phases(self._section.items)

@@ -56,6 +56,11 @@ class Memory:
         return total
 
 
+def rates_of(recipe: Recipe) -> list[float]:
+    """The different shares of the learning rate, in the order of their numbers."""
+    return sorted({1.0, *recipe.rates.values()})
+
+
 class Arena:
     """Hands out places in memory, one behind the other, and then the memory."""
 

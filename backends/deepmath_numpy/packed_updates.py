@@ -19,14 +19,10 @@ from deepmath.step_graph import StepGraph
 from deepmath.trace import Arrays
 from deepmath_numpy.lane_values import PACKED, Printer, filled, packed_lanes
 from deepmath_numpy.lanes import Axis, Evaluation
+from deepmath_numpy.memory import rates_of
 
 I64, DOUBLE = ir.IntType(64), ir.DoubleType()
 MASK = 0xFFFFFFFF
-
-
-def rates_of(recipe: Recipe) -> list[float]:
-    """The different shares of the learning rate, in the order of their numbers."""
-    return sorted({1.0, *recipe.rates.values()})
 
 
 def numbers(recipe: Recipe, graph: StepGraph) -> list[float]:

@@ -72,7 +72,7 @@ class Forward:
             section.finish(section.phases(section.items))
             return section, "x"
         source = "x" if inputs.in_place else "source"
-        calls = inputs.calls(section._opened(source), section.places[node.number].address, node.number)
+        calls = inputs.calls(section.placeholder(source), section.places[node.number].address, node.number)
         phases = section.phases([*calls, *section.items])
         if self.chunk < CHUNK:  # all of it is one block of rows
             for group in (g for phase in phases for g in phase.groups if g.rows == -1):

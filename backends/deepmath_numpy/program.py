@@ -19,7 +19,7 @@ from deepmath.parameters import Layout
 from deepmath.program import Batch, ColumnMap, Data, Predict, Program, Recipe, Snapshot, finished, tally
 from deepmath_numpy import compiled
 from deepmath_numpy.measuring import Measuring
-from deepmath_numpy.memory import Memory
+from deepmath_numpy.memory import Memory, rates_of
 from deepmath_numpy.prediction import Predicting
 from deepmath_numpy.section import layers_of
 from deepmath_numpy.small import Small, small
@@ -53,12 +53,11 @@ class CompiledProgram(Program):
         self._sparse = data is not None and is_sparse(data.x)
         self._small: Small | None = None
         self._bounds: Any = None
-        self._why_not_small = "inputs are sparse"
         self._fill(values)
         if data is not None:
             self._capacity = min(recipe.batch_size, data.rows) if data.rows else recipe.batch_size
             if not self._sparse:
-                self._small, self._why_not_small = small(recipe, self._memory, self._capacity)
+                self._small, _ = small(recipe, self._memory, self._capacity)
             self.attach(data)
 
     @functools.cached_property
@@ -97,7 +96,7 @@ class CompiledProgram(Program):
             sums = self._steps_for(int(np.diff(bounds).max())).run(
                 rows, bounds, shares, weights, self.step, coefficients
             )
-            _finish(results[done : done + n], sums, *counts)
+            results[done : done + n] = finished(sums, *counts)
             self.step += n
             done += n
         return results
@@ -190,24 +189,11 @@ class CompiledProgram(Program):
         return self._training.plan()
 
 
-def _finish(results: Any, sums: Any, weights: Any, rows: Any) -> None:
-    """Write what `finished` says for many steps: sums [steps, 1 + results], weights and rows [steps]."""
-    np.add(sums[:, 0], sums[:, 1], out=results[:, 0])
-    results[:, 1], results[:, 2], results[:, 3] = sums[:, 1], weights, rows
-    if results.shape[1] > 4:
-        np.divide(sums[:, 2:], np.where(weights == 0.0, 1.0, weights)[:, None], out=results[:, 4:])
-
-
 def _equal_shares(bounds: Any, summed: bool) -> tuple[Any, Any, tuple[Any, Any]]:
     """`_weighted` where no weights are given."""
     sizes = np.diff(bounds)
     ones = np.ones(int(bounds[-1]))
     return ones if summed else np.repeat(1.0 / np.maximum(sizes, 1), sizes), ones, (sizes, sizes)
-
-
-def rates_of(recipe: Recipe) -> list[float]:
-    """The different shares of the learning rate, in the order of their numbers."""
-    return sorted({1.0, *recipe.rates.values()})
 
 
 def _layout(values: Mapping[str, Any], prefix: str) -> Layout:

@@ -70,6 +70,9 @@ class Section:
         found, used = {}, set()
         for name, node in outputs.items():
             base = root(node)
+            if not node.dims:  # a number is an array of one
+                node = base = node.graph.add("reshape", (node,), (1,), node.dtype, (1,))
+                base = root(node)
             if base.op in ("argument", "constant") or base.number in used or node.dtype != "float":
                 whole = (len(node.dims) - 1, 0, 1, node.dims[-1], name)
                 node = node.graph.add("slice", (node,), whole, node.dtype, node.dims)
@@ -92,9 +95,9 @@ class Section:
         fixed: dict[int, int] = {}
         for number, node in nodes.items():
             if number in named:
-                address = self._output(named[number], results)
+                address = self._known(named[number], results, {"grad": "grads", "state": "next_state"})
             elif node.op == "argument":
-                address = self._argument(str(node.value), state, given)
+                address = self._known(str(node.value), given, {"params": "params", "state": state})
             else:
                 address = 0
             if address:
@@ -104,25 +107,19 @@ class Section:
         found = fixed | {number: self.arena.address(at) for number, at in taken.items()}
         return {number: Place(address, self._apart(nodes[number])) for number, address in found.items()}
 
-    def _argument(self, name: str, state: str, given: Mapping[str, int | None]) -> int:
+    def _known(self, name: str, given: Mapping[str, int | None], parts: Mapping[str, str]) -> int:
+        """Where an array lies that has a name, or 0; `parts` says which part of memory holds those of a kind."""
         if name in given:
             address = given[name]
-            return self._opened(name) if address is None else address
+            return self.placeholder(name) if address is None else address
         kind, _, rest = name.partition(".")
-        if kind == "params":
-            return self.memory.address("params", self.memory.params, rest)
-        return self.memory.address(state, self.memory.states, rest) if kind == "state" else 0
+        if kind not in parts:
+            return 0
+        layout = self.memory.states if kind == "state" else self.memory.params
+        return self.memory.address(parts[kind], layout, rest)
 
-    def _output(self, name: str, results: Mapping[str, int | None]) -> int:
-        if name in results:
-            address = results[name]
-            return self._opened(name) if address is None else address
-        kind, _, rest = name.partition(".")
-        if kind == "grad":
-            return self.memory.address("grads", self.memory.params, rest)
-        return self.memory.address("next_state", self.memory.states, rest) if kind == "state" else 0
-
-    def _opened(self, name: str) -> int:
+    def placeholder(self, name: str) -> int:
+        """What stands for an address until `fill` says it."""
         self._open.setdefault(name, OPEN - 64 * len(self._open))
         return self._open[name]
 
@@ -171,7 +168,7 @@ class Section:
 
     def fill(self, name: str, address: int) -> None:
         """Say where an array lies in the next runs."""
-        self._filled[self._opened(name)] = address
+        self._filled[self.placeholder(name)] = address
         for words, i in self._patches.get(name, ()):
             words[i] = address
 

@@ -29,11 +29,11 @@ from deepmath.trace import Arrays, trace
 from deepmath_numpy.lane_nodes import cost, is_single, unsupported
 from deepmath_numpy.lane_values import ALIGN, Place, Printer, filled
 from deepmath_numpy.lanes import Axis, Evaluation
-from deepmath_numpy.packed_updates import MASK, Updates, moving, numbers, rates_of
+from deepmath_numpy.packed_updates import MASK, Updates, moving, numbers
 from deepmath_numpy.target import host
 from deepmath_numpy.text_builder import TextBuilder, Value
 
-__all__ = ["ARGUMENTS", "HALVES", "LANES", "module", "numbers", "rates_of", "supports"]
+__all__ = ["ARGUMENTS", "HALVES", "LANES", "module", "numbers", "supports"]
 
 I64, DOUBLE, POINTER = ir.IntType(64), ir.DoubleType(), ir.PointerType()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from deepmath.checks import is_sparse
-from deepmath.graph import Node
-from deepmath.graph.kernels import root
+from deepmath.graph import Node, needed
+from deepmath.graph.kernels import is_turn, root
 from deepmath.parameters import segments
 from deepmath.program import Data, Recipe
 from deepmath.step_graph import StepGraph, training_graph
@@ -21,7 +20,7 @@ from deepmath_numpy.hooks import Hooks
 from deepmath_numpy.lowering import FIRST, LAUNCH, OFFSET, ROW, ROWS, STEP, Call, words_of
 from deepmath_numpy.memory import Arena, Memory
 from deepmath_numpy.schedule import ALL, Group, Phase
-from deepmath_numpy.section import OPEN, Section, calls_in, nodes_named
+from deepmath_numpy.section import Section, calls_in, nodes_named
 from deepmath_numpy.threads import Threads
 from deepmath_numpy.updates import Updates
 
@@ -126,22 +125,28 @@ class Training:
     def _launch(self, first: str, last: str) -> tuple[int, int]:
         return self._range[first][0], self._range[last][1]
 
-    def _opened(self, name: str) -> int:
-        return self._section._opened(name)
-
     def _enter(self) -> list[Any]:
         """Calls that bring the rows of a batch: inputs, targets or labels, shares."""
+        opened = self._section.placeholder
         found: list[Any] = []
         for name, node in nodes_named(self._section.step).items():
             if node.number not in self._section.places:
                 continue
             address = self._section.places[node.number].address
             if name == "weight":
-                words = [self._opened("shares"), address, OFFSET]
+                words = [opened("shares"), address, OFFSET]
                 found.append(self._move("shares", words, node))
             elif name in ("x", "targets", "labels") and not (name == "x" and (self._sparse or self._dense_inputs)):
                 size = math.prod(node.dims[1:]) * (8 if name == "labels" else self._item)
-                words = [self._opened(f"data.{name}"), size, address, size, size, self._opened("order"), OFFSET]
+                words = [
+                    opened(f"data.{name}"),
+                    size,
+                    address,
+                    size,
+                    size,
+                    opened("order"),
+                    OFFSET,
+                ]
                 found.append(self._move("gather", words, node))
         return found
 
@@ -150,8 +155,9 @@ class Training:
         return Call(name, address, words_of(words), True, 1, 1, outputs=(node.number,))
 
     def _collect(self) -> Phase:
+        opened = self._section.placeholder
         words = [
-            self._opened("shares"), self._opened("weights"), self._opened("sums"), OFFSET, ROW, 1 + self._count,
+            opened("shares"), opened("weights"), opened("sums"), OFFSET, ROW, 1 + self._count,
             self._count, self._results, self._capacity,
         ]  # fmt: skip
         call = Call("collect", compiled.move(self.recipe.precision, "collect"), words_of(words), True, 1, 1, True)
@@ -258,7 +264,7 @@ class Training:
                 if self._dense_inputs and n:
                     node = nodes_named(self._section.step)["x"]
                     self._section.view(node, n)[...] = self._hooks.inputs.toarray().reshape(n, *node.dims[1:])
-            self._section.run(launch[None, :], numbers, functools.partial(self._hook))
+            self._section.run(launch[None, :], numbers, self._hook)
 
     def _hook(self, hook: Any, numbers: Any) -> None:
         if hook.kernel == "update":
@@ -303,14 +309,8 @@ def _with_updates(phases: Sequence[Phase], early: Mapping[int, list[Call]]) -> l
 
 def _only_multiplied(step: StepGraph) -> bool:
     """Whether the inputs are only read by products with them on the left."""
-    from deepmath.graph import needed
-    from deepmath.graph.kernels import is_turn
-
     for node in needed(step.outputs.values()):
         for i, a in enumerate(node.args):
             if a.op == "argument" and a.value == "x" and not (node.op == "matmul" and i == 0) and not is_turn(node):
                 return False
     return True
-
-
-__all__ = ["OPEN", "Training"]

@@ -101,7 +101,7 @@ class Updates:
             calls.append(self._formula(formula, kinds, [1, "o"], arrays, strengths, 1, size, whole=True))
         if not calls:
             return []
-        words = [self.section._opened("sums"), ROW, 1 + self.count, len(calls), self._penalties, 64 // self._item]
+        words = [self.section.placeholder("sums"), ROW, 1 + self.count, len(calls), self._penalties, 64 // self._item]
         total = Call("penalties", compiled.move(self.recipe.precision, "penalties"), words_of(words), False, 1, 1, True)
         return [Phase([Group([c], 1, ALL) for c in calls]), Phase([Group([total], 1, ALL)])]
 

@@ -142,7 +142,7 @@ class Graph:
 
     def reshape(self, x: Node, shape: Sequence[Any]) -> Node:
         """The same elements in the same order; one dimension may be -1."""
-        dims = _whole_shape(x, tuple(shape))
+        dims = _whole_shape(x, dims_of(shape))
         while x.op == "reshape":
             x = x.args[0]
         return x if dims == x.dims else self.add("reshape", (x,), dims, x.dtype, dims)
@@ -167,7 +167,7 @@ class Graph:
 
     def broadcast_to(self, x: Node, shape: Sequence[Any]) -> Node:
         """x along more axes."""
-        dims = tuple(shape)
+        dims = dims_of(shape)
         if broadcast(x.dims, dims) != dims:
             raise TraceError(f"an array of shape {x.dims} can't be broadcast to {dims}")
         return x if dims == x.dims else self.add("broadcast_to", (x,), dims, x.dtype, dims)
@@ -205,6 +205,15 @@ class Graph:
             return self.broadcast_to(self.constant(0.0), dims)
         return self.add("embed", (x,), where, x.dtype, dims)
 
+    def random(self, what: Any, rows: Any, units: Any) -> Node:
+        """Whole numbers in [0, 2^24) [rows, units]; `what` says whose. `rows` are the batch's, or a multiple."""
+        whole = isinstance(units, numbers.Integral) and not isinstance(units, bool)
+        if not isinstance(rows, Size) or not whole:
+            raise TraceError(
+                f"bits(rows, units) takes the batch's rows, x.shape[0], and a whole number; got {rows, units}"
+            )
+        return self.add("random", (), (what, int(units)), "int", (*dims_of([rows]), int(units)))
+
     def take(self, x: Node, indices: Node, axis: int) -> Node:
         """The places along an axis that an array with one axis tells."""
         if not isinstance(indices, Node) or indices.dtype != "int" or len(indices.dims) != 1:
@@ -231,6 +240,11 @@ def broadcast(*shapes: Dims) -> Dims:
             raise TraceError(f"arrays of shapes {', '.join(map(str, shapes))} can't be combined")
         found.append(wide.pop() if wide else 1)
     return tuple(found)
+
+
+def dims_of(shape: Sequence[Any]) -> Dims:
+    """Dimensions as a graph keeps them, from a shape that a formula gives."""
+    return tuple(Size(d.graph, d.name, d.times) if isinstance(d, Size) else d for d in shape)
 
 
 def _whole_shape(x: Node, shape: Dims) -> Dims:

@@ -104,6 +104,20 @@ class Size:
         return node if self.times == 1 else node * float(self.times)
 
 
+class BatchSize(Size):
+    """A size as a formula meets it in `x.shape`: it can't be compared with a number, which would tell nothing yet."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) if isinstance(other, Size) else bool(self < other)
+
+    __hash__ = Size.__hash__
+
+    def __bool__(self) -> bool:
+        return bool(self < 0)
+
+
 Dims = tuple[Any, ...]
 """The dimensions of an array: whole numbers and `Size`s."""
 
@@ -173,7 +187,9 @@ class Node:
     @property
     def shape(self) -> tuple[Any, ...]:
         """Its dimensions; in a kernel's formula the number of rows and of columns, known when the code runs."""
-        return self.dims if self.graph.of_arrays else (self.graph.size("rows"), self.graph.size("columns"))
+        if not self.graph.of_arrays:
+            return self.graph.size("rows"), self.graph.size("columns")
+        return tuple(BatchSize(d.graph, d.name, d.times) if isinstance(d, Size) else d for d in self.dims)
 
     @property
     def ndim(self) -> int:

@@ -108,7 +108,10 @@ def traced(
 ) -> tuple[Node, Pullback, Values]:  # fmt: skip
     """`apply` on symbols. Raises TraceError for what can't be traced."""
     if not _has_forward(type(layer)):
-        return layer.apply(xp, params, state, x, bits, training)
+        found = layer.apply(xp, params, state, x, bits, training)
+        if not isinstance(found, tuple) or len(found) != 3:
+            raise TypeError("apply gives no (outputs, pullback, new state)")
+        return found
     y, new = layer.forward(xp, params, state, x, bits, training, *constants)
     return y, functools.partial(_pulled, xp, x, params, y), new
 
@@ -131,7 +134,7 @@ def trace_layer(
     constants = tuple(graph.array(f"constant{i}", ()) for i in range(len(layer.constants)))
 
     def bits(rows: Any, units: int) -> Node:
-        return graph.add("random", (), units, "int", (rows, units))
+        return graph.random(None, rows, units)
 
     y, new = layer.forward(xp, of_params, of_state, x, bits, training, *constants)
     pullback = functools.partial(_pulled, xp, x, of_params, y)

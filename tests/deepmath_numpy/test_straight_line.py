@@ -12,6 +12,7 @@ import pytest
 from deepmath_numpy import straight_line
 from deepmath_numpy.compiler import load
 from deepmath_numpy.lane_nodes import unsupported
+from deepmath_numpy.memory import rates_of
 
 from deepmath.backend import load_backend
 from deepmath.batches import batches_of, row_weights
@@ -82,7 +83,7 @@ class Run:
         arrays = {
             "x": x, "x_stride": x.shape[1], "targets": targets, "targets_stride": targets.shape[1], "order": rows,
             "bounds": bounds, "shares": np.concatenate(shares), "weights": self.data.weights_of(rows),
-            "coefficients": self.pace.table(self.step, count, straight_line.rates_of(self.recipe)),
+            "coefficients": self.pace.table(self.step, count, rates_of(self.recipe)),
             "results": np.zeros((count, 2 + len(head.metrics))), "next_state": self.buffers["state"],
             "grads": self.params.zeros(self.recipe.precision), **self.buffers,
         }  # fmt: skip
