@@ -62,3 +62,21 @@ def test_why_a_network_is_no_straight_line_is_told():
     values = NETWORKS["truth"].values
     memory = Memory(recipe, *(program._layout(values, prefix) for prefix in ("params.", "state.")))
     assert small.small(recipe, memory, 16) == (None, "gradients are accumulated")
+
+
+@pytest.mark.parametrize("straight", [True, False])
+def test_larger_batches_than_the_first_data_had_go_through_in_pieces(monkeypatch, straight):
+    if not straight:
+        monkeypatch.setattr(program, "small", lambda *_: (None, "not now"))
+    network = dataclasses.replace(NETWORKS["truth"], settings={"batch_size": 61})
+    states = []
+    for name in ("reference", "numpy"):
+        backend = load_backend(name)
+        whole = network.data(backend, "float64")
+        first = dataclasses.replace(whole, x=whole.x[:5], targets=whole.targets[:5], weights=whole.weights[:5])
+        made = backend.compile(network.recipe("float64"), network.values, first)
+        made.run(2)
+        made.attach(whole)
+        made.run(3)
+        states.append(made.state())
+    assert_close(states[1], states[0], 1e-11)

@@ -32,7 +32,7 @@ def trained(backend, width, step):
 
 
 @pytest.mark.parametrize("step", ["fit", "train_on_batch"])
-@pytest.mark.parametrize("width", [6, 40])
+@pytest.mark.parametrize("width", [6, 40, 400])
 def test_a_moment_that_decays_ends_at_zero(width, step):
     found, exact = trained("numpy", width, step), trained("reference", width, step)
     assert 0 < exact.values["m.0.kernel"].max() < TINY

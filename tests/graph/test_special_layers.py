@@ -186,6 +186,7 @@ LAYERS = {
     )),
     "a parameter sliced and reversed": between(plain(lambda xp, x, p: x * p["v"][::-1, ::-1] + p["v"][1:2, :], v=V)),
     "a parameter that is not used": between(plain(lambda xp, x, p: x + 1.0, w=W)),
+    "a number that is not used": between(plain(lambda xp, x, p: x * 2.0, none=np.asarray(0.7))),
     "a parameter that counts nothing": between(plain(lambda xp, x, p: x + 0.0 * p["v"], v=V)),
     "nothing but a parameter": between(plain(lambda xp, x, p: xp.broadcast_to(p["v"], x.shape), v=V)),
     "nothing but a number": between(plain(lambda xp, x, p: xp.ones_like(x) * 0.3)),
