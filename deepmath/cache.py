@@ -5,6 +5,7 @@ What is kept lies under the SHA-256 of all that it depends on, so a name never s
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -15,11 +16,15 @@ from pathlib import Path
 logger = logging.getLogger("deepmath")
 
 
+def directory() -> Path:
+    """Where compiled code should lie; it may not be there yet, or not writable."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepmath"
+
+
 @functools.cache
 def folder() -> tuple[Path, bool]:
     """The cache folder, and whether it outlives the process. One that can't be used safely is replaced by a new one."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    wanted = Path(base) / "deepmath"
+    wanted = directory()
     try:
         wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_private(wanted):
@@ -47,8 +52,16 @@ def announce(directory: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file of the cache in one piece: another process sees all of it, or what was there before."""
+    """Write a file of the cache in one piece: another process sees all of it, or what was there before.
+
+    Raises OSError, and leaves nothing behind, where it can't be written whole.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepmath.cache import announce
+from deepmath.cache import announce, directory
 from deepmath_numpy import objects
 
 __all__ = ["Code", "load"]
@@ -74,7 +74,7 @@ def _load(key: str, text: str) -> Code:
     if object_code is None:
         object_code = _compile(text, clock)
         if objects.write(key, object_code):
-            announce(objects.directory())
+            announce(directory())
         clock.lap("writing")
     engine = _engine(object_code)
     clock.lap("loading")

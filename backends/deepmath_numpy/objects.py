@@ -6,26 +6,19 @@ written is compiled again next time. Neither ever stops the program.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import logging
-import os
-import tempfile
 from pathlib import Path
 
-from deepmath.cache import is_private
+from deepmath.cache import directory, is_private
+from deepmath.cache import write as write_whole
 
-__all__ = ["directory", "read", "write"]
+__all__ = ["read", "write"]
 
 logger = logging.getLogger("deepmath")
 _MAGIC = b"deepmath object 1\n"
 _DIGEST = hashlib.sha256().digest_size
-
-
-def directory() -> Path:
-    """Where compiled objects lie; it may not be there yet, or not writable: a read-only one is read all the same."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepmath"
 
 
 def read(key: str) -> bytes | None:
@@ -53,7 +46,7 @@ def write(key: str, object_code: bytes) -> bool:
         if not is_private(path.parent):
             _complain(path.parent, "others can write to it")
             return False
-        _replace(path, _header(key, object_code) + object_code)
+        write_whole(path, _header(key, object_code) + object_code)
     except OSError as error:
         _complain(path.parent, error.strerror or str(error))
         return False
@@ -67,18 +60,6 @@ def _path(key: str) -> Path:
 def _header(key: str, object_code: bytes) -> bytes:
     """What stands in front of the object: the key is in the digest, so a renamed file is not taken for another."""
     return _MAGIC + hashlib.sha256(key.encode() + object_code).digest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 @functools.cache
