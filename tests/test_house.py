@@ -14,7 +14,7 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 FOLDERS = [PACKAGE, *(Path(p.__file__).parent for p in (deepmath_cupy, deepmath_numpy))]
 SOURCES = sorted(p for folder in FOLDERS for p in folder.rglob("*.py"))
-LIMIT, LIMIT_OF_TESTS = 380, 480
+LIMIT = 380
 """About 300 lines hold one concept; nothing is split only to meet a number."""
 TOP = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "deepmath", "backends", "tests", "bench", "docs"}
 FORBIDDEN = {"eval", "exec", "compile", "__import__", "breakpoint"}
@@ -24,8 +24,7 @@ UNSAFE = {"pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle"}
 @pytest.mark.parametrize("path", [*SOURCES, *sorted(TESTS.rglob("*.py"))], ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_a_file_holds_one_concept(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    limit = LIMIT_OF_TESTS if TESTS in path.parents else LIMIT
-    assert lines <= limit, f"{path} has {lines} lines; split it by concept"
+    assert lines <= LIMIT, f"{path} has {lines} lines; split it by concept"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: f"{p.parent.name}/{p.name}")
