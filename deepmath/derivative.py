@@ -100,13 +100,10 @@ def gradients(xp: Arrays, outputs: Sequence[Node], seeds: Sequence[Node], target
     >>> [g.dims for g in gradients(xp, [y], [graph.array("dy", (4, 2))], [x, w])]
     [(4, 3), (3, 2)]
     """
-    order, live = _live(outputs, targets)
-    cotangents: dict[int, Node] = {}
-    for output, seed in zip(outputs, seeds, strict=True):
-        _accumulate(cotangents, output, seed)
+    path, live, cotangents = _start(outputs, seeds, targets)
     wanted = {t.number for t in targets}
-    for node in reversed(order):
-        if node.number not in live or node.number not in cotangents or node.number in wanted:
+    for node in path:
+        if node.number not in cotangents or node.number in wanted:
             continue
         c = cotangents[node.number]
         if node.number in xp.slopes:
@@ -122,13 +119,19 @@ def gradients(xp: Arrays, outputs: Sequence[Node], seeds: Sequence[Node], target
     return [_spread(xp, cotangents[t.number], t) if t.number in cotangents else xp.zeros_like(t) for t in targets]
 
 
-def _live(outputs: Sequence[Node], targets: Sequence[Node]) -> tuple[list[Node], set[int]]:
-    """The nodes below the results in their order, and the numbers of those that depend on a target."""
-    live, order = {t.number for t in targets}, needed(outputs)
+def _start(
+    outputs: Sequence[Node], seeds: Sequence[Node], targets: Sequence[Node]
+) -> tuple[list[Node], set[int], dict[int, Node]]:
+    """The nodes on the ways from results to targets, results first; their numbers; the cotangents of the results."""
+    order, live = needed(outputs), {t.number for t in targets}
     for node in order:
         if any(a.number in live for a in node.args):
             live.add(node.number)
-    return order, live
+    cotangents: dict[int, Node] = {}
+    for output, seed in zip(outputs, seeds, strict=True):
+        if output.number in live:
+            _accumulate(cotangents, output, seed)
+    return [node for node in reversed(order) if node.number in live], live, cotangents
 
 
 def _spread(xp: Arrays, share: Node, node: Node) -> Node:
@@ -185,13 +188,9 @@ def _kind(node: Node) -> str:
 
 def _backward(xp: Symbols, outputs: Sequence[Node], seeds: Sequence[Node], targets: Sequence[Node]) -> dict[int, Node]:
     """Cotangents by node number, from the results down to the targets."""
-    order, live = _live(outputs, targets)
-    cotangents: dict[int, Node] = {}
-    for output, seed in zip(outputs, seeds, strict=True):
-        if output.number in live:
-            _accumulate(cotangents, output, seed)
-    for node in reversed(order):
-        if node.number not in live or not node.args or node.number not in cotangents or node.op in FLAT:
+    path, live, cotangents = _start(outputs, seeds, targets)
+    for node in path:
+        if not node.args or node.number not in cotangents or node.op in FLAT:
             continue
         if node.op not in RULES or node.op == BATCH_SUM:
             raise TraceError(f"the formula's derivative passes through '{node.op}', which has none; write its slope")
